@@ -1,0 +1,22 @@
+//! The words that all packages share, so that none of them is spelled twice.
+//!
+//! Responsible for: naming a place in a journal ([`Index`], [`Epoch`], [`Position`], [`Tip`]), the
+//! history up to it ([`ChainHash`]), and who is speaking ([`ClusterId`], [`Member`]).
+//! Not responsible for: any behaviour. Nothing here decides, stores or sends.
+//!
+//! ```
+//! use position::{Epoch, Index, Position};
+//!
+//! // Positions compare by epoch first: a later master's short journal beats an older one's long tail.
+//! let tail_of_an_old_master = Position::new(Epoch(1), Index(900));
+//! let start_of_a_new_master = Position::new(Epoch(2), Index(800));
+//! assert!(start_of_a_new_master > tail_of_an_old_master);
+//! ```
+
+mod chain_hash;
+mod identity;
+mod place;
+
+pub use chain_hash::ChainHash;
+pub use identity::{ClusterId, Incarnation, Member, MemberId};
+pub use place::{Epoch, Index, Position, Tip};
