@@ -1,1 +1,16 @@
-//! Placeholder.
+//! An in-memory object store: state is plain Rust structs, every change is a journaled command.
+//!
+//! Responsible for: what a [`Prevalent`] type is, the journal, the engine that applies it, recovery.
+//! Not responsible for: networks (`shipper`), what is decided by whom (`quorum`), operating system
+//! calls (`storage`).
+
+mod actor;
+mod codec;
+mod prevalent;
+
+pub use actor::{Actor, Role};
+pub use codec::{CodecError, Decoder, Encoder, Out, Stored, Validator, decode, decode_state, encode, encode_into, validate};
+pub use prevalent::{Moment, Prevalent, Random, Schema};
+
+/// Re-exported so that a user's derives name the version whose format features this workspace fixes.
+pub use rkyv;
