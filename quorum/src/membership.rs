@@ -131,7 +131,9 @@ mod tests {
 
     #[test]
     fn the_majority_value_is_the_one_that_enough_voters_have_reached() {
-        for (values, expected) in [(vec![5], 5), (vec![5, 1], 1), (vec![5, 9, 1], 5), (vec![9, 9, 1, 1, 3], 3)] {
+        for (values, expected) in
+            [(vec![5], 5), (vec![5, 1], 1), (vec![5, 9, 1], 5), (vec![9, 9, 1, 1, 3], 3)]
+        {
             let voters = (1..).zip(&values).map(|(id, _)| voter(id, 0)).collect();
             let membership = Membership::new(voters).unwrap();
             let reached = membership.reached_by_majority(|member| values[usize::from(member.id.0) - 1]);
