@@ -1,0 +1,417 @@
+//! The data directory: in which order files are written, synced, renamed and their folders synced, so that
+//! a power cut at any moment leaves nothing half done under a final name.
+//!
+//! Responsible for: these orders, temporary files, the spare segment, removal of mapped files, and refusing
+//! everything after a failed sync.
+//! Not responsible for: the system calls themselves; they come from a [`System`].
+
+mod file;
+mod open_files;
+mod staged;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::directory::file::{OpenFile, Usage};
+use crate::directory::open_files::OpenFiles;
+use crate::directory::staged::Staged;
+use crate::map::Map;
+use crate::segment::Shared;
+use crate::system::{Access, System, SystemFile};
+use crate::{Disk, DiskError, FileEntry, Segment, Slice, Stage};
+
+/// How a file is called that has not got its name yet. What ends so is removed when the directory is opened.
+const UNFINISHED: &str = ".unfinished";
+
+/// How much is zeroed by one call.
+static ZEROS: [u8; 256 * 1024] = [0; 256 * 1024];
+
+/// Whether changes are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rights {
+    /// The only writer.
+    Owner,
+    /// Looking on while another process may be writing.
+    Reader,
+}
+
+/// A data directory on some system.
+#[derive(Debug)]
+pub struct Directory<S: System> {
+    core: Arc<Core<S>>,
+    /// The length and the name of a zero-filled, synced file without a final name.
+    spare: Mutex<Option<(u64, String)>>,
+}
+
+/// What open files keep of their directory: as long as one of them can write, the lock in `S` is held.
+#[derive(Debug)]
+struct Core<S: System> {
+    system: S,
+    rights: Rights,
+    /// Set by the first failed sync or append and never cleared.
+    poisoned: AtomicBool,
+    /// Folders with changed names that are not durable yet.
+    unsynced: Mutex<BTreeSet<String>>,
+    open_files: OpenFiles<S>,
+    temporaries: AtomicU64,
+}
+
+impl<S: System> Directory<S> {
+    /// Opens a directory that exists. An owner removes what an earlier process left unfinished, and makes
+    /// sure that every name found from now on is durable.
+    pub(crate) fn on(system: S, rights: Rights) -> Result<Directory<S>, DiskError> {
+        let core = Core {
+            system,
+            rights,
+            poisoned: AtomicBool::new(false),
+            unsynced: Mutex::new(BTreeSet::new()),
+            open_files: OpenFiles::new(),
+            temporaries: AtomicU64::new(0),
+        };
+        if rights == Rights::Owner {
+            core.settle_everything()?;
+        }
+        Ok(Directory { core: Arc::new(core), spare: Mutex::new(None) })
+    }
+
+    /// Takes the spare if it has the right length.
+    fn take_spare(&self, bytes: u64) -> Option<String> {
+        let mut spare = lock(&self.spare);
+        spare.take_if(|(spare_bytes, _)| *spare_bytes == bytes).map(|(_, name)| name)
+    }
+
+    fn write_in_place(&self, name: &str, bytes: &[u8]) -> Result<S::File, DiskError> {
+        let core = &self.core;
+        core.check_writable(name)?;
+        let path = core.system.path(name);
+        let file = core.open_or_create(name)?;
+        file.write_at(0, bytes).map_err(DiskError::while_trying("write", &path))?;
+        file.truncate(bytes.len() as u64).map_err(DiskError::while_trying("write", &path))?;
+        Ok(file)
+    }
+
+    /// A whole file in memory, such that nobody changes it under the reader's feet.
+    fn view(&self, name: &str, file: &S::File) -> Result<Map, DiskError> {
+        let path = self.core.system.path(name);
+        let failed = |source| DiskError::while_trying("map", &path)(source);
+        let raw = match self.core.rights {
+            Rights::Owner => file.map().map_err(failed)?,
+            // The owner may be appending to this very file: take a copy, since borrowed bytes must not change.
+            Rights::Reader => {
+                let bytes = file.bytes().and_then(length_in_memory).map_err(failed)?;
+                Map::filled(bytes, |buffer| file.read_at(0, buffer)).map_err(failed)?
+            }
+        };
+        let written = raw.len();
+        Ok(Map::new(raw, written))
+    }
+
+    fn shared(&self, name: &str, map: Map, usage: Usage<S::File>) -> Shared {
+        Shared::new(map, Box::new(OpenFile::new(&self.core, name, usage)))
+    }
+}
+
+impl<S: System> Disk for Directory<S> {
+    fn list(&self, folder: &str) -> Result<Vec<FileEntry>, DiskError> {
+        let core = &self.core;
+        let path = core.system.path(folder);
+        let mut entries = core.system.list(folder).map_err(DiskError::while_trying("list", &path))?;
+        entries.retain(|entry| {
+            !entry.name.ends_with(UNFINISHED) && !core.open_files.is_going(&join(folder, &entry.name))
+        });
+        entries.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok(entries)
+    }
+
+    fn read(&self, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, DiskError> {
+        let Some(file) = self.core.open_if_there(name, Access::Read)? else { return Ok(None) };
+        let path = self.core.system.path(name);
+        let failed = |source| DiskError::while_trying("read", &path)(source);
+        let bytes = file.bytes().map_err(failed)?;
+        if bytes > bytes_max {
+            return Err(DiskError::TooLong { path, bytes, bytes_max });
+        }
+        let mut contents = vec![0; length_in_memory(bytes).map_err(failed)?];
+        file.read_at(0, &mut contents).map_err(failed)?;
+        Ok(Some(contents))
+    }
+
+    fn overwrite(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let file = self.write_in_place(name, bytes)?;
+        self.core.sync_file(name, &file)?;
+        self.core.sync_changed_folders()
+    }
+
+    fn note(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        self.write_in_place(name, bytes).map(drop)
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let mut stage = self.stage(name)?;
+        let written = stage.write_at(0, bytes);
+        written.map_err(DiskError::while_trying("write", &self.core.system.path(name)))?;
+        stage.publish()
+    }
+
+    fn stage(&self, name: &str) -> Result<Box<dyn Stage>, DiskError> {
+        self.core.check_writable(name)?;
+        Ok(Box::new(Staged::create(Arc::clone(&self.core), name)?))
+    }
+
+    fn map(&self, name: &str) -> Result<Option<Slice>, DiskError> {
+        let Some(file) = self.core.open_if_there(name, Access::Read)? else { return Ok(None) };
+        let map = self.view(name, &file)?;
+        Ok(Some(Slice::whole(self.shared(name, map, Usage::Reading))))
+    }
+
+    fn remove(&self, name: &str) -> Result<(), DiskError> {
+        let core = &self.core;
+        core.check_writable(name)?;
+        core.change_names(folder_of(name));
+        match core.open_files.remove(&core.system, name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(DiskError::while_trying("remove", &core.system.path(name))(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn create_segment(&self, name: &str, bytes: u64) -> Result<Segment, DiskError> {
+        let core = &self.core;
+        core.check_writable(name)?;
+        let path = core.system.path(name);
+        let failed = |source| DiskError::while_trying("create", &path)(source);
+        // A rename would replace the file, and with it perhaps acknowledged frames.
+        if core.open_if_there(name, Access::Read)?.is_some() {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        core.make_folder_of(name)?;
+        let spare = match self.take_spare(bytes) {
+            Some(spare) => spare,
+            None => core.zero_filled(name, bytes)?,
+        };
+        // Renamed before it is mapped: Windows renames no mapped file.
+        core.give_name(&spare, name)?;
+        let file = core.system.open(name, Access::Write).map_err(failed)?;
+        let raw = file.map_for_append().map_err(failed)?;
+        Ok(Segment::new(self.shared(name, Map::new(raw, 0), Usage::Appending(file))))
+    }
+
+    fn prepare_segment(&self, bytes: u64) -> Result<(), DiskError> {
+        self.core.check_writable("spare")?;
+        if lock(&self.spare).as_ref().is_some_and(|(spare_bytes, _)| *spare_bytes == bytes) {
+            return Ok(());
+        }
+        let name = self.core.zero_filled("spare", bytes)?;
+        let replaced = lock(&self.spare).replace((bytes, name));
+        if let Some((_, name)) = replaced {
+            self.core.discard(&name);
+        }
+        Ok(())
+    }
+
+    fn open_segment(&self, name: &str) -> Result<Segment, DiskError> {
+        let core = &self.core;
+        let access = if core.rights == Rights::Owner { Access::Write } else { Access::Read };
+        let missing = || DiskError::Missing { path: core.system.path(name) };
+        let file = core.open_if_there(name, access)?.ok_or_else(missing)?;
+        let map = self.view(name, &file)?;
+        let usage = if core.rights == Rights::Owner { Usage::Sealed(file) } else { Usage::Reading };
+        Ok(Segment::new(self.shared(name, map, usage)))
+    }
+
+    fn free_bytes(&self) -> Result<u64, DiskError> {
+        let free = self.core.system.free_bytes();
+        free.map_err(DiskError::while_trying("ask for the free space of", &self.core.system.path("")))
+    }
+}
+
+impl<S: System> Core<S> {
+    fn check_writable(&self, name: &str) -> Result<(), DiskError> {
+        check_name(name);
+        match self.rights {
+            Rights::Owner => self.check_not_poisoned(name),
+            Rights::Reader => Err(DiskError::ReadOnly { path: self.system.path(name) }),
+        }
+    }
+
+    fn check_not_poisoned(&self, name: &str) -> Result<(), DiskError> {
+        if self.poisoned.load(Ordering::Acquire) {
+            return Err(DiskError::Poisoned { path: self.system.path(name) });
+        }
+        Ok(())
+    }
+
+    /// Performs what must not fail, and must not be tried again if it does.
+    fn once(
+        &self,
+        attempted: &'static str,
+        name: &str,
+        call: impl FnOnce() -> io::Result<()>,
+    ) -> Result<(), DiskError> {
+        self.check_not_poisoned(name)?;
+        call().map_err(|source| {
+            self.poisoned.store(true, Ordering::Release);
+            DiskError::while_trying(attempted, &self.system.path(name))(source)
+        })
+    }
+
+    fn sync_file(&self, name: &str, file: &S::File) -> Result<(), DiskError> {
+        self.once("sync", name, || file.sync())
+    }
+
+    /// Says that names in this folder are about to change. Before the change, so that one which was
+    /// interrupted is counted too.
+    fn change_names(&self, folder: &str) {
+        lock(&self.unsynced).insert(folder.to_string());
+    }
+
+    /// Syncs the folders too: without it a power cut can lose a new file's name while keeping its contents,
+    /// and recovery would silently stop one segment early.
+    fn sync_changed_folders(&self) -> Result<(), DiskError> {
+        let mut unsynced = lock(&self.unsynced);
+        for folder in unsynced.iter() {
+            self.once("sync the folder", folder, || self.system.sync_folder(folder))?;
+        }
+        unsynced.clear();
+        Ok(())
+    }
+
+    /// A process that died may have left names that no power cut has tested yet. They are about to be
+    /// relied upon, so they are made durable; its temporary files go.
+    fn settle_everything(&self) -> Result<(), DiskError> {
+        let root = self.system.path("");
+        let mut folders = self.system.folders().map_err(DiskError::while_trying("list", &root))?;
+        folders.push(String::new());
+        for folder in folders {
+            let path = self.system.path(&folder);
+            let entries = self.system.list(&folder).map_err(DiskError::while_trying("list", &path))?;
+            for entry in entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)) {
+                let path = path.join(&entry.name);
+                let removed = self.system.remove(&join(&folder, &entry.name));
+                removed.map_err(DiskError::while_trying("remove", &path))?;
+            }
+            self.change_names(&folder);
+        }
+        self.sync_changed_folders()
+    }
+
+    fn open_if_there(&self, name: &str, access: Access) -> Result<Option<S::File>, DiskError> {
+        check_name(name);
+        if self.open_files.is_going(name) {
+            return Ok(None);
+        }
+        match self.system.open(name, access) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(DiskError::while_trying("open", &self.system.path(name))(error)),
+        }
+    }
+
+    fn open_or_create(&self, name: &str) -> Result<S::File, DiskError> {
+        match self.system.open(name, Access::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.create(name),
+            opened => opened.map_err(DiskError::while_trying("open", &self.system.path(name))),
+        }
+    }
+
+    fn create(&self, name: &str) -> Result<S::File, DiskError> {
+        self.make_folder_of(name)?;
+        self.change_names(folder_of(name));
+        let created = self.system.open(name, Access::Create);
+        created.map_err(DiskError::while_trying("create", &self.system.path(name)))
+    }
+
+    fn make_folder_of(&self, name: &str) -> Result<(), DiskError> {
+        let folder = folder_of(name);
+        if folder.is_empty() {
+            return Ok(());
+        }
+        let made = self.system.make_folder(folder);
+        if made.map_err(DiskError::while_trying("create", &self.system.path(folder)))? {
+            self.change_names(folder_of(folder));
+        }
+        Ok(())
+    }
+
+    /// A name for something unfinished that no other has had in this process.
+    fn temporary_name(&self, name: &str) -> String {
+        let number = self.temporaries.fetch_add(1, Ordering::Relaxed);
+        format!("{name}.{number}{UNFINISHED}")
+    }
+
+    /// A new file of zeros under a temporary name. Zeros are written rather than space reserved: a sparse
+    /// page in a full volume is a SIGBUS on access, and appends into reserved but unwritten blocks take
+    /// three times as long, as each changes the file system's own books.
+    fn zero_filled(&self, name: &str, bytes: u64) -> Result<String, DiskError> {
+        let temporary = self.temporary_name(name);
+        let file = self.create(&temporary)?;
+        let filled = (|| {
+            for offset in (0..bytes).step_by(ZEROS.len()) {
+                let rest = usize::try_from(bytes - offset).unwrap_or(usize::MAX);
+                file.write_at(offset, &ZEROS[..rest.min(ZEROS.len())])?;
+            }
+            Ok(())
+        })();
+        let synced = filled
+            .map_err(DiskError::while_trying("allocate", &self.system.path(name)))
+            .and_then(|()| self.sync_file(&temporary, &file));
+        drop(file);
+        match synced {
+            Ok(()) => Ok(temporary),
+            Err(error) => {
+                self.discard(&temporary);
+                Err(error)
+            }
+        }
+    }
+
+    /// Turns a synced temporary file into `name`, durably.
+    fn give_name(&self, temporary: &str, name: &str) -> Result<(), DiskError> {
+        self.change_names(folder_of(name));
+        if let Err(error) = self.system.rename(temporary, name) {
+            self.discard(temporary);
+            return Err(DiskError::while_trying("rename a temporary file to", &self.system.path(name))(
+                error,
+            ));
+        }
+        self.sync_changed_folders()
+    }
+
+    /// Removes a temporary file. One that resists is removed at the next start, so an error is no news.
+    fn discard(&self, temporary: &str) {
+        self.system.remove(temporary).ok();
+    }
+}
+
+/// Locks are never held across code of others, so a panic elsewhere leaves nothing half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn check_name(name: &str) {
+    let inside =
+        Path::new(name).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    assert!(inside && !name.is_empty(), "{name:?} is no name within a data directory");
+}
+
+fn folder_of(name: &str) -> &str {
+    name.rsplit_once('/').map_or("", |(folder, _)| folder)
+}
+
+fn join(folder: &str, name: &str) -> String {
+    if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+}
+
+/// A file longer than the address space cannot be mapped; that is for 32-bit machines.
+fn length_in_memory(bytes: u64) -> io::Result<usize> {
+    usize::try_from(bytes).map_err(|_| io::ErrorKind::FileTooLarge.into())
+}
+
+/// The whole path of a name below `root`, with the platform's separators.
+pub(crate) fn path_below(root: &Path, name: &str) -> PathBuf {
+    name.split('/').filter(|part| !part.is_empty()).fold(root.to_path_buf(), |path, part| path.join(part))
+}

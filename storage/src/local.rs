@@ -1,0 +1,200 @@
+//! The machine's own disk.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::directory::{Directory, Rights, path_below};
+use crate::map::{Gap, Map};
+use crate::system::{Access, System, SystemFile};
+use crate::{DiskError, FileEntry, os};
+
+/// The file whose lock says that a process is running on a data directory. It is never removed: a lock on a
+/// removed file keeps nobody out.
+const LOCK: &str = "LOCK";
+
+/// A data directory on the machine's own disk.
+///
+/// It must be a local, uncompressed volume: preallocation writes zeros, which a compressing file system does
+/// not store, and a network share promises neither locks nor syncs.
+///
+/// What a sync means: on Linux `fdatasync` of the file and `fsync` of the folder. On Windows
+/// `FlushViewOfFile` and `FlushFileBuffers` of the file; there is no sync of a folder there, NTFS writes
+/// name changes into its own log, and renames are made with `MOVEFILE_WRITE_THROUGH`.
+pub type LocalDisk = Directory<LocalSystem>;
+
+impl Directory<LocalSystem> {
+    /// Opens a data directory for this process alone, making it if need be.
+    ///
+    /// # Errors
+    /// [`DiskError::Locked`] if another process (or this one) has it open already.
+    pub fn open(directory: impl AsRef<Path>) -> Result<LocalDisk, DiskError> {
+        Directory::on(LocalSystem::owning(directory.as_ref())?, Rights::Owner)
+    }
+
+    /// Opens a data directory for looking at it, perhaps while a process is running there. Nothing is
+    /// changed, not even the lock; everything that would change something returns [`DiskError::ReadOnly`].
+    ///
+    /// # Errors
+    /// [`DiskError::Missing`] if there is no such directory.
+    pub fn open_read_only(directory: impl AsRef<Path>) -> Result<LocalDisk, DiskError> {
+        let directory = directory.as_ref();
+        let metadata = fs::metadata(directory).map_err(DiskError::while_trying("open", directory))?;
+        if !metadata.is_dir() {
+            return Err(DiskError::while_trying("open", directory)(io::ErrorKind::NotADirectory.into()));
+        }
+        Directory::on(LocalSystem { root: directory.to_path_buf(), _lock: None }, Rights::Reader)
+    }
+}
+
+/// A folder of the machine's file system.
+#[derive(Debug)]
+pub struct LocalSystem {
+    root: PathBuf,
+    /// Let go when the last file that can be written through is closed.
+    _lock: Option<File>,
+}
+
+impl LocalSystem {
+    fn owning(root: &Path) -> Result<LocalSystem, DiskError> {
+        let failed = |source| DiskError::while_trying("create", root)(source);
+        if !fs::exists(root).map_err(failed)? {
+            fs::create_dir_all(root).map_err(failed)?;
+            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
+            os::sync_folder(parent.unwrap_or(Path::new("."))).map_err(failed)?;
+        }
+        let path = root.join(LOCK);
+        let opened =
+            os::patiently(|| OpenOptions::new().write(true).create(true).truncate(false).open(&path));
+        let lock = opened.map_err(DiskError::while_trying("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(LocalSystem { root: root.to_path_buf(), _lock: Some(lock) }),
+            Err(TryLockError::WouldBlock) => Err(DiskError::Locked { path: root.to_path_buf() }),
+            Err(TryLockError::Error(error)) => Err(DiskError::while_trying("lock", &path)(error)),
+        }
+    }
+}
+
+impl System for LocalSystem {
+    type File = LocalFile;
+    const REMOVES_MAPPED_FILES: bool = os::REMOVES_MAPPED_FILES;
+
+    fn path(&self, name: &str) -> PathBuf {
+        path_below(&self.root, name)
+    }
+
+    fn folders(&self) -> io::Result<Vec<String>> {
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(&self.root)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir()
+                && let Ok(name) = entry.file_name().into_string()
+            {
+                folders.push(name);
+            }
+        }
+        Ok(folders)
+    }
+
+    fn list(&self, folder: &str) -> io::Result<Vec<FileEntry>> {
+        let entries = match fs::read_dir(self.path(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            // Names that are not Unicode are none of ours.
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            match entry.metadata() {
+                Ok(metadata) if metadata.is_file() => files.push(FileEntry { name, bytes: metadata.len() }),
+                Ok(_) => {}
+                // Removed since the folder was read, by the process we are looking at.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(files)
+    }
+
+    fn make_folder(&self, folder: &str) -> io::Result<bool> {
+        match fs::create_dir(self.path(folder)) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            made => made.map(|()| true),
+        }
+    }
+
+    fn open(&self, name: &str, access: Access) -> io::Result<LocalFile> {
+        let path = self.path(name);
+        let mut options = OpenOptions::new();
+        options.read(true);
+        match access {
+            Access::Read => {}
+            Access::Write => drop(options.write(true)),
+            Access::Create => drop(options.write(true).create_new(true)),
+        }
+        os::patiently(|| options.open(&path)).map(LocalFile)
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        os::patiently(|| os::rename(&self.path(from), &self.path(to)))
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        os::patiently(|| fs::remove_file(self.path(name)))
+    }
+
+    fn sync_folder(&self, folder: &str) -> io::Result<()> {
+        os::sync_folder(&self.path(folder))
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        fs4::available_space(&self.root)
+    }
+}
+
+/// An open file of the machine's file system.
+#[derive(Debug)]
+pub struct LocalFile(File);
+
+impl SystemFile for LocalFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        os::read_at(&self.0, offset, buffer)
+    }
+
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        os::write_at(&self.0, offset, bytes)
+    }
+
+    fn truncate(&self, bytes: u64) -> io::Result<()> {
+        // A call without a change of length would still change the file's times, and the next sync would
+        // have to write them.
+        if self.bytes()? == bytes { Ok(()) } else { self.0.set_len(bytes) }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    fn map(&self) -> io::Result<MmapRaw> {
+        MmapOptions::new().map_raw_read_only(&self.0)
+    }
+
+    fn map_for_append(&self) -> io::Result<MmapRaw> {
+        os::map_for_append(&self.0)
+    }
+
+    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()> {
+        os::append(&self.0, gap, parts)
+    }
+
+    fn sync_appended(&self, map: &Map, through: usize) -> io::Result<()> {
+        os::sync_appended(&self.0, map, through)
+    }
+}

@@ -1,0 +1,72 @@
+//! The few calls that a data directory makes to the system under it. There are two systems: the machine's
+//! own ([`crate::local`]) and the simulated one ([`crate::sim`]).
+//!
+//! Nothing here is durable by itself; what is synced when is the business of [`crate::directory`].
+
+use std::path::PathBuf;
+use std::{fmt, io};
+
+use memmap2::MmapRaw;
+
+use crate::FileEntry;
+use crate::map::{Gap, Map};
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Reading an existing file.
+    Read,
+    /// Changing an existing file.
+    Write,
+    /// Making a file that does not exist.
+    Create,
+}
+
+/// A directory tree and its names.
+pub trait System: Send + Sync + fmt::Debug + 'static {
+    /// An open file.
+    type File: SystemFile;
+    /// Whether a file can be removed, renamed over and created anew while it is mapped.
+    const REMOVES_MAPPED_FILES: bool;
+
+    /// The whole path, for messages.
+    fn path(&self, name: &str) -> PathBuf;
+    /// The folders below the root, one level deep.
+    fn folders(&self) -> io::Result<Vec<String>>;
+    /// The files of a folder in any order; a folder that does not exist is empty.
+    fn list(&self, folder: &str) -> io::Result<Vec<FileEntry>>;
+    /// Makes a folder; says whether it was not there before.
+    fn make_folder(&self, folder: &str) -> io::Result<bool>;
+    /// Opens a file.
+    fn open(&self, name: &str, access: Access) -> io::Result<Self::File>;
+    /// Renames a file, replacing what had the name.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Makes the names in a folder durable.
+    fn sync_folder(&self, folder: &str) -> io::Result<()>;
+    /// Bytes that may still be allocated.
+    fn free_bytes(&self) -> io::Result<u64>;
+}
+
+/// An open file.
+pub trait SystemFile: Send + Sync + fmt::Debug + 'static {
+    /// Its length.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Fills the buffer from `offset` on.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()>;
+    /// Writes all bytes at `offset`, lengthening the file if need be.
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Cuts the file off at `bytes`.
+    fn truncate(&self, bytes: u64) -> io::Result<()>;
+    /// Makes contents and length durable.
+    fn sync(&self) -> io::Result<()>;
+    /// Maps the whole file for reading.
+    fn map(&self) -> io::Result<MmapRaw>;
+    /// Maps the whole file so that [`SystemFile::append`] is seen through it.
+    fn map_for_append(&self) -> io::Result<MmapRaw>;
+    /// Puts the parts at the gap.
+    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()>;
+    /// Makes what was appended up to `through` durable.
+    fn sync_appended(&self, map: &Map, through: usize) -> io::Result<()>;
+}
