@@ -1,0 +1,375 @@
+//! Becoming master: the bully's idea of who stands, Raft's idea of who may win.
+//!
+//! Responsible for: when to probe, whom to nominate, what to pull first, when to give up. Rank delays and
+//! nominates; it never vetoes, since a veto of the higher rank with the older journal against the newer
+//! journal with the lower rank would last for ever.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use position::{Epoch, Index, Member, MemberId, Position};
+
+use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
+use crate::voter::{Ballot, Founding, Role, RoleName, Standing};
+use crate::{Effect, FrameId, History, Kind, Time, Voter};
+
+/// Asks everyone whether they would elect anyone now.
+#[derive(Clone, Debug)]
+pub(crate) struct Probing {
+    attempt: u64,
+    pub(crate) started: Time,
+    replies: BTreeMap<Member, ProbeReply>,
+}
+
+/// Fetches what a more complete peer has, before standing.
+#[derive(Clone, Debug)]
+pub(crate) struct Pulling {
+    attempt: u64,
+    from: Member,
+    peer_last: Position,
+    pub(crate) progressed: Time,
+    /// End of the own frame after which the next chunk is asked for.
+    cursor: Index,
+    /// The own journal's end when that was asked.
+    expected: Position,
+    asked: bool,
+}
+
+/// Stands for election.
+#[derive(Clone, Debug)]
+pub(crate) struct Campaign {
+    attempt: u64,
+    epoch: Epoch,
+    pub(crate) started: Time,
+    requested: bool,
+    votes: BTreeSet<Member>,
+    refusals: BTreeSet<Member>,
+}
+
+impl Voter {
+    /// What time alone makes a voter do that does not lead.
+    pub(crate) fn stand_on(&mut self, history: &impl History) {
+        let due = match &self.role {
+            Role::Standby => self.contact.is_none_or(|contact| self.now >= contact + self.patience()),
+            Role::StoodDown { until } | Role::Backoff { until } => self.now >= *until,
+            Role::Probing(_) => return self.weigh_replies(history),
+            Role::Pulling(pulling) if self.now >= pulling.progressed + self.times.pull => {
+                return self.back_off();
+            }
+            Role::Campaigning(campaign) if self.now >= campaign.started + self.delta() * 2 => {
+                return self.back_off();
+            }
+            Role::Pulling(_) | Role::Campaigning(_) | Role::Master(_) => false,
+        };
+        if due && self.may_stand(history) && !self.has_contact() {
+            self.probe(history);
+        }
+    }
+
+    /// Whether this voter would stand if everyone agreed.
+    pub(crate) fn may_stand(&self, history: &impl History) -> bool {
+        let waits_to_be_founded = self.founding == Founding::Never && self.holds_only_founding(history);
+        self.may_stand_somewhen() && !waits_to_be_founded
+    }
+
+    pub(crate) fn probe(&mut self, history: &impl History) {
+        self.attempt += 1;
+        let attempt = self.attempt;
+        if self.master.take().is_some() || self.role.name() == RoleName::Standby {
+            self.out.push(Effect::Changed);
+        }
+        self.role = Role::Probing(Probing { attempt, started: self.now, replies: BTreeMap::new() });
+        let last = history.tip().position;
+        for to in self.others() {
+            let rank = self.rank();
+            self.send(to, Message::Probe { attempt, last, rank });
+        }
+        self.weigh_replies(history);
+    }
+
+    fn rank(&self) -> u32 {
+        self.membership.voter(self.me.id).map_or(0, |voter| voter.rank)
+    }
+
+    pub(crate) fn on_probe(&mut self, envelope: &Envelope, attempt: u64, history: &impl History) {
+        let newest = self.links.get(&envelope.from).is_some_and(|link| link.counter == envelope.counter);
+        if self.master == Some(envelope.from) && envelope.epoch >= self.ballot.epoch && newest {
+            // My own master asks for an election: it has stepped down.
+            self.contact = None;
+        }
+        let kind = self.membership.voter(self.me.id).map_or(Kind::Data, |voter| voter.kind);
+        let reply = ProbeReply {
+            attempt,
+            last: history.tip().position,
+            rank: self.rank(),
+            kind,
+            contact: self.has_contact(),
+            certain: self.is_certain() && self.membership.counts(self.me),
+            eligible: self.may_stand(history) && self.is_quorum_connected(),
+            only_founding: self.holds_only_founding(history),
+        };
+        self.send(envelope.from, Message::ProbeReply(reply));
+    }
+
+    pub(crate) fn on_nominate(&mut self, history: &impl History) {
+        let idle = matches!(self.role, Role::Standby | Role::StoodDown { .. } | Role::Backoff { .. });
+        if idle && self.may_stand(history) && !self.has_contact() {
+            self.probe(history);
+        }
+    }
+
+    pub(crate) fn on_probe_reply(&mut self, envelope: &Envelope, reply: &ProbeReply, history: &impl History) {
+        if !self.membership.counts(envelope.from) {
+            return;
+        }
+        match &mut self.role {
+            Role::Probing(probing) if probing.attempt == reply.attempt => {
+                probing.replies.insert(envelope.from, reply.clone());
+                self.weigh_replies(history);
+            }
+            _ => {}
+        }
+    }
+
+    /// Decides on the answers that have come so far: go on waiting, nominate, pull, stand, or give up.
+    fn weigh_replies(&mut self, history: &impl History) {
+        let Role::Probing(probing) = &self.role else { return };
+        let all = probing.replies.len() + 1 == self.membership.voters().len();
+        let waited = self.now.since(probing.started);
+        let willing = 1 + probing.replies.values().filter(|reply| reply.certain && !reply.contact).count();
+        let mine = history.tip().position;
+        let greatest = probing.replies.values().filter(|reply| reply.certain).map(|reply| reply.last).max();
+        let needed = match self.founding {
+            // Nobody has more than the founding frame, as far as is known: then everyone must be known.
+            Founding::All | Founding::Never
+                if self.holds_only_founding(history) && greatest.is_none_or(|last| last <= mine) =>
+            {
+                self.membership.voters().len()
+            }
+            _ => self.membership.majority(),
+        };
+        let enough = willing >= needed;
+        // A little patience after a majority has answered: the best candidate may be the next to answer.
+        if enough && (all || waited >= self.delta()) {
+            self.choose(history);
+        } else if waited >= self.delta() * 2 {
+            self.back_off();
+        }
+    }
+
+    fn choose(&mut self, history: &impl History) {
+        let Role::Probing(probing) = &self.role else { return };
+        let mine = history.tip().position;
+        let eligible = probing.replies.iter().filter(|(_, reply)| reply.eligible && reply.certain);
+        let best = eligible.map(|(member, reply)| (reply.last, reply.rank, member.id, *member)).max();
+        match best {
+            Some((last, rank, id, member))
+                if (last, rank, id) > (mine, self.rank(), self.me.id) && !self.stood_down =>
+            {
+                self.stood_down = true;
+                self.send(member, Message::Nominate);
+                self.role = Role::StoodDown { until: self.now + self.delta() * 2 };
+            }
+            _ => self.pull_or_campaign(mine, history),
+        }
+    }
+
+    fn pull_or_campaign(&mut self, mine: Position, history: &impl History) {
+        let Role::Probing(probing) = &self.role else { return };
+        let certain = probing.replies.iter().filter(|(_, reply)| reply.certain);
+        let greatest = certain.map(|(member, reply)| (reply.last, *member)).max();
+        let attempt = probing.attempt;
+        match greatest {
+            Some((peer_last, from)) if peer_last > mine => {
+                self.role = Role::Pulling(Pulling {
+                    attempt,
+                    from,
+                    peer_last,
+                    progressed: self.now,
+                    cursor: history.tip().index(),
+                    expected: mine,
+                    asked: false,
+                });
+                if peer_last.epoch > self.ballot.epoch {
+                    // Frames of an epoch are adopted only once that epoch is durable here.
+                    let ballot = Ballot { epoch: peer_last.epoch, voted_for: None, ..self.ballot };
+                    self.enter_epoch(ballot);
+                }
+                self.pull_if_durable(history);
+            }
+            _ => self.campaign(attempt, history),
+        }
+    }
+
+    /// Asks for the next chunk, once the epoch is durable.
+    pub(crate) fn pull_if_durable(&mut self, history: &impl History) {
+        let durable = self.ballot_is_durable();
+        let Role::Pulling(pulling) = &mut self.role else { return };
+        if !durable || pulling.asked {
+            return;
+        }
+        pulling.asked = true;
+        pulling.expected = history.tip().position;
+        let (to, attempt) = (pulling.from, pulling.attempt);
+        let after = history.tip_at_or_below(pulling.cursor);
+        self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(after) }));
+    }
+
+    /// A chunk of a pull, or word that the journals part earlier.
+    pub(crate) fn on_pulled(
+        &mut self,
+        envelope: &Envelope,
+        reply: &FetchReply,
+        frames: &[FrameId],
+        history: &impl History,
+    ) {
+        let mine = history.tip().position;
+        let no_master = !self.has_contact();
+        let Role::Pulling(pulling) = &mut self.role else { return };
+        if pulling.attempt != reply.attempt || pulling.from != envelope.from || !pulling.asked {
+            return;
+        }
+        // Judged now, not when it was asked: meanwhile a master may have come, gone, and left more here
+        // than the peer has.
+        let still_greater = reply.last > mine && pulling.expected == mine;
+        if !no_master || !reply.certain || !still_greater {
+            self.back_off();
+            return;
+        }
+        pulling.progressed = self.now;
+        pulling.asked = false;
+        pulling.peer_last = reply.last;
+        match reply.outcome {
+            FetchOutcome::Compacted => self.back_off(),
+            FetchOutcome::DontHave { shared } => {
+                let lower = shared.min(pulling.cursor.previous());
+                pulling.cursor = history.tip_at_or_below(lower).index();
+                if pulling.cursor < self.commit {
+                    // What is committed is shared by everyone who could answer as certain.
+                    self.back_off();
+                } else {
+                    self.pull_if_durable(history);
+                }
+            }
+            FetchOutcome::Frames { prev } => {
+                if Some(prev) != history.tip_at(prev.index()) || frames.is_empty() {
+                    self.back_off();
+                    return;
+                }
+                self.take_chunk(frames, history);
+            }
+        }
+    }
+
+    fn take_chunk(&mut self, frames: &[FrameId], history: &impl History) {
+        let tip = self.adopt_after_conflict(frames, history);
+        let Role::Pulling(pulling) = &mut self.role else { return };
+        let (attempt, complete) = (pulling.attempt, tip.position >= pulling.peer_last);
+        if complete {
+            // Campaign with the journal as it now is; the driver has not written it yet.
+            self.campaign_from(attempt, tip.position);
+        } else {
+            pulling.cursor = tip.index();
+            pulling.expected = tip.position;
+            pulling.asked = true;
+            let (to, attempt) = (pulling.from, pulling.attempt);
+            self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(tip) }));
+        }
+    }
+
+    fn campaign(&mut self, attempt: u64, history: &impl History) {
+        self.campaign_from(attempt, history.tip().position);
+        self.campaign_if_durable(history);
+    }
+
+    fn campaign_from(&mut self, attempt: u64, last: Position) {
+        let epoch = self.epoch_seen.max(self.ballot.epoch).max(last.epoch).next();
+        self.enter_epoch(Ballot { epoch, voted_for: Some(self.me), standing: Standing::Settled });
+        self.epoch_seen = epoch;
+        self.role = Role::Campaigning(Campaign {
+            attempt,
+            epoch,
+            started: self.now,
+            requested: false,
+            votes: BTreeSet::from([self.me]),
+            refusals: BTreeSet::new(),
+        });
+    }
+
+    /// Asks for votes, once the own one is durable.
+    pub(crate) fn campaign_if_durable(&mut self, history: &impl History) {
+        let durable = self.ballot_is_durable();
+        let now = self.now;
+        let Role::Campaigning(campaign) = &mut self.role else { return };
+        if !durable || campaign.requested {
+            return;
+        }
+        assert_eq!(campaign.epoch, self.ballot.epoch, "a campaign ends when its epoch is left");
+        campaign.requested = true;
+        campaign.started = now;
+        let attempt = campaign.attempt;
+        let last = history.tip().position;
+        for to in self.others() {
+            self.send(to, Message::VoteRequest { attempt, last, handover: None });
+        }
+        self.lead_if_elected(history);
+    }
+
+    pub(crate) fn on_vote_reply(
+        &mut self,
+        envelope: &Envelope,
+        attempt: u64,
+        refused: Option<Refusal>,
+        history: &impl History,
+    ) {
+        let counts = self.membership.counts(envelope.from);
+        let voters = self.membership.voters().len();
+        let majority = self.membership.majority();
+        if refused.is_none()
+            && counts
+            && let Some(link) = self.links.get_mut(&envelope.from)
+        {
+            link.seen.vote_epoch = link.seen.vote_epoch.max(envelope.epoch);
+        }
+        let Role::Campaigning(campaign) = &mut self.role else { return };
+        if !counts || campaign.attempt != attempt || !campaign.requested {
+            return;
+        }
+        match refused {
+            None if envelope.epoch == campaign.epoch => {
+                campaign.votes.insert(envelope.from);
+                self.lead_if_elected(history);
+            }
+            None => {}
+            Some(_) => {
+                campaign.refusals.insert(envelope.from);
+                if campaign.refusals.len() > voters - majority {
+                    self.back_off();
+                }
+            }
+        }
+    }
+
+    fn lead_if_elected(&mut self, history: &impl History) {
+        let Role::Campaigning(campaign) = &self.role else { return };
+        if campaign.requested && campaign.votes.len() >= self.membership.majority() {
+            self.lead(history);
+        }
+    }
+
+    /// Waits a random while that grows with every failure, so that candidates do not meet for ever.
+    pub(crate) fn back_off(&mut self) {
+        let doublings = self.backoffs.min(self.times.backoff_doublings_max);
+        self.backoffs += 1;
+        let least = self.delta();
+        let most = least * (1 << doublings);
+        let spread = u64::try_from((most - least).as_nanos()).expect("at most δ · 2^5");
+        let wait = least + std::time::Duration::from_nanos(self.random.up_to(spread));
+        self.role = Role::Backoff { until: self.now + wait };
+    }
+
+    /// The ids of voters that a start waits for before the cluster can be founded.
+    #[must_use]
+    pub fn unheard(&self) -> Vec<MemberId> {
+        self.others().into_iter().filter(|&member| !self.is_heard(member)).map(|member| member.id).collect()
+    }
+}

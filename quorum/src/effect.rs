@@ -1,0 +1,136 @@
+//! What goes into a [`Voter`](crate::Voter) and what comes out.
+
+use position::{Epoch, Index, Member, MemberId, Tip};
+
+use crate::{Ballot, Envelope, FrameId};
+
+/// Names a read, for its driver. The protocol only keeps the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ReadToken(pub u64);
+
+/// One thing that happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Time has passed. Due at the latest at [`Voter::next_deadline`](crate::Voter::next_deadline).
+    Tick,
+    /// A link to this voter was opened, in whichever direction.
+    Connected(MemberId),
+    /// A message arrived. If frames travelled beside it, their bytes were verified, they form a chain,
+    /// and these are their identities.
+    Message {
+        /// The message.
+        envelope: &'a Envelope,
+        /// The frames beside it.
+        frames: &'a [FrameId],
+    },
+    /// The master wrote a frame of its own; the journal now ends there.
+    Appended(Tip),
+    /// The journal is durable through this index.
+    Durable(Index),
+    /// This ballot is durable.
+    Persisted(Ballot),
+    /// Tell me when a read that arrived now may be answered.
+    Read(ReadToken),
+    /// A snapshot was made durable and is now what the journal follows.
+    Installed(Tip),
+    /// The wanted good copy of this frame was made durable.
+    Repaired(FrameId),
+}
+
+/// One thing to do, in the order named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Make this durable, then say [`Input::Persisted`]. A later ballot replaces an earlier one that has
+    /// not been written yet.
+    Persist(Ballot),
+    /// Send. May be lost.
+    Send(Envelope),
+    /// Send with the bytes of the frames after `after` up to `through`. May be lost.
+    SendFrames {
+        /// The message.
+        envelope: Envelope,
+        /// End of the frame before the first.
+        after: Index,
+        /// End of the last.
+        through: Index,
+    },
+    /// Remove all frames after this end of a frame from the journal.
+    Cut {
+        /// What stays.
+        after: Index,
+    },
+    /// Write those frames that came beside the message just given which lie after this index.
+    Adopt {
+        /// End of the journal.
+        after: Index,
+    },
+    /// Put the good copy that came beside the message just given in the place of a corrupt frame, make it
+    /// durable, then say [`Input::Repaired`].
+    Repair(FrameId),
+    /// The voter is master of this epoch: write a frame with a no-op, then say [`Input::Appended`].
+    Lead(Epoch),
+    /// The voter was master and is no more: what is pending has an unknown outcome.
+    StepDown,
+    /// Everything up to this end of a frame is committed.
+    Commit(Index),
+    /// The read may be answered once everything up to `index` is applied.
+    ReadReady {
+        /// The read.
+        token: ReadToken,
+        /// What it must see.
+        index: Index,
+    },
+    /// This standby needs frames that the journal no longer has: send it the newest snapshot.
+    SnapshotWanted {
+        /// The standby.
+        by: Member,
+    },
+    /// The piece of a snapshot that came beside the message just given is the master's: keep it and
+    /// answer with [`Voter::acknowledge_chunk`](crate::Voter::acknowledge_chunk).
+    StoreChunk,
+    /// How much of a snapshot a standby has.
+    ChunkAcknowledged {
+        /// The standby.
+        by: Member,
+        /// End of what the snapshot covers.
+        base: Index,
+        /// Bytes without a gap.
+        received: u64,
+        /// Whether the standby needs no more of it.
+        done: bool,
+    },
+    /// The epoch, the master or the role changed: tell clients.
+    Changed,
+    /// Something that a person should know.
+    Alarm(Alarm),
+}
+
+/// What a person should know.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Alarm {
+    /// A peer's epoch lies so far ahead that it cannot have come from elections.
+    #[error(
+        "voter {from} claims epoch {claimed}, {mine} is ours: its messages are ignored; check its data directory"
+    )]
+    EpochJump {
+        /// The peer.
+        from: Member,
+        /// Its epoch.
+        claimed: Epoch,
+        /// Ours.
+        mine: Epoch,
+    },
+    /// Two processes run on copies of one directory, or a directory was put back to an older image.
+    #[error(
+        "voter {of} runs on a copy or an old image of its data directory: it must be removed and added anew"
+    )]
+    CopiedDirectory {
+        /// The voter.
+        of: Member,
+    },
+    /// This voter's disk has lost what it once acknowledged.
+    #[error(
+        "this voter has acknowledged or voted for more than its disk holds: it no longer votes; remove it and add it anew"
+    )]
+    Amnesia,
+}

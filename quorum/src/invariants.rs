@@ -1,0 +1,60 @@
+//! What must be true of every voter at all times: over one state, and over a state and its successor.
+//!
+//! The simulator calls both after every step. The properties over a whole cluster (one master per epoch,
+//! equal history, nothing acknowledged lost) are its oracles and stand there.
+
+use crate::voter::{RoleName, Standing};
+use crate::{History, Voter};
+
+/// Panics if a voter contradicts itself or its journal.
+///
+/// # Panics
+/// If an invariant is broken; the message names it.
+pub fn check_state(voter: &Voter, history: &impl History) {
+    let tip = history.tip();
+    assert!(voter.commit <= tip.index(), "committed {} beyond the journal's end {tip}", voter.commit);
+    assert!(voter.durable <= tip.index(), "durable {} beyond the journal's end {tip}", voter.durable);
+    assert!(voter.matched <= tip.index(), "matched {} beyond the journal's end {tip}", voter.matched);
+    assert!(history.base().index() <= tip.index(), "the base lies beyond the journal's end");
+    assert!(
+        history.tip_at(voter.commit).is_some() || voter.commit <= history.base().index(),
+        "commit {} is no end of a frame",
+        voter.commit
+    );
+    if voter.role.name() != RoleName::Standby {
+        assert!(voter.ballot.standing == Standing::Settled, "an uncertain voter stands or leads");
+        assert!(voter.membership.counts(voter.me), "a voter outside its own configuration stands or leads");
+    }
+    if let Some(mastership) = voter.role.master() {
+        assert_eq!(mastership.epoch, voter.ballot.epoch, "a master's epoch is its ballot's");
+        assert!(voter.ballot_is_durable(), "a master's epoch is durable");
+        assert_eq!(voter.ballot.voted_for, Some(voter.me), "a master has voted for itself");
+    }
+    assert_eq!(
+        voter.doubt.is_some() && voter.ballot.standing != Standing::Amnesiac,
+        voter.ballot.standing == Standing::Unsettled,
+        "a doubt and its durable mark go together"
+    );
+}
+
+/// Panics if a voter took back what it must not take back.
+///
+/// # Panics
+/// If an invariant is broken; the message names it.
+pub fn check_step(before: &Voter, after: &Voter) {
+    assert!(after.ballot.epoch >= before.ballot.epoch, "the epoch fell");
+    assert!(after.commit >= before.commit, "the commit fell from {} to {}", before.commit, after.commit);
+    assert!(after.now >= before.now, "time went back");
+    if before.ballot.epoch == after.ballot.epoch {
+        let changed = before.ballot.voted_for.is_some() && before.ballot.voted_for != after.ballot.voted_for;
+        assert!(!changed, "voted twice in epoch {}", after.ballot.epoch);
+        assert!(after.round_seen >= before.round_seen, "a round was forgotten");
+        assert!(
+            !(before.leads() && after.leads()) || after.matched >= before.matched,
+            "a master's journal shrank within its epoch"
+        );
+    }
+    if before.ballot.standing == Standing::Amnesiac {
+        assert_eq!(after.ballot.standing, Standing::Amnesiac, "lost memory came back");
+    }
+}

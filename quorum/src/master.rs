@@ -1,0 +1,375 @@
+//! Leading an epoch: rounds, shipping frames, commit, and giving up when the majority is out of reach.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use position::{Epoch, Index, Member, MemberId};
+
+use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
+use crate::read::Reads;
+use crate::time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
+use crate::voter::Role;
+use crate::{Effect, History, Time, Voter};
+
+/// A repeated Append waits at most this many times δ·2.
+const RETRY_DOUBLINGS_MAX: u32 = 5;
+
+/// What a master knows, from its election to its end. It starts empty: nothing that a peer said to an
+/// earlier master counts.
+#[derive(Clone, Debug)]
+pub(crate) struct Mastership {
+    pub(crate) epoch: Epoch,
+    /// The no-op that opened the epoch: nothing is committed before it is.
+    pub(crate) first_own: Index,
+    round: u64,
+    /// When each recent round was sent, oldest first.
+    rounds: VecDeque<(u64, Time)>,
+    next_round_at: Time,
+    standbys: BTreeMap<Member, Progress>,
+    pub(crate) reads: Reads,
+}
+
+/// How far one standby has come.
+#[derive(Clone, Debug)]
+struct Progress {
+    /// Durable there and the master's: counts for commit.
+    durable: Index,
+    /// Written there and the master's.
+    written: Index,
+    /// End of the last frame sent.
+    sent: Index,
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    /// The highest round it acknowledged.
+    round: u64,
+    retry_at: Time,
+    retries: u32,
+    /// It needs frames that the journal no longer has.
+    snapshot: bool,
+    /// The last conflict it reported: what was sent meanwhile makes it repeat itself.
+    conflict: Option<(Conflict, Time)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    after: Index,
+    through: Index,
+    bytes: usize,
+}
+
+impl Progress {
+    fn starting_at(tip: Index, now: Time) -> Progress {
+        Progress {
+            durable: Index::NONE,
+            written: Index::NONE,
+            sent: tip,
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            round: 0,
+            retry_at: now,
+            retries: 0,
+            snapshot: false,
+            conflict: None,
+        }
+    }
+
+    fn written_through(&mut self, index: Index) {
+        if index <= self.written {
+            return;
+        }
+        self.written = index;
+        self.retries = 0;
+        while let Some(front) = self.in_flight.front().filter(|front| front.through <= index) {
+            self.in_flight_bytes -= front.bytes;
+            self.in_flight.pop_front();
+        }
+        self.sent = self.sent.max(index);
+    }
+
+    fn send_again_after(&mut self, index: Index) {
+        self.in_flight.clear();
+        self.in_flight_bytes = 0;
+        self.sent = index.max(self.written);
+    }
+}
+
+impl Mastership {
+    pub(crate) fn next_deadline(&self, heartbeat: Duration) -> Time {
+        let retries = self.standbys.values().filter(|standby| !standby.in_flight.is_empty());
+        let soonest = retries.map(|standby| standby.retry_at).min();
+        soonest
+            .map_or(self.next_round_at, |at| at.min(self.next_round_at))
+            .min(self.next_round_at + heartbeat)
+    }
+
+    pub(crate) fn matched(&self) -> impl Iterator<Item = (MemberId, Index)> {
+        self.standbys.iter().map(|(member, progress)| (member.id, progress.durable))
+    }
+
+    fn durable(&self, member: Member) -> Index {
+        self.standbys.get(&member).map_or(Index::NONE, |progress| progress.durable)
+    }
+}
+
+impl Voter {
+    /// A majority has voted for this voter.
+    pub(crate) fn lead(&mut self, history: &impl History) {
+        let tip = history.tip();
+        assert!(self.ballot_is_durable(), "leads an epoch that is not durable");
+        assert!(tip.epoch() < self.ballot.epoch, "another master wrote in this epoch");
+        assert!(self.commit <= tip.index(), "elected without everything committed");
+        let standbys =
+            self.links.keys().map(|&member| (member, Progress::starting_at(tip.index(), self.now)));
+        self.role = Role::Master(Box::new(Mastership {
+            epoch: self.ballot.epoch,
+            first_own: tip.index().next(),
+            round: 0,
+            rounds: VecDeque::new(),
+            next_round_at: self.now,
+            standbys: standbys.collect(),
+            reads: Reads::default(),
+        }));
+        self.master = Some(self.me);
+        self.matched = tip.index();
+        self.contact = None;
+        self.stood_down = false;
+        self.backoffs = 0;
+        self.out.push(Effect::Lead(self.ballot.epoch));
+        self.out.push(Effect::Changed);
+        self.start_round();
+    }
+
+    /// What time alone makes a master do.
+    pub(crate) fn lead_on(&mut self, history: &impl History) {
+        if !self.has_fresh_quorum() {
+            self.contact = None;
+            self.stand_by(None);
+            return;
+        }
+        let Some(mastership) = self.role.master() else { return };
+        if self.now >= mastership.next_round_at {
+            self.start_round();
+        }
+        self.retry(history);
+    }
+
+    /// Check-quorum: whether a majority has acknowledged a round that was *sent* within the suspicion
+    /// time. An answer to an old round says nothing about now.
+    pub(crate) fn has_fresh_quorum(&self) -> bool {
+        let acknowledged = self.round_of_majority();
+        let Some(mastership) = self.role.master() else { return false };
+        let oldest = mastership.rounds.front().map_or(self.now, |&(_, sent)| sent);
+        let sent =
+            mastership.rounds.iter().rev().find(|&&(round, _)| round <= acknowledged).map(|&(_, sent)| sent);
+        // Until the first answers come, the first round's own age decides.
+        let dated = sent.unwrap_or(if acknowledged == 0 { oldest } else { Time::default() });
+        self.now.since(dated) < self.times.suspicion || self.membership.majority() == 1
+    }
+
+    /// The highest round that a majority has acknowledged; the master itself has acknowledged them all.
+    pub(crate) fn round_of_majority(&self) -> u64 {
+        let Some(mastership) = self.role.master() else { return 0 };
+        self.membership.reached_by_majority(|member| {
+            if member == self.me {
+                return mastership.round;
+            }
+            mastership.standbys.get(&member).map_or(0, |standby| standby.round)
+        })
+    }
+
+    pub(crate) fn start_round(&mut self) {
+        let (now, commit, heartbeat, keep) =
+            (self.now, self.commit, self.times.heartbeat, self.times.suspicion * 2);
+        let Some(mastership) = self.role.master_mut() else { return };
+        mastership.round += 1;
+        let round = mastership.round;
+        mastership.rounds.push_back((round, now));
+        // The newest round older than the suspicion time is all that must be kept of the past.
+        while mastership.rounds.len() > 1 && now.since(mastership.rounds[1].1) > keep {
+            mastership.rounds.pop_front();
+        }
+        mastership.next_round_at = now + heartbeat;
+        mastership.reads.round_started(round, commit);
+        let everyone: Vec<Member> = mastership.standbys.keys().copied().collect();
+        for to in everyone {
+            self.send(to, Message::Heartbeat { round, commit });
+        }
+        self.release_reads();
+    }
+
+    /// Sends what is written and not yet sent, at the end of every step.
+    pub(crate) fn ship(&mut self, history: &impl History) {
+        let Some(mastership) = self.role.master() else { return };
+        if mastership.reads.need_a_round() {
+            self.start_round();
+        }
+        let Some(mastership) = self.role.master() else { return };
+        let members: Vec<Member> = mastership.standbys.keys().copied().collect();
+        for member in members {
+            if self.is_heard(member) {
+                self.ship_to(member, history);
+            }
+        }
+    }
+
+    fn ship_to(&mut self, to: Member, history: &impl History) {
+        let tip = history.tip().index();
+        let retry = self.delta() * 2;
+        loop {
+            let (now, commit) = (self.now, self.commit);
+            let Some(mastership) = self.role.master_mut() else { return };
+            let round = mastership.round;
+            let Some(standby) = mastership.standbys.get_mut(&to) else { return };
+            if standby.snapshot || standby.sent >= tip || standby.in_flight_bytes >= IN_FLIGHT_BYTES_MAX {
+                return;
+            }
+            if standby.sent < history.base().index() {
+                standby.snapshot = true;
+                self.out.push(Effect::SnapshotWanted { by: to });
+                return;
+            }
+            let after = standby.sent;
+            let prev = history.tip_at(after).expect("what was sent ends with a frame");
+            let (through, bytes) =
+                history.reach(after, APPEND_BYTES_MAX).expect("frames lie between sent and tip");
+            if standby.in_flight.is_empty() {
+                standby.retry_at = now + retry * (1 << standby.retries.min(RETRY_DOUBLINGS_MAX));
+            }
+            standby.in_flight.push_back(InFlight { after, through, bytes });
+            standby.in_flight_bytes += bytes;
+            standby.sent = through;
+            let envelope = self.envelope(to, Message::Append(Append { round, prev, commit }));
+            self.out.push(Effect::SendFrames { envelope, after, through });
+        }
+    }
+
+    /// Repeats what was sent and not acknowledged for long: it was lost.
+    fn retry(&mut self, history: &impl History) {
+        let now = self.now;
+        let Some(mastership) = self.role.master_mut() else { return };
+        for standby in mastership.standbys.values_mut() {
+            let Some(oldest) = standby.in_flight.front().filter(|_| now >= standby.retry_at) else {
+                continue;
+            };
+            let after = history.tip_at_or_below(oldest.after).index();
+            standby.retries += 1;
+            standby.send_again_after(after);
+        }
+    }
+
+    pub(crate) fn on_append_ack(&mut self, envelope: &Envelope, ack: &AppendAck, history: &impl History) {
+        if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
+            return;
+        }
+        let (now, patience) = (self.now, self.delta() * 2);
+        let Some(mastership) = self.role.master_mut() else { return };
+        let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
+        assert!(ack.durable_match <= ack.matched, "acknowledged more than it matched");
+        standby.written_through(ack.matched.min(history.tip().index()));
+        if ack.certain {
+            standby.durable = standby.durable.max(ack.durable_match);
+            standby.round = standby.round.max(ack.round);
+        } else {
+            standby.durable = Index::NONE;
+        }
+        if let Some(conflict) = ack.conflict
+            && conflict.start > standby.written
+            && standby.conflict.is_none_or(|(known, at)| known != conflict || now.since(at) > patience)
+        {
+            standby.conflict = Some((conflict, now));
+            let shared = shared_end(&conflict, history);
+            standby.send_again_after(shared);
+        }
+        if ack.certain
+            && let Some(link) = self.links.get_mut(&envelope.from)
+        {
+            link.acknowledged(envelope.epoch, ack.durable_match);
+        }
+        self.advance_commit(history);
+        self.release_reads();
+    }
+
+    /// A higher epoch in the answer of a voter ends a mastership at once: that voter will never again
+    /// acknowledge anything of this epoch.
+    fn deposed_by(&mut self, envelope: &Envelope, history: &impl History) -> bool {
+        let deposed =
+            self.leads() && envelope.epoch > self.ballot.epoch && self.membership.counts(envelope.from);
+        if deposed {
+            self.adopt_epoch(envelope.epoch, history);
+            self.contact = None;
+            if self.may_stand(history) {
+                self.probe(history);
+            }
+        }
+        deposed
+    }
+
+    /// Commits what a majority holds durably, if it is of this epoch. Frames of earlier epochs are
+    /// committed by what follows them only: on their own a later master could still replace them.
+    pub(crate) fn advance_commit(&mut self, history: &impl History) {
+        let Some(mastership) = self.role.master() else { return };
+        let (me, durable, certain) = (self.me, self.durable, self.is_certain());
+        let reached = self.membership.reached_by_majority(|member| match member == me {
+            true if certain => durable,
+            true => Index::NONE,
+            false => mastership.durable(member),
+        });
+        if reached < mastership.first_own || reached <= self.commit {
+            return;
+        }
+        let frame = history.frame_containing(reached);
+        assert!(
+            frame.is_some_and(|frame| frame.epoch == self.ballot.epoch && frame.last == reached),
+            "everything from the first own frame on is of this epoch, and acknowledged in whole frames"
+        );
+        self.commit_through(reached);
+        self.release_reads();
+    }
+
+    /// A standby has started anew: what was in flight to it is lost, and maybe some of what it had written.
+    pub(crate) fn restarted(&mut self, member: Member) {
+        let (now, matched) = (self.now, self.matched);
+        let Some(mastership) = self.role.master_mut() else { return };
+        let fresh = Progress::starting_at(matched, now);
+        let standby = mastership.standbys.entry(member).or_insert(fresh);
+        standby.written = standby.durable;
+        standby.snapshot = false;
+        standby.send_again_after(standby.durable);
+    }
+
+    pub(crate) fn on_snapshot_ack(&mut self, envelope: &Envelope, ack: &SnapshotAck, history: &impl History) {
+        if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
+            return;
+        }
+        let Some(mastership) = self.role.master_mut() else { return };
+        let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
+        let done = ack.durable_match >= ack.base.index();
+        if ack.certain {
+            standby.round = standby.round.max(ack.round);
+            standby.durable = standby.durable.max(ack.durable_match);
+        }
+        if done && standby.snapshot {
+            standby.snapshot = false;
+            standby.written_through(ack.durable_match);
+            standby.send_again_after(ack.durable_match);
+        }
+        let (by, base, received) = (envelope.from, ack.base.index(), ack.received);
+        self.out.push(Effect::ChunkAcknowledged { by, base, received, done });
+    }
+
+    /// The message beside which a driver sends a piece of a snapshot; `None` if this voter leads no more.
+    pub fn snapshot_chunk(&mut self, to: Member, chunk: SnapshotChunk) -> Option<Envelope> {
+        let round = self.role.master()?.round;
+        Some(self.envelope(to, Message::SnapshotChunk(SnapshotChunk { round, ..chunk })))
+    }
+}
+
+/// Where a master's and a standby's journal are the same at the latest.
+fn shared_end(conflict: &Conflict, history: &impl History) -> Index {
+    let mut shared = history.tip_at_or_below(conflict.start.previous().min(conflict.last.index));
+    // The standby's frame there is of an older epoch than ours: neither will our frames of later epochs be.
+    while shared.epoch() > conflict.epoch && shared.index() > history.base().index() {
+        shared = history.tip_at_or_below(shared.index().previous());
+    }
+    shared.index()
+}

@@ -1,0 +1,199 @@
+//! Following: rounds, frames and snapshots of the master.
+
+use position::{Index, Tip};
+
+use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
+use crate::voter::Role;
+use crate::{Effect, FrameId, History, Voter};
+
+impl Voter {
+    /// Follows the sender if its epoch allows; `false`: the message must not be looked at further.
+    ///
+    /// A message of an older epoch is answered with the newer one, never dropped: its sender may be a
+    /// master that would otherwise go on for ever without this voter.
+    fn follow(&mut self, envelope: &Envelope, round: u64, history: &impl History) -> bool {
+        if envelope.epoch < self.ballot.epoch {
+            self.send_ack(envelope, None);
+            return false;
+        }
+        if envelope.epoch > self.ballot.epoch {
+            self.adopt_epoch(envelope.epoch, history);
+        }
+        assert!(!self.leads(), "two masters in epoch {}", self.ballot.epoch);
+        if self.master != Some(envelope.from) || !matches!(self.role, Role::Standby) {
+            self.stand_by(Some(envelope.from));
+        }
+        self.note_round(round);
+        if !self.ballot_is_durable() {
+            // The epoch is durable before any answer or frame in it.
+            self.acknowledge_when_durable = true;
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn on_heartbeat(
+        &mut self,
+        envelope: &Envelope,
+        round: u64,
+        commit: Index,
+        history: &impl History,
+    ) {
+        if self.follow(envelope, round, history) {
+            self.commit_through(commit.min(self.matched));
+            self.acknowledge(None);
+        }
+    }
+
+    pub(crate) fn on_append(
+        &mut self,
+        envelope: &Envelope,
+        append: &Append,
+        frames: &[FrameId],
+        history: &impl History,
+    ) {
+        if !self.follow(envelope, append.round, history) {
+            return;
+        }
+        let prev = append.prev;
+        let at_or_below_base = prev.index() <= history.base().index();
+        if !at_or_below_base && history.tip_at(prev.index()) != Some(prev) {
+            let conflict = self.conflict_at(prev, history);
+            self.acknowledge(Some(conflict));
+            return;
+        }
+        let Some(last) = frames.last() else { return };
+        if last.last > history.base().index() {
+            self.adopt_after_conflict(frames, history);
+        }
+        self.matched = self.matched.max(last.last);
+        self.commit_through(append.commit.min(self.matched));
+        if self.durable >= last.last {
+            // Nothing new will become durable, so nothing else would answer.
+            self.acknowledge(None);
+        }
+    }
+
+    /// Removes own frames from the first real conflict on, and writes what is new. Returns the journal's
+    /// end as it will then be.
+    ///
+    /// Frames that are already there stay: an old, shorter Append removes nothing.
+    pub(crate) fn adopt_after_conflict(&mut self, frames: &[FrameId], history: &impl History) -> Tip {
+        let base = history.base().index();
+        for frame in frames.iter().filter(|frame| frame.last > base) {
+            let own = history.frame_containing(frame.first.max(base.next()));
+            if own == Some(*frame) {
+                continue;
+            }
+            let after = frame.first.previous();
+            assert!(after >= base, "a frame reaches across the base");
+            if own.is_some() {
+                assert!(after >= self.commit, "a cut to {after} below the commit {}", self.commit);
+                self.out.push(Effect::Cut { after });
+                self.durable = self.durable.min(after);
+                self.matched = self.matched.min(after);
+            }
+            self.out.push(Effect::Adopt { after });
+            return frames.last().expect("not empty: iterated over").tip();
+        }
+        history.tip()
+    }
+
+    fn conflict_at(&self, prev: Tip, history: &impl History) -> Conflict {
+        let last = history.tip().position;
+        match history.frame_containing(prev.index()) {
+            // Frames of the same wrong epoch before it are wrong too: skip them all, within bounds.
+            Some(wrong) => {
+                let mut first = wrong;
+                for _ in 0..4096 {
+                    match history.frame_containing(first.first.previous()) {
+                        Some(before) if before.epoch == wrong.epoch && before.last > self.commit => {
+                            first = before
+                        }
+                        _ => break,
+                    }
+                }
+                Conflict { start: first.first, epoch: wrong.epoch, last }
+            }
+            None => Conflict { start: last.index.next(), epoch: last.epoch, last },
+        }
+    }
+
+    /// Acknowledges the highest round seen, and what of the master's journal is durable here.
+    pub(crate) fn acknowledge(&mut self, conflict: Option<Conflict>) {
+        let Some(master) = self.master else { return };
+        let ack = self.ack(conflict);
+        self.send(master, Message::AppendAck(ack));
+    }
+
+    fn ack(&self, conflict: Option<Conflict>) -> AppendAck {
+        AppendAck {
+            round: self.round_seen,
+            certain: self.is_certain(),
+            matched: self.matched,
+            durable_match: self.matched.min(self.durable),
+            conflict,
+        }
+    }
+
+    /// Answers a message of an older epoch: only the envelope's epoch matters.
+    fn send_ack(&mut self, envelope: &Envelope, conflict: Option<Conflict>) {
+        if self.ballot_is_durable() {
+            let ack = AppendAck { round: 0, ..self.ack(conflict) };
+            self.send(envelope.from, Message::AppendAck(ack));
+        }
+    }
+
+    /// The epoch is durable now: the master may go on from the end of this journal.
+    pub(crate) fn ask_master_to_go_on(&mut self, history: &impl History) {
+        let last = history.tip().position;
+        self.acknowledge(Some(Conflict { start: last.index.next(), epoch: last.epoch, last }));
+    }
+
+    pub(crate) fn on_snapshot_chunk(
+        &mut self,
+        envelope: &Envelope,
+        chunk: &SnapshotChunk,
+        history: &impl History,
+    ) {
+        if !self.follow(envelope, chunk.round, history) {
+            return;
+        }
+        let base = chunk.base;
+        let not_needed = base.index() <= history.base().index()
+            || (history.tip_at(base.index()) == Some(base) && self.durable >= base.index());
+        if not_needed {
+            self.matched = self.matched.max(base.index());
+            self.acknowledge_chunk(base, chunk.total);
+        } else {
+            self.out.push(Effect::StoreChunk);
+        }
+    }
+
+    /// Tells the master how much of a snapshot has arrived without a gap; by its driver, after
+    /// [`Effect::StoreChunk`].
+    pub fn acknowledge_stored(&mut self, base: Tip, received: u64, out: &mut Vec<Effect>) {
+        std::mem::swap(&mut self.out, out);
+        self.acknowledge_chunk(base, received);
+        std::mem::swap(&mut self.out, out);
+    }
+
+    fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
+        let Some(master) = self.master else { return };
+        let durable_match = self.matched.min(self.durable);
+        let (round, certain) = (self.round_seen, self.is_certain());
+        let ack = SnapshotAck { round, base, received, durable_match, certain };
+        self.send(master, Message::SnapshotAck(ack));
+    }
+
+    /// A snapshot of the master is durable and the journal follows it.
+    pub(crate) fn on_installed(&mut self, base: Tip, history: &impl History) {
+        assert!(history.base() == base, "the journal follows what was installed");
+        assert!(base.index() >= self.commit, "a snapshot took back what was committed");
+        self.durable = history.tip().index().min(self.durable).max(base.index());
+        self.matched = self.matched.min(history.tip().index()).max(base.index());
+        self.commit_through(base.index());
+        self.settle_by_durability();
+        self.acknowledge_chunk(base, 0);
+    }
+}

@@ -1,0 +1,114 @@
+//! Votes and contact: whom a voter grants its vote, and what counts as hearing a master.
+
+use position::{Member, Position};
+
+use crate::message::{Envelope, Message, Refusal};
+use crate::voter::{Ballot, Standing};
+use crate::{History, Voter};
+
+/// A vote that was decided and waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    to: Member,
+    attempt: u64,
+}
+
+impl Voter {
+    /// Whether a master has shown itself within the suspicion time.
+    pub(crate) fn has_contact(&self) -> bool {
+        if self.leads() {
+            return self.has_fresh_quorum();
+        }
+        self.contact.is_some_and(|at| self.now.since(at) < self.times.suspicion)
+    }
+
+    /// Notes a round of the master of this epoch. Nothing but a round that was never seen before counts:
+    /// old duplicates of a dead master's messages must not keep it alive.
+    pub(crate) fn note_round(&mut self, round: u64) {
+        if round > self.round_seen {
+            self.round_seen = round;
+            self.contact = Some(self.now);
+            self.stood_down = false;
+            self.backoffs = 0;
+        }
+    }
+
+    pub(crate) fn on_vote_request(
+        &mut self,
+        envelope: &Envelope,
+        attempt: u64,
+        last: Position,
+        history: &impl History,
+    ) {
+        match self.judge(envelope, last, history) {
+            Some(Refusal::Journal) => {
+                // The epoch is adopted, so that a better candidate's next attempt lies above it. A voter
+                // that has never voted keeps its innocence: only a founding election ends it.
+                if envelope.epoch > self.ballot.epoch && !self.is_pristine(history) {
+                    self.adopt_epoch(envelope.epoch, history);
+                }
+                self.refuse(envelope.from, attempt, Refusal::Journal);
+            }
+            Some(refusal) => self.refuse(envelope.from, attempt, refusal),
+            None => self.grant(envelope, attempt),
+        }
+    }
+
+    fn judge(&self, envelope: &Envelope, last: Position, history: &impl History) -> Option<Refusal> {
+        let voted_for_another = envelope.epoch == self.ballot.epoch
+            && self.ballot.voted_for.is_some_and(|member| member != envelope.from);
+        if envelope.epoch < self.ballot.epoch {
+            Some(Refusal::OldEpoch)
+        } else if !self.is_certain() || !self.membership.counts(self.me) {
+            Some(Refusal::Uncertain)
+        } else if self.has_contact() {
+            Some(Refusal::Contact)
+        } else if voted_for_another {
+            Some(Refusal::Voted)
+        } else if last < history.tip().position {
+            Some(Refusal::Journal)
+        } else if self.is_pristine(history) && last > history.tip().position {
+            // This directory has never voted, yet the candidate has a history: it may be a fresh copy of a
+            // machine that acknowledged part of that history.
+            Some(Refusal::Uncertain)
+        } else {
+            None
+        }
+    }
+
+    fn refuse(&mut self, to: Member, attempt: u64, refusal: Refusal) {
+        self.send(to, Message::VoteReply { attempt, refused: Some(refusal) });
+    }
+
+    fn grant(&mut self, envelope: &Envelope, attempt: u64) {
+        assert!(envelope.epoch >= self.ballot.epoch, "a vote in an epoch that was left");
+        if envelope.epoch > self.ballot.epoch {
+            self.enter_epoch(Ballot { epoch: envelope.epoch, voted_for: Some(envelope.from), ..self.ballot });
+        } else if self.ballot.voted_for.is_none() {
+            self.ballot.voted_for = Some(envelope.from);
+            self.persist();
+        }
+        self.stand_by(None);
+        self.contact = Some(self.now);
+        self.pending_grant = Some(Grant { to: envelope.from, attempt });
+        self.grant_if_durable();
+    }
+
+    /// Sends the vote that waited for the disk. A ballot that has moved on makes it void.
+    pub(crate) fn grant_if_durable(&mut self) {
+        let Some(grant) = self.pending_grant else { return };
+        if self.ballot.voted_for != Some(grant.to) {
+            self.pending_grant = None;
+        } else if self.ballot_is_durable() {
+            self.pending_grant = None;
+            self.send(grant.to, Message::VoteReply { attempt: grant.attempt, refused: None });
+        }
+    }
+
+    /// A directory as the founder made it: nothing but the founding frame, and no vote ever.
+    pub(crate) fn is_pristine(&self, history: &impl History) -> bool {
+        self.ballot.epoch == position::Epoch::NONE
+            && self.holds_only_founding(history)
+            && self.ballot.standing == Standing::Settled
+    }
+}

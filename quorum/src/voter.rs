@@ -1,0 +1,562 @@
+//! The voter: what it knows, and how one input is dealt with.
+//!
+//! Responsible for: the state that every role shares, dispatch, epochs and their durability.
+//! Not responsible for: the rules of the roles, which stand in the modules named after them.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+
+use crate::candidate::{Campaign, Probing, Pulling};
+use crate::effect::{Alarm, Effect, Input};
+use crate::link::Link;
+use crate::master::Mastership;
+use crate::message::{Envelope, Message};
+use crate::random::Random;
+use crate::settle::{Doubt, Tail};
+use crate::vote::Grant;
+use crate::{FrameId, History, Kind, Membership, Time, Times};
+
+/// The only entry of the founding frame: the list of voters.
+const FOUNDING: Index = Index(1);
+
+/// No election jumps this far ahead: a message that claims to is damaged or hostile.
+const EPOCH_JUMP_MAX: u64 = 1 << 32;
+
+/// What must be durable before a voter promises anything with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ballot {
+    /// The highest epoch taken part in.
+    pub epoch: Epoch,
+    /// Who got this voter's vote in it.
+    pub voted_for: Option<Member>,
+    /// Whether its votes and acknowledgements count.
+    pub standing: Standing,
+}
+
+/// Whether a voter's votes and acknowledgements count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// They do.
+    Settled,
+    /// The end of the journal was damaged and may have held something acknowledged: not until settled.
+    Unsettled,
+    /// The disk has lost what was acknowledged or voted, or never knew: never again in this life.
+    Amnesiac,
+}
+
+/// Who must answer before a cluster that holds only its founding frame elects its first master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Founding {
+    /// All voters: a machine whose folder was copied afresh looks just as empty.
+    All,
+    /// A majority, by the operator's explicit word.
+    Majority,
+    /// Not I: a standby waits for others to found the cluster.
+    Never,
+}
+
+/// What a voter knows when it starts.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Itself.
+    pub me: Member,
+    /// Starts of its data directory, this one included; durable.
+    pub boots: u64,
+    /// A random number of this process.
+    pub process: u64,
+    /// The ballot on disk.
+    pub ballot: Ballot,
+    /// The voters.
+    pub membership: Membership,
+    /// The end of the durable journal: a start makes durable whatever it found.
+    pub durable: Index,
+    /// What is known to be committed.
+    pub commit: Index,
+    /// How the journal ends.
+    pub tail: Tail,
+    /// Frames in the middle that are damaged, to be had from others.
+    pub repairs: Vec<FrameId>,
+    /// Who founds.
+    pub founding: Founding,
+    /// The protocol's times.
+    pub times: Times,
+    /// Seed of its chance.
+    pub seed: u64,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Standby,
+    StoodDown { until: Time },
+    Probing(Probing),
+    Pulling(Pulling),
+    Campaigning(Campaign),
+    Backoff { until: Time },
+    Master(Box<Mastership>),
+}
+
+/// A role's name in logs and on screens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoleName {
+    /// Follows a master, or waits for one.
+    Standby,
+    /// Tries to become master.
+    Candidate,
+    /// Leads.
+    Master,
+}
+
+impl Role {
+    pub(crate) fn name(&self) -> RoleName {
+        match self {
+            Role::Standby => RoleName::Standby,
+            Role::Master(_) => RoleName::Master,
+            _ => RoleName::Candidate,
+        }
+    }
+
+    pub(crate) fn master_mut(&mut self) -> Option<&mut Mastership> {
+        match self {
+            Role::Master(mastership) => Some(mastership),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn master(&self) -> Option<&Mastership> {
+        match self {
+            Role::Master(mastership) => Some(mastership),
+            _ => None,
+        }
+    }
+}
+
+/// What others may know of a voter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VoterView {
+    /// Its role.
+    pub role: RoleName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The master it follows or is.
+    pub master: Option<MemberId>,
+    /// End of what is committed.
+    pub commit: Index,
+    /// End of what is durable here.
+    pub durable: Index,
+    /// Whether its votes count.
+    pub standing: Standing,
+    /// How far each other voter's durable journal is known to reach; a master's knowledge.
+    pub matched: Vec<(MemberId, Index)>,
+}
+
+/// One voter of a cluster.
+#[derive(Clone, Debug)]
+pub struct Voter {
+    pub(crate) cluster: ClusterId,
+    pub(crate) me: Member,
+    pub(crate) boots: u64,
+    pub(crate) process: u64,
+    counter: u64,
+    pub(crate) times: Times,
+    pub(crate) random: Random,
+    pub(crate) started: Time,
+    pub(crate) now: Time,
+
+    pub(crate) membership: Membership,
+    pub(crate) founding: Founding,
+    pub(crate) links: BTreeMap<Member, Link>,
+    pub(crate) greet_at: Time,
+
+    pub(crate) ballot: Ballot,
+    durable_ballot: Ballot,
+    persist_started: Time,
+    persist_took: Duration,
+    pub(crate) pending_grant: Option<Grant>,
+    pub(crate) acknowledge_when_durable: bool,
+
+    pub(crate) role: Role,
+    pub(crate) master: Option<Member>,
+    pub(crate) contact: Option<Time>,
+    pub(crate) round_seen: u64,
+    pub(crate) jitter: Duration,
+    pub(crate) stood_down: bool,
+    pub(crate) backoffs: u32,
+    pub(crate) attempt: u64,
+    pub(crate) epoch_seen: Epoch,
+
+    pub(crate) durable: Index,
+    pub(crate) matched: Index,
+    pub(crate) commit: Index,
+    pub(crate) doubt: Option<Doubt>,
+    pub(crate) repairs: Vec<FrameId>,
+    pub(crate) settle_at: Time,
+
+    pub(crate) alarms: Vec<Alarm>,
+    pub(crate) out: Vec<Effect>,
+}
+
+impl Voter {
+    /// A voter that starts now.
+    #[must_use]
+    pub fn start(now: Time, start: Start) -> Voter {
+        let mut voter = Voter {
+            cluster: start.cluster,
+            me: start.me,
+            boots: start.boots,
+            process: start.process,
+            counter: 0,
+            times: start.times,
+            random: Random::seeded(start.seed),
+            started: now,
+            now,
+            membership: Membership::unknown(),
+            founding: start.founding,
+            links: BTreeMap::new(),
+            greet_at: now,
+            ballot: start.ballot,
+            durable_ballot: start.ballot,
+            persist_started: now,
+            persist_took: Duration::ZERO,
+            pending_grant: None,
+            acknowledge_when_durable: false,
+            role: Role::Standby,
+            master: None,
+            // A start counts as contact: the master that was followed before may still lead.
+            contact: Some(now),
+            round_seen: 0,
+            jitter: Duration::ZERO,
+            stood_down: false,
+            backoffs: 0,
+            // Attempts differ from those of earlier lives, whose answers may still be on their way.
+            attempt: start.boots << 32,
+            epoch_seen: start.ballot.epoch,
+            durable: start.durable,
+            matched: Index::NONE,
+            commit: start.commit,
+            doubt: Doubt::at_start(&start.ballot, start.tail),
+            repairs: start.repairs,
+            settle_at: now,
+            alarms: Vec::new(),
+            out: Vec::new(),
+        };
+        voter.adopt_membership(start.membership);
+        voter.draw_jitter();
+        if voter.membership.voters().len() == 1 {
+            voter.contact = None;
+        }
+        voter
+    }
+
+    /// Deals with one input at the time `now`, and adds to `out` what must be done, in order.
+    ///
+    /// # Panics
+    /// If the time goes back, or if the voter's own state contradicts itself.
+    pub fn step(&mut self, now: Time, input: Input<'_>, history: &impl History, out: &mut Vec<Effect>) {
+        assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
+        self.now = now;
+        std::mem::swap(&mut self.out, out);
+        match input {
+            Input::Tick => self.on_tick(history),
+            Input::Connected(id) => self.greet_id(id, history),
+            Input::Message { envelope, frames } => self.on_message(envelope, frames, history),
+            Input::Appended(tip) => self.on_appended(tip),
+            Input::Durable(index) => self.on_durable(index, history),
+            Input::Persisted(ballot) => self.on_persisted(ballot, history),
+            Input::Read(token) => self.on_read(token),
+            Input::Installed(tip) => self.on_installed(tip, history),
+            Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
+        }
+        self.ship(history);
+        std::mem::swap(&mut self.out, out);
+    }
+
+    /// When the next tick is due.
+    #[must_use]
+    pub fn next_deadline(&self) -> Time {
+        let role = match &self.role {
+            Role::Standby => match self.contact {
+                _ if !self.may_stand_somewhen() => self.now + self.times.suspicion,
+                Some(contact) => contact + self.patience(),
+                None => self.now,
+            },
+            Role::StoodDown { until } | Role::Backoff { until } => *until,
+            Role::Probing(probing) => probing.started + self.delta(),
+            Role::Pulling(pulling) => pulling.progressed + self.times.pull,
+            Role::Campaigning(campaign) => campaign.started + self.delta() * 2,
+            Role::Master(mastership) => mastership.next_deadline(self.times.heartbeat),
+        };
+        // A deadline that has passed unmet (a probe that waits for more answers) is looked at again soon.
+        let role = if role <= self.now { self.now + Duration::from_millis(1) } else { role };
+        role.min(self.greet_at).max(self.now)
+    }
+
+    /// The voters changed: a frame that lists them was written.
+    pub fn adopt_membership(&mut self, membership: Membership) {
+        self.links.retain(|member, _| membership.voter(member.id).is_some());
+        for voter in membership.voters() {
+            if voter.member != self.me {
+                self.links.entry(voter.member).or_default();
+            }
+        }
+        self.membership = membership;
+    }
+
+    /// What others may know of this voter.
+    #[must_use]
+    pub fn view(&self) -> VoterView {
+        let matched = |mastership: &Mastership| mastership.matched().collect();
+        VoterView {
+            role: self.role.name(),
+            epoch: self.ballot.epoch,
+            master: if self.leads() { Some(self.me.id) } else { self.master.map(|member| member.id) },
+            commit: self.commit,
+            durable: self.durable,
+            standing: self.ballot.standing,
+            matched: self.role.master().map(matched).unwrap_or_default(),
+        }
+    }
+
+    /// The voters this one knows of.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        &self.membership
+    }
+
+    /// Whether this voter leads its epoch.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        matches!(self.role, Role::Master(_))
+    }
+
+    /// Its epoch.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.ballot.epoch
+    }
+
+    /// End of what is committed.
+    #[must_use]
+    pub fn commit(&self) -> Index {
+        self.commit
+    }
+
+    /// Who this voter is.
+    #[must_use]
+    pub fn me(&self) -> Member {
+        self.me
+    }
+
+    fn on_tick(&mut self, history: &impl History) {
+        if self.now >= self.greet_at {
+            self.greet_all(history);
+        }
+        if self.now >= self.settle_at {
+            self.settle_at = self.now + self.times.settlement;
+            self.ask_about_doubts();
+        }
+        match self.role {
+            Role::Master(_) => self.lead_on(history),
+            _ => self.stand_on(history),
+        }
+    }
+
+    fn on_message(&mut self, envelope: &Envelope, frames: &[FrameId], history: &impl History) {
+        if !self.is_for_me(envelope) || !self.note_sender(envelope) {
+            return;
+        }
+        if envelope.epoch.0 > self.ballot.epoch.0.saturating_add(EPOCH_JUMP_MAX) {
+            let (from, claimed, mine) = (envelope.from, envelope.epoch, self.ballot.epoch);
+            self.alarm(Alarm::EpochJump { from, claimed, mine });
+            return;
+        }
+        if self.membership.counts(envelope.from) {
+            self.epoch_seen = self.epoch_seen.max(envelope.epoch);
+        }
+        match &envelope.message {
+            Message::Hello(hello) => self.on_hello(envelope, hello, history),
+            Message::HelloReply(hello) => self.on_hello_reply(envelope, hello),
+            Message::Probe { attempt, .. } => self.on_probe(envelope, *attempt, history),
+            Message::Nominate => self.on_nominate(history),
+            Message::ProbeReply(reply) => self.on_probe_reply(envelope, reply, history),
+            Message::VoteRequest { attempt, last, .. } => {
+                self.on_vote_request(envelope, *attempt, *last, history);
+            }
+            Message::VoteReply { attempt, refused } => {
+                self.on_vote_reply(envelope, *attempt, *refused, history);
+            }
+            Message::Heartbeat { round, commit } => self.on_heartbeat(envelope, *round, *commit, history),
+            Message::Append(append) => self.on_append(envelope, append, frames, history),
+            Message::AppendAck(ack) => self.on_append_ack(envelope, ack, history),
+            Message::Fetch(fetch) => self.on_fetch(envelope, fetch, history),
+            Message::FetchReply(reply) => self.on_fetch_reply(envelope, reply, frames, history),
+            Message::SnapshotChunk(chunk) => self.on_snapshot_chunk(envelope, chunk, history),
+            Message::SnapshotAck(ack) => self.on_snapshot_ack(envelope, ack, history),
+        }
+    }
+
+    fn is_for_me(&self, envelope: &Envelope) -> bool {
+        let greeting = matches!(envelope.message, Message::Hello(_) | Message::HelloReply(_));
+        envelope.cluster == self.cluster
+            && envelope.from.id != self.me.id
+            && (envelope.to == self.me || (greeting && envelope.to.id == self.me.id))
+    }
+
+    pub(crate) fn envelope(&mut self, to: Member, message: Message) -> Envelope {
+        self.counter += 1;
+        Envelope {
+            cluster: self.cluster,
+            from: self.me,
+            to,
+            boots: self.boots,
+            process: self.process,
+            counter: self.counter,
+            epoch: self.ballot.epoch,
+            message,
+        }
+    }
+
+    pub(crate) fn send(&mut self, to: Member, message: Message) {
+        let envelope = self.envelope(to, message);
+        self.out.push(Effect::Send(envelope));
+    }
+
+    /// All voters but this one.
+    pub(crate) fn others(&self) -> Vec<Member> {
+        self.membership
+            .voters()
+            .iter()
+            .map(|voter| voter.member)
+            .filter(|&member| member != self.me)
+            .collect()
+    }
+
+    pub(crate) fn is_certain(&self) -> bool {
+        self.ballot.standing == Standing::Settled
+            && self.durable_ballot.standing == Standing::Settled
+            && self.me.incarnation != Incarnation::UNKNOWN
+    }
+
+    pub(crate) fn holds_only_founding(&self, history: &impl History) -> bool {
+        history.tip().index() <= FOUNDING
+    }
+
+    /// Whether this voter could ever stand, apart from what the others say.
+    pub(crate) fn may_stand_somewhen(&self) -> bool {
+        let data = self.membership.voter(self.me.id).is_some_and(|voter| voter.kind == Kind::Data);
+        data && self.membership.counts(self.me) && self.is_certain() && self.repairs.is_empty()
+    }
+
+    /// How long a round trip and a durable vote take here, within bounds.
+    pub(crate) fn delta(&self) -> Duration {
+        let slowest = self.links.values().map(Link::round_trip).max().unwrap_or_default();
+        (slowest + self.persist_took).clamp(self.times.delta_min, self.times.delta_max)
+    }
+
+    /// How long silence is borne: lower ranks wait for higher ones to stand first.
+    pub(crate) fn patience(&self) -> Duration {
+        let ranks = self.delta() * self.membership.rank_position(self.me.id);
+        self.times.suspicion + self.jitter + ranks.min(self.times.suspicion / 4)
+    }
+
+    pub(crate) fn draw_jitter(&mut self) {
+        let most = u64::try_from(self.times.jitter.as_nanos()).expect("a table of milliseconds");
+        self.jitter = Duration::from_nanos(self.random.up_to(most));
+    }
+
+    pub(crate) fn persist(&mut self) {
+        self.persist_started = self.now;
+        self.out.push(Effect::Persist(self.ballot));
+    }
+
+    pub(crate) fn ballot_is_durable(&self) -> bool {
+        self.durable_ballot == self.ballot
+    }
+
+    fn on_persisted(&mut self, ballot: Ballot, history: &impl History) {
+        assert!(ballot.epoch >= self.durable_ballot.epoch, "the disk holds an older epoch than before");
+        self.durable_ballot = ballot;
+        if !self.ballot_is_durable() {
+            return;
+        }
+        self.persist_took = self.now.since(self.persist_started).max(self.persist_took / 2);
+        self.grant_if_durable();
+        self.campaign_if_durable(history);
+        self.pull_if_durable(history);
+        if std::mem::take(&mut self.acknowledge_when_durable) {
+            self.ask_master_to_go_on(history);
+        }
+    }
+
+    /// Makes a higher epoch durable. Everything that was known of the old one's master is void.
+    pub(crate) fn enter_epoch(&mut self, ballot: Ballot) {
+        assert!(ballot.epoch > self.ballot.epoch, "an epoch never falls");
+        self.ballot = ballot;
+        self.round_seen = 0;
+        self.matched = Index::NONE;
+        self.master = None;
+        self.acknowledge_when_durable = false;
+        self.persist();
+    }
+
+    /// Takes part in a higher epoch without having voted in it.
+    pub(crate) fn adopt_epoch(&mut self, epoch: Epoch, history: &impl History) {
+        let mut ballot = Ballot { epoch, voted_for: None, ..self.ballot };
+        if self.is_pristine(history) && !self.membership.voters().is_empty() && !self.founds_alone() {
+            // The directory never voted, yet a master exists: it may be a fresh copy of a machine that
+            // acknowledged part of that master's history. It counts once it holds that history.
+            ballot.standing = Standing::Unsettled;
+            self.doubt = Some(Doubt::copied_afresh());
+        }
+        self.enter_epoch(ballot);
+        if self.leads() {
+            self.stand_by(None);
+        }
+    }
+
+    fn founds_alone(&self) -> bool {
+        self.membership.voters().len() == 1
+    }
+
+    /// Goes back to following, or to waiting for somebody to follow.
+    pub(crate) fn stand_by(&mut self, master: Option<Member>) {
+        if self.leads() {
+            self.out.push(Effect::StepDown);
+            self.matched = Index::NONE;
+        }
+        let changed = self.role.name() != RoleName::Standby || self.master != master;
+        self.role = Role::Standby;
+        self.master = master;
+        self.draw_jitter();
+        if changed {
+            self.out.push(Effect::Changed);
+        }
+    }
+
+    fn on_appended(&mut self, tip: Tip) {
+        assert!(self.leads(), "only a master writes frames of its own");
+        assert_eq!(tip.epoch(), self.ballot.epoch, "a frame of another epoch");
+        self.matched = tip.index();
+    }
+
+    fn on_durable(&mut self, index: Index, history: &impl History) {
+        assert!(index <= history.tip().index(), "more is durable than was written");
+        self.durable = self.durable.max(index);
+        self.settle_by_durability();
+        if self.leads() {
+            self.advance_commit(history);
+        } else if self.matched > Index::NONE && self.ballot_is_durable() {
+            self.acknowledge(None);
+        }
+    }
+
+    pub(crate) fn commit_through(&mut self, index: Index) {
+        if index > self.commit {
+            self.commit = index;
+            self.out.push(Effect::Commit(index));
+        }
+    }
+}
