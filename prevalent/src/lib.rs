@@ -6,11 +6,19 @@
 
 mod actor;
 mod codec;
+mod kept;
 mod prevalent;
+mod registration;
+mod session;
 
 pub use actor::{Actor, Role};
-pub use codec::{CodecError, Decoder, Encoder, Out, Stored, Validator, decode, decode_state, encode, encode_into, validate};
+pub use codec::{
+    CodecError, Decoder, Encoder, Out, Stored, Validator, decode, decode_state, encode, encode_into, validate,
+};
+pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
+pub use registration::{ActorTooLong, registration};
+pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, SessionId, Sessions};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;
