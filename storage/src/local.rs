@@ -79,7 +79,10 @@ impl LocalSystem {
 
 impl System for LocalSystem {
     type File = LocalFile;
-    const REMOVES_MAPPED_FILES: bool = os::REMOVES_MAPPED_FILES;
+
+    fn removes_mapped_files(&self) -> bool {
+        os::REMOVES_MAPPED_FILES
+    }
 
     fn path(&self, name: &str) -> PathBuf {
         path_below(&self.root, name)

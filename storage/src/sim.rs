@@ -9,7 +9,7 @@ mod contents;
 mod machine;
 mod names;
 mod random;
-mod system;
+pub(crate) mod system;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 

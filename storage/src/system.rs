@@ -26,9 +26,9 @@ pub enum Access {
 pub trait System: Send + Sync + fmt::Debug + 'static {
     /// An open file.
     type File: SystemFile;
-    /// Whether a file can be removed, renamed over and created anew while it is mapped.
-    const REMOVES_MAPPED_FILES: bool;
 
+    /// Whether a file can be removed, and its name used anew, while it is mapped.
+    fn removes_mapped_files(&self) -> bool;
     /// The whole path, for messages.
     fn path(&self, name: &str) -> PathBuf;
     /// The folders below the root, one level deep.

@@ -51,7 +51,7 @@ impl<S: System> OpenFiles<S> {
 
     /// Removes a file, or sees to it that it is removed with its last map.
     pub(super) fn remove(&self, system: &S, name: &str) -> io::Result<()> {
-        if !S::REMOVES_MAPPED_FILES {
+        if !system.removes_mapped_files() {
             let presence = lock(&self.0).get(name).and_then(Weak::upgrade);
             if let Some(presence) = presence {
                 presence.going.store(true, Ordering::Release);
@@ -70,5 +70,46 @@ impl<S: System> Drop for Presence<S> {
             // A file that resists is found again at the next start, and its owner removes it once more.
             core.system.remove(&self.name).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::directory::{Directory, Rights};
+    use crate::sim::system::SimSystem;
+    use crate::system::System;
+    use crate::{Disk, DiskError};
+
+    #[test]
+    fn a_mapped_file_is_hidden_at_once_and_removed_with_its_last_slice() {
+        let system = SimSystem::like_windows();
+        let disk = Directory::on(system.clone(), Rights::Owner).unwrap();
+        let on_the_disk = || system.list("journal").unwrap().len();
+
+        let mut segment = disk.create_segment("journal/a", 100).unwrap();
+        segment.append(b"abc").unwrap();
+        let slice = segment.slice(1..2);
+        let again = disk.open_segment("journal/a").unwrap();
+        disk.remove("journal/a").unwrap();
+        assert_eq!(on_the_disk(), 1);
+        assert_eq!(disk.list("journal").unwrap(), []);
+        assert!(matches!(disk.open_segment("journal/a"), Err(DiskError::Missing { .. })));
+        assert!(disk.read("journal/a", 100).unwrap().is_none());
+
+        drop(segment);
+        drop(again);
+        assert_eq!((on_the_disk(), &slice[..]), (1, &b"b"[..]));
+        drop(slice);
+        assert_eq!(on_the_disk(), 0);
+        disk.create_segment("journal/a", 100).unwrap();
+    }
+
+    #[test]
+    fn a_file_that_is_not_mapped_is_removed_at_once() {
+        let system = SimSystem::like_windows();
+        let disk = Directory::on(system.clone(), Rights::Owner).unwrap();
+        drop(disk.create_segment("journal/a", 100).unwrap());
+        disk.remove("journal/a").unwrap();
+        assert_eq!(system.list("journal").unwrap(), []);
     }
 }

@@ -13,15 +13,23 @@ use crate::system::{Access, System, SystemFile};
 
 /// A process's access to a simulated machine, until the machine restarts.
 #[derive(Clone, Debug)]
-pub(super) struct SimSystem {
+pub(crate) struct SimSystem {
     machine: Arc<Mutex<Machine>>,
     life: u64,
+    removes_mapped_files: bool,
 }
 
 impl SimSystem {
     pub(super) fn of(machine: &Arc<Mutex<Machine>>) -> SimSystem {
         let life = machine.lock().unwrap_or_else(PoisonError::into_inner).life();
-        SimSystem { machine: Arc::clone(machine), life }
+        SimSystem { machine: Arc::clone(machine), life, removes_mapped_files: true }
+    }
+
+    /// The same machine under Windows, which does not remove a mapped file.
+    #[cfg(test)]
+    pub(crate) fn like_windows() -> SimSystem {
+        let machine = Arc::new(Mutex::new(Machine::new(0)));
+        SimSystem { removes_mapped_files: false, ..SimSystem::of(&machine) }
     }
 
     fn alive(&self) -> io::Result<MutexGuard<'_, Machine>> {
@@ -36,7 +44,10 @@ impl SimSystem {
 
 impl System for SimSystem {
     type File = SimFile;
-    const REMOVES_MAPPED_FILES: bool = true;
+
+    fn removes_mapped_files(&self) -> bool {
+        self.removes_mapped_files
+    }
 
     fn path(&self, name: &str) -> PathBuf {
         path_below(Path::new("simulated"), name)
@@ -82,7 +93,7 @@ impl System for SimSystem {
 
 /// An open file of a simulated machine.
 #[derive(Debug)]
-pub(super) struct SimFile {
+pub(crate) struct SimFile {
     system: SimSystem,
     id: FileId,
 }
