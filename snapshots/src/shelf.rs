@@ -172,3 +172,43 @@ fn index_of(name: &str) -> Option<Index> {
     let is_number = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { digits.parse().ok().map(Index) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use position::{ClusterId, Epoch, Position};
+    use storage::SimDisk;
+
+    use super::*;
+
+    fn head(index: u64) -> Head {
+        Head {
+            archive_tag: 1,
+            type_name: "counter".into(),
+            schema: 1,
+            cluster: ClusterId(1),
+            tip: Tip { position: Position::new(Epoch(1), Index(index)), ..Tip::NONE },
+            time: 0,
+        }
+    }
+
+    /// The disk can have taken everything and give back something else.
+    #[test]
+    fn nothing_goes_before_the_new_one_was_read_back() {
+        let machine = SimDisk::new(1);
+        let shelf = Shelf::new(machine.disk());
+        for index in [10, 20, 30] {
+            let mut writer = shelf.begin(head(index)).unwrap();
+            writer.write_all(b"state").unwrap();
+            writer.finish().unwrap();
+        }
+        let header =
+            Header { head: head(40), archive_bytes: 5, archive_hash: *blake3::hash(b"state").as_bytes() };
+        let bad = [&header.encode()[..], b"stale"].concat();
+        machine.disk().replace(&name_of(Index(40)), &bad).unwrap();
+        assert!(matches!(shelf.accept(&header), Err(SnapshotError::Flawed { flaw: Flaw::Archive, .. })));
+        assert_eq!(shelf.list().unwrap().len(), 4);
+        assert_eq!(shelf.newest_valid().unwrap().snapshot.unwrap().index(), Index(30));
+    }
+}
