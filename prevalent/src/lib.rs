@@ -6,6 +6,8 @@
 
 mod actor;
 mod codec;
+mod entry;
+mod frame;
 mod kept;
 mod prevalent;
 mod registration;
@@ -14,6 +16,11 @@ mod session;
 pub use actor::{Actor, Role};
 pub use codec::{
     CodecError, Decoder, Encoder, Out, Stored, Validator, decode, decode_state, encode, encode_into, validate,
+};
+pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
+pub use frame::{
+    FRAME_ALIGNMENT, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame, FrameBuilder, FrameError, FrameFull,
+    FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
