@@ -10,8 +10,8 @@ use crate::map::{Gap, Map};
 pub(crate) const REMOVES_MAPPED_FILES: bool = true;
 
 /// Appends are written to the file and read through the map, which share the page cache. Writing through
-/// the map and `msync` takes more than twice as long; and through a read-only map no stray store can harm
-/// what has been acknowledged.
+/// the map and `msync` takes longer, and through a read-only map no stray store can harm what has been
+/// acknowledged: `docs/decisions/0005-append-by-platform.md`.
 pub(crate) fn map_for_append(file: &File) -> io::Result<MmapRaw> {
     MmapOptions::new().map_raw_read_only(file)
 }
