@@ -1,2 +1,3 @@
-//! Placeholder.
+//! `node`: the agent on a PC. Arguments and the life of the process; the rest is in the library.
+
 fn main() {}

@@ -1,0 +1,186 @@
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fleet::{Desired, Value};
+
+use super::{DriverError, OUTPUT_BYTES_MAX, order, parse};
+
+/// Windows refuses to replace a file while another program reads it, and virus scanners read everything
+/// new: so it is tried again, for about two seconds in all.
+const REPLACE_ATTEMPTS: u32 = 20;
+const REPLACE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Exchanges files with a program that is always there: `desired.json` is replaced as a whole,
+/// `reported.json` is read as soon as it changes.
+#[derive(Debug)]
+pub struct FileDriver {
+    folder: PathBuf,
+    /// What `reported.json` last held; none if it was not there.
+    read: Option<Vec<u8>>,
+    /// Contents that made no sense when they were first seen. A program that does not replace the file
+    /// as a whole may be in the middle of writing: only what stays is complained about.
+    suspect: Option<Vec<u8>>,
+}
+
+impl FileDriver {
+    /// A driver that exchanges files in `folder`.
+    #[must_use]
+    pub fn new(folder: PathBuf) -> FileDriver {
+        FileDriver { folder, read: None, suspect: None }
+    }
+
+    /// The desired state counts as applied when the file is there: what the program makes of it shows as
+    /// drift until it reports it.
+    pub(super) async fn apply(
+        &mut self,
+        node: &str,
+        desired: &Desired,
+    ) -> Result<BTreeMap<String, Value>, DriverError> {
+        let path = self.folder.join("desired.json");
+        let temporary = self.folder.join("desired.json.new");
+        let failed = |source| DriverError::Exchange { action: "replace", path: path.clone(), source };
+        write_synced(&temporary, &order(node, desired)).map_err(failed)?;
+        let mut attempt = 1;
+        while let Err(source) = fs::rename(&temporary, &path) {
+            if attempt == REPLACE_ATTEMPTS || source.kind() != io::ErrorKind::PermissionDenied {
+                return Err(failed(source));
+            }
+            attempt += 1;
+            tokio::time::sleep(REPLACE_PAUSE).await;
+        }
+        self.suspect = None;
+        self.read = self.reported()?;
+        self.parsed()
+    }
+
+    pub(super) fn look(&mut self) -> Option<Result<BTreeMap<String, Value>, DriverError>> {
+        let found = match self.reported() {
+            Ok(found) => found,
+            Err(error) => return Some(Err(error)),
+        };
+        if found == self.read {
+            return None;
+        }
+        let before = std::mem::replace(&mut self.read, found);
+        match self.parsed() {
+            Err(DriverError::Json { .. }) if self.suspect != self.read => {
+                self.suspect = std::mem::replace(&mut self.read, before);
+                None
+            }
+            said => {
+                self.suspect = None;
+                Some(said)
+            }
+        }
+    }
+
+    fn reported_path(&self) -> PathBuf {
+        self.folder.join("reported.json")
+    }
+
+    fn reported(&self) -> Result<Option<Vec<u8>>, DriverError> {
+        let path = self.reported_path();
+        let failed = |source| DriverError::Exchange { action: "read", path: path.clone(), source };
+        let file = match fs::File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut bytes = Vec::new();
+        file.take(OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+        if bytes.len() > OUTPUT_BYTES_MAX {
+            return Err(DriverError::TooMuch { origin: path.display().to_string() });
+        }
+        Ok(Some(bytes))
+    }
+
+    fn parsed(&self) -> Result<BTreeMap<String, Value>, DriverError> {
+        match &self.read {
+            Some(bytes) => parse(&self.reported_path().display().to_string(), bytes),
+            None => Ok(BTreeMap::new()),
+        }
+    }
+}
+
+/// Synced, so that a power cut cannot leave an empty file under the name that the program reads.
+fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::driver::tests::desired;
+
+    fn exchange() -> (tempfile::TempDir, FileDriver) {
+        let folder = tempfile::tempdir().unwrap();
+        let driver = FileDriver::new(folder.path().to_owned());
+        (folder, driver)
+    }
+
+    fn say(folder: &tempfile::TempDir, text: &str) {
+        fs::write(folder.path().join("reported.json"), text).unwrap();
+    }
+
+    fn is(value: i64) -> BTreeMap<String, Value> {
+        [("brightness".to_owned(), Value::Integer(value))].into()
+    }
+
+    #[tokio::test]
+    async fn the_desired_state_is_replaced_as_a_whole() {
+        let (folder, mut driver) = exchange();
+        assert_eq!(
+            driver.apply("pc1", &desired()).await.unwrap(),
+            BTreeMap::new(),
+            "nothing was reported yet"
+        );
+        let written = fs::read(folder.path().join("desired.json")).unwrap();
+        assert_eq!(written, order("pc1", &desired()));
+        assert!(!folder.path().join("desired.json.new").exists());
+        say(&folder, r#"{"brightness": 1}"#);
+        assert_eq!(driver.apply("pc1", &desired()).await.unwrap(), is(1));
+        assert!(driver.look().is_none(), "that was said already");
+    }
+
+    #[tokio::test]
+    async fn what_the_program_reports_is_seen_once() {
+        let (folder, mut driver) = exchange();
+        assert!(driver.look().is_none());
+        say(&folder, r#"{"brightness": 80}"#);
+        assert_eq!(driver.look().unwrap().unwrap(), is(80));
+        assert!(driver.look().is_none());
+        fs::remove_file(folder.path().join("reported.json")).unwrap();
+        assert_eq!(driver.look().unwrap().unwrap(), BTreeMap::new());
+    }
+
+    #[tokio::test]
+    async fn half_a_file_is_given_time_to_become_a_whole_one() {
+        let (folder, mut driver) = exchange();
+        say(&folder, r#"{"bright"#);
+        assert!(driver.look().is_none());
+        say(&folder, r#"{"brightness": 80}"#);
+        assert_eq!(driver.look().unwrap().unwrap(), is(80));
+        say(&folder, "80");
+        assert!(driver.look().is_none());
+        let message = driver.look().unwrap().unwrap_err().to_string();
+        assert!(message.contains("reported.json") && message.contains("no JSON object"), "{message}");
+        assert!(driver.look().is_none(), "one complaint is enough");
+        say(&folder, r#"{"brightness": 81}"#);
+        assert_eq!(driver.look().unwrap().unwrap(), is(81));
+    }
+
+    #[tokio::test]
+    async fn trouble_with_the_folder_is_named() {
+        let (folder, mut driver) = exchange();
+        say(&folder, &" ".repeat(OUTPUT_BYTES_MAX + 1));
+        assert!(matches!(driver.look(), Some(Err(DriverError::TooMuch { .. }))));
+        let mut nowhere = FileDriver::new(folder.path().join("nowhere"));
+        let message = nowhere.apply("pc1", &desired()).await.unwrap_err().to_string();
+        assert!(message.contains("desired.json"), "{message}");
+    }
+}
