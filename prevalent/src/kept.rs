@@ -174,6 +174,7 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     use super::*;
     use crate::Random;
@@ -237,13 +238,13 @@ mod tests {
         let mut lowest = 1;
         for index in 1..20_000 {
             let sequence = lowest + random.below(40);
-            if !model.contains_key(&sequence) {
+            if let Entry::Vacant(vacant) = model.entry(sequence) {
                 let length = usize::try_from(1 + random.below(90)).unwrap();
                 let answer = vec![u8::try_from(index % 251).unwrap(); length];
                 kept.keep(Sequence(sequence), Index(index), &answer);
                 let bound = 2 * kept.live_bytes() + SLACK_BYTES;
                 assert!(kept.bytes.len() <= bound, "dead bytes pile up at {index}");
-                model.insert(sequence, (index, answer));
+                vacant.insert((index, answer));
             }
             lowest += random.below(10) / 6;
             let beyond = Sequence(lowest + 3);

@@ -5,27 +5,42 @@
 //! calls (`storage`).
 
 mod actor;
+mod answer;
+mod archive_tag;
 mod codec;
+mod engine;
 mod entry;
+mod execution;
 mod frame;
+mod image;
 mod kept;
 mod prevalent;
 mod registration;
 mod session;
+mod snapshotter;
+pub mod testing;
 
 pub use actor::{Actor, Role};
+pub use answer::{ANSWER_BYTES_MAX, AnswerAt, Answers, Reply, ReplyError};
+pub use archive_tag::archive_tag;
 pub use codec::{
     CodecError, Decoder, Encoder, Out, Stored, Validator, decode, decode_state, encode, encode_into, validate,
 };
+pub use engine::{ApplyError, Engine, Members, SnapshotRule};
 pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
+pub use execution::{CommandRefused, QueryError, answer_query, check_command};
 pub use frame::{
     FRAME_ALIGNMENT, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame, FrameBuilder, FrameError, FrameFull,
     FrameHeader, Stamp, UnverifiedFrames,
 };
+pub use image::ImageError;
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
 pub use registration::{ActorTooLong, registration};
 pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, SessionId, Sessions};
+pub use snapshotter::{
+    LoadError, Loaded, Made, PassedOver, PassedOverError, SnapshotJob, SnapshotJobError, load,
+};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;

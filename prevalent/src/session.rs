@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use position::Index;
 
-use crate::kept::{Kept, KeptAnswer, SESSION_WINDOW, Verdict};
+use crate::Actor;
+use crate::kept::{Kept, KeptAnswer, Verdict};
 use crate::registration::{actor_of, role_code};
-use crate::{Actor, Role};
 
 /// A client's exactly-once identity: the index of the entry that registered it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -349,6 +349,7 @@ impl SessionImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Role, SESSION_WINDOW};
 
     fn somebody() -> Actor {
         Actor { name: "somebody".to_owned(), role: Role::Operator }
