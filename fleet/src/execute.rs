@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use prevalent::{Actor, Moment, Role};
+use prevalent::Moment;
 
 use crate::value::{check_text, shown};
 use crate::{
@@ -12,37 +12,6 @@ use crate::{
 };
 
 impl Fleet {
-    /// Who may do what: operators decide, voters see who is there, nodes speak for themselves.
-    pub(crate) fn check_role(&self, command: &Command, actor: &Actor) -> Result<(), Rejection> {
-        let (action, rule) = match command {
-            Command::Report { .. } => {
-                ("report a node's state", "a node reports itself, and nobody else does")
-            }
-            Command::Presence { .. } => ("say which nodes are there", "the cluster's voters do"),
-            Command::Import { .. } => ("import nodes", "operators do, and a voter into an empty fleet"),
-            _ => ("change the fleet", "operators do"),
-        };
-        let allowed = match (actor.role, command) {
-            (Role::Node, Command::Report { node, .. }) => *node == actor.name,
-            // Roles that a later version adds to this match must be decided, not defaulted.
-            (Role::Node | Role::Viewer, _) => false,
-            (Role::Voter, Command::Presence { .. }) => true,
-            // What `master init` was given becomes the fleet before any operator has connected.
-            (Role::Voter, Command::Import { .. }) => self.nodes.is_empty(),
-            (Role::Voter, _) => false,
-            (Role::Operator, Command::Presence { .. } | Command::Report { .. }) => false,
-            (Role::Operator, _) => true,
-        };
-        if allowed {
-            return Ok(());
-        }
-        Err(Rejection::NotAllowed {
-            actor: actor.to_string(),
-            action: action.to_owned(),
-            rule: rule.to_owned(),
-        })
-    }
-
     pub(crate) fn carry_out(&mut self, command: Command, at: &Moment<'_>) -> Result<Outcome, Rejection> {
         let revision = Revision(at.index.0);
         let now = WallTime(at.wall_time);
@@ -274,7 +243,7 @@ fn count(nodes: usize) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use prevalent::Prevalent;
+    use prevalent::{Actor, Prevalent, Role};
 
     use super::*;
     use crate::NameProblem;

@@ -36,6 +36,7 @@ mod import;
 mod limits;
 mod name;
 mod node;
+mod permission;
 mod properties;
 mod query;
 mod rejection;
