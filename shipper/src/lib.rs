@@ -1,17 +1,29 @@
 //! QUIC around a replica.
 //!
 //! Responsible for: who may speak ([`Authority`], [`Credentials`]), over what ([`Endpoint`]), and what is
-//! said between voters and with clients. Not responsible for: deciding an election or a commit
-//! (`quorum`), and what commands mean.
+//! said between voters and with clients ([`Service`], [`Client`]). Not responsible for: deciding an
+//! election or a commit (`quorum`), and what commands mean.
 
+mod backoff;
 mod certificate;
+mod client;
+mod conversation;
 mod credentials;
 mod endpoint;
 mod identity;
+mod listener;
+mod orders;
+mod service;
 mod socket;
 mod wire;
 
 pub use certificate::{Authority, CertificateError};
+pub use client::{
+    Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
+};
+pub use conversation::{ClusterView, MemberAddress, StandbyStatus, VoterStatus};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
 pub use identity::{Holder, Identity, IdentityError, Name};
+pub use listener::listen;
+pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Replies, Service, ToLoop};

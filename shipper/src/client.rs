@@ -1,0 +1,346 @@
+//! A program's access to a cluster, whoever is its master.
+//!
+//! Responsible for: the calls and what their errors mean. Not responsible for: finding the master
+//! (`reach`), getting commands executed exactly once (`courier`, `backlog`), and following an answer
+//! (`watching`).
+
+mod backlog;
+mod courier;
+mod member_file;
+mod reach;
+mod watching;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prevalent::{CodecError, Prevalent, Reply, ReplyError};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use crate::certificate::CertificateError;
+use crate::conversation::{ANSWERED, Answered, Ask, QUERY_BYTES_MAX, VoterStatus};
+use crate::credentials::Credentials;
+use crate::endpoint::{Endpoint, EndpointError};
+use crate::wire::{MessageReader, MessageWriter, WireError};
+
+use backlog::Order;
+use courier::Courier;
+use member_file::MemberFile;
+pub use reach::{Reached, Standing};
+pub use watching::{Update, Watch};
+
+/// Configured addresses beyond this are a mistake: a cluster has at most fifteen voters.
+const ADDRESSES_MAX: usize = 16;
+/// Commands that wait for the courier; it takes them as fast as its own backlog allows.
+const ORDERS_MAX: usize = 16;
+/// A read that met no master, or a busy one, is asked again after this.
+const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// What a client needs to know.
+#[derive(Clone, Debug)]
+pub struct ClientOptions {
+    /// Voters, any of them. The others are learned from the first that answers.
+    pub addresses: Vec<SocketAddr>,
+    /// The folder with `ca.pem`, `certificate.pem` and `key.pem`.
+    pub identity: PathBuf,
+    /// Where the members' addresses are kept between two runs, so that a program finds a cluster whose
+    /// configured addresses have all been replaced.
+    pub members_file: Option<PathBuf>,
+    /// How long a call waits for a master and its answer.
+    pub time_out: Duration,
+}
+
+/// A call did not bring an answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// No address to begin with.
+    #[error("no address of a voter is configured, or more than {ADDRESSES_MAX}; name one to three of them")]
+    Addresses,
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// There is no socket.
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// Nobody to send to. What was asked for has not happened.
+    #[error("no master within {} ms; nothing was changed. Tried: {tried}", waited.as_millis())]
+    NoMaster {
+        /// How long was waited.
+        waited: Duration,
+        /// Each address, and what came of it.
+        tried: String,
+    },
+    /// The command was sent, and the answer did not come in time.
+    #[error("no answer within {} ms; the command may or may not have been executed. Tried: {tried}", waited.as_millis())]
+    Unknown {
+        /// How long was waited.
+        waited: Duration,
+        /// Each address, and what came of it.
+        tried: String,
+    },
+    /// The session was away for so long that its answers are gone. A new one is used from now on.
+    #[error(
+        "the session has expired; the command may or may not have been executed: look before you repeat it"
+    )]
+    SessionExpired,
+    /// Not allowed, or malformed. Nothing was changed.
+    #[error("refused: {reason}; nothing was changed")]
+    Refused {
+        /// What the voter says.
+        reason: String,
+    },
+    /// The command made the state's code panic.
+    #[error("the command made the program panic; it was undone and changed nothing")]
+    Panicked,
+    /// The command or query is larger than can be sent.
+    #[error("{bytes} bytes were to be sent; at most {max} are possible. Nothing was changed")]
+    TooLarge {
+        /// How large it is.
+        bytes: usize,
+        /// How large it may be.
+        max: usize,
+    },
+    /// The command or query cannot be archived, or the answer not be read.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The answer to a command cannot be read.
+    #[error(transparent)]
+    Reply(#[from] ReplyError),
+    /// The client was closed, or its runtime is shutting down.
+    #[error("the client is closed; the command may or may not have been executed")]
+    Closed,
+}
+
+/// A connection to a cluster. Cheap to clone; the last clone closes it.
+pub struct Client<S: Prevalent> {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order<Reply<S>>>,
+}
+
+struct Shared {
+    endpoint: Endpoint,
+    standing: watch::Receiver<Standing>,
+    time_out: Duration,
+    _stop: DropGuard,
+}
+
+impl<S: Prevalent> Clone for Client<S> {
+    fn clone(&self) -> Client<S> {
+        Client { shared: Arc::clone(&self.shared), orders: self.orders.clone() }
+    }
+}
+
+impl<S: Prevalent> Client<S> {
+    /// Starts to connect, and returns at once: calls wait for a master.
+    ///
+    /// # Errors
+    /// If the certificate or the socket cannot be used.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn connect(options: ClientOptions) -> Result<Client<S>, ClientError> {
+        let ClientOptions { addresses, identity, members_file, time_out } = options;
+        if addresses.is_empty() || addresses.len() > ADDRESSES_MAX {
+            return Err(ClientError::Addresses);
+        }
+        let credentials = Credentials::load(&identity)?;
+        let endpoint = Endpoint::dial_only(credentials)?;
+        let stop = CancellationToken::new();
+        let file = members_file.map(MemberFile::new);
+        let standing = reach::start(endpoint.clone(), &addresses, file, stop.clone());
+        let (orders, incoming) = mpsc::channel(ORDERS_MAX);
+        let courier = Courier::new(incoming, standing.clone(), time_out);
+        let stopped = stop.clone();
+        tokio::spawn(async move { stopped.run_until_cancelled(courier.run()).await });
+        let shared = Shared { endpoint, standing, time_out, _stop: stop.drop_guard() };
+        Ok(Client { shared: Arc::new(shared), orders })
+    }
+
+    /// Has a command executed, exactly once, and returns what came of it.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] and [`ClientError::SessionExpired`] leave it open whether the command was
+    /// executed; all other errors say that it was not.
+    pub async fn execute(
+        &self,
+        command: &S::Command,
+    ) -> Result<Result<S::Outcome, S::Rejection>, ClientError> {
+        self.submit(command).await?.await
+    }
+
+    /// Sends a command behind all those submitted before, and returns when it is on its way: many can be.
+    ///
+    /// # Errors
+    /// If it cannot be sent.
+    pub async fn submit(&self, command: &S::Command) -> Result<Submitted<S>, ClientError> {
+        let mut payload = Vec::new();
+        prevalent::encode(command, &mut payload)?;
+        let (bytes, max) = (payload.len(), prevalent::PAYLOAD_BYTES_MAX);
+        if bytes > max {
+            return Err(ClientError::TooLarge { bytes, max });
+        }
+        let deadline = Instant::now() + self.shared.time_out;
+        let (reply, answer) = oneshot::channel();
+        let order = Order { payload: payload.into(), deadline, reply };
+        match timeout_at(deadline, self.orders.send(order)).await {
+            Ok(Ok(())) => {
+                let shared = Arc::clone(&self.shared);
+                Ok(Submitted { answer, _shared: shared, _orders: self.orders.clone() })
+            }
+            Ok(Err(_closed)) => Err(ClientError::Closed),
+            Err(_elapsed) => Err(self.no_master()),
+        }
+    }
+
+    /// Asks about the state as it is now: after every command that was answered before this call.
+    ///
+    /// # Errors
+    /// If no master answers in time, or the question is not allowed.
+    pub async fn read(&self, query: &S::Query) -> Result<S::Answer, ClientError> {
+        let query = self.encode_query(query)?;
+        let deadline = Instant::now() + self.shared.time_out;
+        loop {
+            let master = self.master(deadline).await?;
+            match timeout_at(deadline, master.connection.ask(Ask::Read, query.clone())).await {
+                Ok(Ok((Answered::Answer { .. }, archive))) => {
+                    return Ok(prevalent::decode::<S::Answer>(&archive)?);
+                }
+                Ok(Ok((Answered::Refused { reason }, _))) => return Err(ClientError::Refused { reason }),
+                // Not master, busy, or gone: whoever is master next is asked.
+                Ok(Ok(_) | Err(_)) => tokio::time::sleep(RETRY_AFTER).await,
+                Err(_elapsed) => return Err(self.no_master()),
+            }
+        }
+    }
+
+    /// Follows the answer to a query, over every change of master.
+    ///
+    /// # Errors
+    /// If the query cannot be sent.
+    pub fn watch(&self, query: &S::Query) -> Result<Watch<S>, ClientError> {
+        Ok(Watch::start(self.clone(), self.encode_query(query)?))
+    }
+
+    /// Asks each voter that is connected how it is.
+    pub async fn status(&self) -> Vec<(SocketAddr, Option<VoterStatus>)> {
+        let deadline = Instant::now() + self.shared.time_out;
+        let standing = self.standing();
+        let mut statuses = Vec::new();
+        for (address, reached) in standing.voters {
+            let status = match reached {
+                Reached::Connected { connection, .. } => {
+                    match timeout_at(deadline, connection.ask(Ask::Status, Bytes::new())).await {
+                        Ok(Ok((Answered::Status(status), _))) => Some(status),
+                        _ => None,
+                    }
+                }
+                Reached::Connecting | Reached::Unreachable { .. } => None,
+            };
+            statuses.push((address, status));
+        }
+        statuses
+    }
+
+    /// What is known of the cluster at the moment.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        self.shared.standing.borrow().clone()
+    }
+
+    /// The same, and each change of it.
+    #[must_use]
+    pub fn standings(&self) -> watch::Receiver<Standing> {
+        self.shared.standing.clone()
+    }
+
+    /// Waits until there is a master.
+    ///
+    /// # Errors
+    /// If none is found in time.
+    pub async fn wait_for_master(&self) -> Result<(), ClientError> {
+        self.master(Instant::now() + self.shared.time_out).await.map(|_master| ())
+    }
+
+    /// Tells the voters goodbye, which a program that ends right away would not get to.
+    pub async fn close(self) {
+        self.shared.endpoint.close(Duration::from_millis(200)).await;
+    }
+
+    fn encode_query(&self, query: &S::Query) -> Result<Bytes, ClientError> {
+        let mut encoded = Vec::new();
+        prevalent::encode(query, &mut encoded)?;
+        let (bytes, max) = (encoded.len(), QUERY_BYTES_MAX);
+        if bytes > max {
+            return Err(ClientError::TooLarge { bytes, max });
+        }
+        Ok(encoded.into())
+    }
+
+    async fn master(&self, deadline: Instant) -> Result<reach::Master, ClientError> {
+        let mut standing = self.shared.standing.clone();
+        let found = timeout_at(deadline, standing.wait_for(|standing| standing.master.is_some())).await;
+        match found {
+            Ok(Ok(standing)) => Ok(standing.master.clone().expect("it was waited for")),
+            Ok(Err(_closed)) => Err(ClientError::Closed),
+            Err(_elapsed) => Err(self.no_master()),
+        }
+    }
+
+    fn no_master(&self) -> ClientError {
+        ClientError::NoMaster { waited: self.shared.time_out, tried: self.shared.standing.borrow().tried() }
+    }
+}
+
+/// A command that is on its way. Dropping it does not call the command back.
+pub struct Submitted<S: Prevalent> {
+    answer: oneshot::Receiver<Result<Reply<S>, ClientError>>,
+    /// The client lives until the answer is there.
+    _shared: Arc<Shared>,
+    _orders: mpsc::Sender<Order<Reply<S>>>,
+}
+
+impl<S: Prevalent> Future for Submitted<S> {
+    type Output = Result<Result<S::Outcome, S::Rejection>, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = ready!(Pin::new(&mut self.answer).poll(context)).unwrap_or(Err(ClientError::Closed));
+        Poll::Ready(answer.and_then(|reply| match reply {
+            Reply::Outcome(outcome) => Ok(Ok(outcome)),
+            Reply::Rejection(rejection) => Ok(Err(rejection)),
+            Reply::Panicked => Err(ClientError::Panicked),
+            // The courier deals with the others before they get here; what is left is not known.
+            Reply::UnknownSession
+            | Reply::Forgotten
+            | Reply::TableFull
+            | Reply::Registered(_)
+            | Reply::TooFar => Err(ClientError::SessionExpired),
+        }))
+    }
+}
+
+/// A connection to a voter, as the conversations of a client use it.
+#[derive(Clone, Debug)]
+pub struct VoterConnection(pub(crate) quinn::Connection);
+
+impl VoterConnection {
+    /// Holds a conversation of one question and one answer.
+    async fn ask(&self, ask: Ask, payload: Bytes) -> Result<(Answered, Bytes), WireError> {
+        let (mut reader, _writer) = self.open(ask, payload).await?;
+        reader.next().await?.ok_or(WireError::Truncated)
+    }
+
+    /// Opens a conversation. Dropping the reader ends it.
+    async fn open(&self, ask: Ask, payload: Bytes) -> Result<(MessageReader, MessageWriter), WireError> {
+        let (questions, answers) = self.0.open_bi().await.map_err(quinn::WriteError::from)?;
+        let mut writer = MessageWriter::new(questions);
+        writer.write(&ask, &[payload]).await?;
+        Ok((MessageReader::new(answers, ANSWERED), writer))
+    }
+}

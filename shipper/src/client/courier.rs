@@ -1,0 +1,310 @@
+//! Brings a client's commands to whoever is master, and the answers back.
+//!
+//! Responsible for: the stream to the master, the session, and when to send again. Not responsible for:
+//! what to send again (`backlog`) and who is master (`reach`).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use prevalent::{Prevalent, Reply, Sequence, SessionId};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep_until};
+
+use super::ClientError;
+use super::backlog::{Backlog, GivingUp, Order};
+use super::reach::{Master, Standing};
+use crate::backoff::Backoff;
+use crate::conversation::{Ask, Submit, TOLD, Told};
+use crate::wire::{MessageReader, MessageWriter, WireError};
+
+/// Messages between the courier and its stream, each way.
+const STREAM_MESSAGES_MAX: usize = 4;
+
+pub(crate) struct Courier<S: Prevalent> {
+    orders: mpsc::Receiver<Order<Reply<S>>>,
+    standing: watch::Receiver<Standing>,
+    time_out: Duration,
+    backlog: Backlog<Reply<S>>,
+    session: Session,
+    stream: Option<Stream>,
+    /// Not before this: the voter was busy, or has ended the stream.
+    resume_at: Option<Instant>,
+    backoff: Backoff,
+}
+
+enum Session {
+    None,
+    /// Asked for on the present stream.
+    Asked,
+    Open(SessionId),
+}
+
+/// What the courier waits for.
+enum Event<S: Prevalent> {
+    Order(Option<Order<Reply<S>>>),
+    Standing(bool),
+    Told(Option<(Told, Bytes)>),
+    Room(mpsc::OwnedPermit<(Submit, Bytes)>),
+    StreamGone,
+    Time,
+}
+
+impl<S: Prevalent> Courier<S> {
+    pub(crate) fn new(
+        orders: mpsc::Receiver<Order<Reply<S>>>,
+        standing: watch::Receiver<Standing>,
+        time_out: Duration,
+    ) -> Courier<S> {
+        Courier {
+            orders,
+            standing,
+            time_out,
+            backlog: Backlog::new(),
+            session: Session::None,
+            stream: None,
+            resume_at: None,
+            backoff: Backoff::new(),
+        }
+    }
+
+    /// Runs until the client is closed.
+    pub(crate) async fn run(mut self) {
+        self.follow_master();
+        loop {
+            match self.wait().await {
+                Event::Order(Some(order)) => self.backlog.push(order),
+                Event::Order(None) | Event::Standing(false) => return,
+                Event::Standing(true) => self.follow_master(),
+                Event::Told(Some((told, payload))) => self.hear(told, payload),
+                Event::Told(None) | Event::StreamGone => {
+                    self.drop_stream();
+                    self.pause();
+                }
+                Event::Room(permit) => self.send(permit),
+                Event::Time => self.look_at_the_clock(),
+            }
+        }
+    }
+
+    async fn wait(&mut self) -> Event<S> {
+        let has_room = self.backlog.has_room();
+        let outbox = self.stream.as_ref().filter(|_| self.may_send()).map(|stream| stream.outbox.clone());
+        let wake_at = [self.backlog.deadline(), self.resume_at].into_iter().flatten().min();
+        let told = self.stream.as_mut().map(|stream| &mut stream.told);
+        tokio::select! {
+            // Answers before everything else: they make room.
+            biased;
+            message = async { told.expect("guarded").recv().await }, if told.is_some() => Event::Told(message),
+            changed = self.standing.changed() => Event::Standing(changed.is_ok()),
+            () = async { sleep_until(wake_at.expect("guarded")).await }, if wake_at.is_some() => Event::Time,
+            order = self.orders.recv(), if has_room => Event::Order(order),
+            permit = async { outbox.expect("guarded").reserve_owned().await }, if outbox.is_some() => {
+                permit.map_or(Event::StreamGone, Event::Room)
+            }
+        }
+    }
+
+    /// Whether something can be sent now.
+    fn may_send(&self) -> bool {
+        self.resume_at.is_none()
+            && match self.session {
+                Session::None => !self.backlog.is_empty(),
+                Session::Asked => false,
+                Session::Open(_) => self.backlog.has_unsent(),
+            }
+    }
+
+    fn send(&mut self, permit: mpsc::OwnedPermit<(Submit, Bytes)>) {
+        match self.session {
+            Session::None => {
+                permit.send((Submit::Register, Bytes::new()));
+                self.session = Session::Asked;
+            }
+            Session::Asked => {}
+            Session::Open(session) => {
+                let batch = self.backlog.next_batch(session);
+                let attempt = self.stream.as_ref().map_or(0, |stream| stream.attempt);
+                // Empty if all callers have left.
+                if !batch.is_empty() {
+                    permit.send((Submit::Batch { attempt }, batch.into()));
+                }
+            }
+        }
+    }
+
+    /// Goes where the master is.
+    fn follow_master(&mut self) {
+        let master = self.standing.borrow_and_update().master.clone();
+        let is_same = match (&self.stream, &master) {
+            (Some(stream), Some(master)) => stream.is_to(master),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        // Without a stream but with a pause the same master is tried again afterwards.
+        if is_same || (self.stream.is_none() && self.resume_at.is_some()) {
+            return;
+        }
+        self.drop_stream();
+        self.stream = master.map(Stream::open);
+    }
+
+    fn drop_stream(&mut self) {
+        self.stream = None;
+        self.backlog.disconnected();
+        if matches!(self.session, Session::Asked) {
+            // Perhaps it was opened, and nobody will ever use it; it expires.
+            self.session = Session::None;
+        }
+    }
+
+    fn pause(&mut self) {
+        self.resume_at = Some(Instant::now() + self.backoff.next());
+    }
+
+    fn look_at_the_clock(&mut self) {
+        let now = Instant::now();
+        if self.resume_at.is_some_and(|resume_at| resume_at <= now) {
+            self.resume_at = None;
+            self.follow_master();
+        }
+        let (waited, standing) = (self.time_out, &self.standing);
+        self.backlog.give_up(now, || GivingUp { waited, tried: standing.borrow().tried() });
+    }
+
+    fn hear(&mut self, told: Told, payload: Bytes) {
+        match told {
+            Told::Registered { session } => {
+                self.backoff.reset();
+                self.session = Session::Open(SessionId(session));
+            }
+            Told::Answers { session, list } if self.is_session(session) => self.deliver(&list, payload),
+            Told::Busy { session, from } if self.is_session(session) => {
+                if let Some(stream) = &mut self.stream {
+                    stream.attempt += 1;
+                }
+                self.backlog.send_again_from(Sequence(from));
+                if matches!(self.session, Session::Asked) {
+                    self.session = Session::None;
+                }
+                self.pause();
+            }
+            Told::Refused { sequence: 0, reason, .. } => {
+                self.session = Session::None;
+                self.backlog.refuse_all(&reason);
+            }
+            Told::Refused { session, sequence, reason } if self.is_session(session) => {
+                self.backlog.settle(Sequence(sequence), Err(ClientError::Refused { reason }));
+            }
+            // Of a session that was given up meanwhile.
+            Told::Answers { .. } | Told::Refused { .. } => {}
+            Told::Busy { .. } => {
+                if let Some(stream) = &mut self.stream {
+                    stream.attempt += 1;
+                }
+            }
+            Told::NotMaster => {
+                self.drop_stream();
+                self.pause();
+            }
+        }
+    }
+
+    fn is_session(&self, session: u64) -> bool {
+        match self.session {
+            Session::None => false,
+            Session::Asked => session == 0,
+            Session::Open(open) => open.0 == session,
+        }
+    }
+
+    fn deliver(&mut self, list: &[(u64, u32)], mut payload: Bytes) {
+        for &(sequence, length) in list {
+            let length = length as usize;
+            if length > payload.len() {
+                // The voter is faulty: ask again, over a new stream.
+                self.drop_stream();
+                return self.pause();
+            }
+            let (sequence, answer) = (Sequence(sequence), payload.split_to(length));
+            match Reply::read(&answer) {
+                Ok(Reply::TooFar) => {
+                    self.backlog.send_again_from(sequence);
+                    self.pause();
+                }
+                Ok(Reply::UnknownSession) => {
+                    self.session = Session::None;
+                    return self.backlog.session_lost();
+                }
+                reply => {
+                    self.backoff.reset();
+                    self.backlog.settle(sequence, reply.map_err(ClientError::from));
+                }
+            }
+        }
+    }
+}
+
+/// A stream of commands to one voter.
+struct Stream {
+    connection: usize,
+    outbox: mpsc::Sender<(Submit, Bytes)>,
+    told: mpsc::Receiver<(Told, Bytes)>,
+    /// How often the voter was busy.
+    attempt: u32,
+    task: JoinHandle<()>,
+}
+
+impl Stream {
+    fn open(master: Master) -> Stream {
+        let (outbox, submits) = mpsc::channel(STREAM_MESSAGES_MAX);
+        let (told_to, told) = mpsc::channel(STREAM_MESSAGES_MAX);
+        let connection = master.connection.0.stable_id();
+        let task = tokio::spawn(async move {
+            if let Err(error) = pump(master, submits, told_to).await {
+                tracing::debug!(%error, "the stream of commands has ended");
+            }
+        });
+        Stream { connection, outbox, told, attempt: 0, task }
+    }
+
+    fn is_to(&self, master: &Master) -> bool {
+        self.connection == master.connection.0.stable_id()
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Moves messages between the channels and the network, until either end has gone.
+async fn pump(
+    master: Master,
+    mut submits: mpsc::Receiver<(Submit, Bytes)>,
+    told_to: mpsc::Sender<(Told, Bytes)>,
+) -> Result<(), WireError> {
+    let (send, receive) = master.connection.0.open_bi().await.map_err(quinn::WriteError::from)?;
+    let mut writer = MessageWriter::new(send);
+    let mut reader = MessageReader::new(receive, TOLD);
+    writer.write(&Ask::Commands, &[]).await?;
+    let sending = async {
+        while let Some((submit, payload)) = submits.recv().await {
+            writer.write(&submit, &[payload]).await?;
+        }
+        Ok(())
+    };
+    let hearing = async {
+        while let Some(message) = reader.next::<Told>().await? {
+            if told_to.send(message).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = sending => ended,
+        ended = hearing => ended,
+    }
+}

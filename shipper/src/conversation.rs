@@ -1,0 +1,250 @@
+//! What clients and voters say to each other.
+//!
+//! Responsible for: the messages, their limits, and which follow which. Not responsible for: how they
+//! lie on a stream (`wire`), and acting on them (`service`, `client`).
+//!
+//! Each conversation has a QUIC stream of its own, so that no answer waits behind another, and stopping a
+//! stream ends the conversation. The client opens one with an [`Ask`]:
+//!
+//! | ask | payload | then the client says | and the voter |
+//! |---|---|---|---|
+//! | `Commands` | – | [`Submit`], any number | [`Told`], any number |
+//! | `Read` | query | – | one [`Answered`] |
+//! | `Watch` | query | – | `Answered::Answer` on every change, the latest if the client is slow |
+//! | `Follow` | – | – | `Answered::Snapshot…` if need be, then `Answered::Frames` for ever |
+//! | `Status` | – | – | one [`Answered`] |
+//!
+//! On one more stream the voter pushes [`Push`]: who it is, and then the cluster, each time it changes.
+//! That the pushing voter names itself as master is what a client acts on.
+
+use std::net::SocketAddr;
+
+use position::{ClusterId, Epoch, Index, MemberId, Tip};
+use serde::{Deserialize, Serialize};
+
+use crate::wire::Limits;
+
+/// Entries of one [`Submit::Batch`]: large enough for the largest command with its header.
+pub(crate) const BATCH_BYTES_MAX: usize = 1024 * 1024 + 64 * 1024;
+/// A query is a question: it names things, it does not carry them.
+pub(crate) const QUERY_BYTES_MAX: usize = 64 * 1024;
+/// The largest answer to a query.
+pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What a client sends.
+pub(crate) const ASKED: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: BATCH_BYTES_MAX };
+/// What a client receives for its commands.
+pub(crate) const TOLD: Limits = Limits { header_bytes_max: 64 * 1024, payload_bytes_max: 8 * 1024 * 1024 };
+/// What a client receives for everything else. (Frames are smaller than the largest answer.)
+pub(crate) const ANSWERED: Limits =
+    Limits { header_bytes_max: 64 * 1024, payload_bytes_max: ANSWER_BYTES_MAX };
+/// What a voter pushes.
+pub(crate) const PUSHED: Limits = Limits { header_bytes_max: 16 * 1024, payload_bytes_max: 0 };
+
+/// The first message on a stream that a client opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Ask {
+    Commands,
+    Read,
+    Watch,
+    Follow { after: Tip },
+    Status,
+}
+
+/// What a client says on its stream of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Submit {
+    /// Open a session for the certificate's holder.
+    Register,
+    /// Entries laid out as in the journal. `attempt` is the number of [`Told::Busy`] that the client has
+    /// received on this stream: what was sent before it heard of the last one is passed over, so that
+    /// commands stay in order when some of them have to be sent again.
+    Batch { attempt: u32 },
+}
+
+/// What a voter says on a stream of commands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Told {
+    Registered {
+        session: u64,
+    },
+    /// Sequences, and how many bytes of the payload are the answer to each.
+    Answers {
+        session: u64,
+        list: Vec<(u64, u32)>,
+    },
+    /// Commands from this sequence on, and those sent after them, were passed over: send them again later.
+    Busy {
+        session: u64,
+        from: u64,
+    },
+    /// The command was not journaled, and never will be. Sequence 0: no session was opened.
+    Refused {
+        session: u64,
+        sequence: u64,
+        reason: String,
+    },
+    /// Nothing more is accepted here, and what is unanswered may or may not have been journaled.
+    NotMaster,
+}
+
+/// What a voter says on all other streams.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Answered {
+    /// The payload is the answer as of `index`, given by the master of `epoch`.
+    Answer {
+        epoch: Epoch,
+        index: Index,
+    },
+    /// The payload is whole frames, as they lie in the journal.
+    Frames {
+        commit: Index,
+    },
+    /// What follows is a snapshot file of so many bytes.
+    Snapshot {
+        bytes: u64,
+    },
+    /// The payload is its next piece.
+    Piece,
+    Status(VoterStatus),
+    NotMaster,
+    Busy,
+    Refused {
+        reason: String,
+    },
+}
+
+/// What a voter says without being asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Push {
+    Greeting { cluster: ClusterId, voter: MemberId, version: String },
+    Cluster(ClusterView),
+}
+
+/// The cluster as one voter sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// The voter's epoch.
+    pub epoch: Epoch,
+    /// Whom it takes for master of that epoch.
+    pub master: Option<MemberId>,
+    /// The members of the cluster.
+    pub members: Vec<MemberAddress>,
+}
+
+/// Where a member is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberAddress {
+    /// The member.
+    pub id: MemberId,
+    /// Its name for people.
+    pub name: String,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+/// What one voter says of itself when asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VoterStatus {
+    /// Who says it.
+    pub voter: MemberId,
+    /// The program's version.
+    pub version: String,
+    /// Master, standby, candidate and so on.
+    pub role: String,
+    /// The cluster as it sees it.
+    pub view: ClusterView,
+    /// End of its journal.
+    pub last: Index,
+    /// End of what of it is durable.
+    pub durable: Index,
+    /// End of what it knows to be committed.
+    pub commit: Index,
+    /// End of what it has applied.
+    pub applied: Index,
+    /// The hash over all outcomes up to there, in hexadecimal.
+    pub outcome_hash: String,
+    /// From a master: how far each of the others is.
+    pub standbys: Vec<StandbyStatus>,
+}
+
+/// What a master knows of another voter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandbyStatus {
+    /// The other voter.
+    pub voter: MemberId,
+    /// Whether it has answered lately.
+    pub present: bool,
+    /// The end of what it has made durable.
+    pub durable: Index,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Decoder, encode_prefix};
+    use position::{ChainHash, Position};
+    use std::fmt::Debug;
+
+    /// A message comes back, and no truncation of it is taken for one.
+    fn check<M: Serialize + serde::de::DeserializeOwned + PartialEq + Debug>(message: &M, limits: Limits) {
+        let bytes = encode_prefix(message, 0);
+        let decode = |bytes: &[u8]| {
+            let mut decoder = Decoder::new(limits);
+            decoder.push(bytes);
+            decoder.take::<M>()
+        };
+        assert_eq!(&decode(&bytes).unwrap().unwrap().0, message);
+        for length in 0..bytes.len() {
+            assert!(matches!(decode(&bytes[..length]), Ok(None)));
+        }
+        // The same header cut short, with a length that agrees.
+        for length in 0..bytes.len() - 8 {
+            let announced = u32::try_from(length).unwrap().to_le_bytes();
+            let cut = [&announced[..], &[0; 4], &bytes[8..8 + length]].concat();
+            assert!(decode(&cut).is_err(), "took {length} bytes of {message:?}");
+        }
+    }
+
+    fn view() -> ClusterView {
+        let member = |id| MemberAddress {
+            id: MemberId(id),
+            name: format!("pc{id}"),
+            address: ([10, 0, 0, 1], 7400).into(),
+        };
+        ClusterView { epoch: Epoch(3), master: Some(MemberId(1)), members: vec![member(1), member(2)] }
+    }
+
+    #[test]
+    fn every_message_comes_back_and_no_part_of_one_does() {
+        let position = Position::new(Epoch(3), Index(900));
+        check(&Ask::Follow { after: Tip { position, hash: ChainHash([7; 32]) } }, ASKED);
+        check(&Ask::Read, ASKED);
+        check(&Submit::Register, ASKED);
+        check(&Submit::Batch { attempt: 300 }, ASKED);
+        check(&Told::Registered { session: 70_000 }, TOLD);
+        check(&Told::Answers { session: 70_000, list: vec![(1, 20), (2, 300)] }, TOLD);
+        check(&Told::Busy { session: 7, from: 4 }, TOLD);
+        check(&Told::Refused { session: 7, sequence: 4, reason: "no".into() }, TOLD);
+        check(&Told::NotMaster, TOLD);
+        check(&Answered::Answer { epoch: Epoch(3), index: Index(900) }, ANSWERED);
+        check(&Answered::Frames { commit: Index(900) }, ANSWERED);
+        check(&Answered::Snapshot { bytes: 1 << 40 }, ANSWERED);
+        check(&Push::Greeting { cluster: ClusterId(9), voter: MemberId(2), version: "0.1".into() }, PUSHED);
+        check(&Push::Cluster(view()), PUSHED);
+        let standbys = vec![StandbyStatus { voter: MemberId(2), present: true, durable: Index(9) }];
+        let status = VoterStatus {
+            voter: MemberId(1),
+            version: "0.1".into(),
+            role: "master".into(),
+            view: view(),
+            last: Index(12),
+            durable: Index(11),
+            commit: Index(10),
+            applied: Index(9),
+            outcome_hash: "ab".into(),
+            standbys,
+        };
+        check(&Answered::Status(status), ANSWERED);
+    }
+}

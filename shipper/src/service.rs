@@ -1,0 +1,584 @@
+//! The voter's side of the conversations with clients.
+//!
+//! Responsible for: who may ask for what, that nothing malformed or too large reaches the engine's loop,
+//! and that no client can make a voter keep more than its share. Not responsible for: answering; the loop
+//! does, which is reached through bounded channels only.
+//!
+//! What waits for the loop is bounded twice: by number in the channel, by bytes through a budget that
+//! each batch of commands holds a part of until the loop has journaled it. Whoever finds no room is told
+//! `Busy` at once; nothing waits, and no other client notices.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use position::{Epoch, Index, MemberId, Tip};
+use prevalent::{Actor, EntryError, EntryKind, Prevalent, Role, SESSION_WINDOW, Sequence, SessionId};
+use quinn::{Connection, RecvStream, SendStream};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::conversation::{
+    ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX, VoterStatus,
+};
+use crate::endpoint::{Closed, Link, close};
+use crate::identity::Identity;
+use crate::wire::{MessageReader, MessageWriter, WireError};
+
+/// Connections of all clients. A hundred nodes, a few people's programs, and one connection more of each
+/// while it is replaced.
+const CONNECTIONS_MAX: usize = 512;
+/// Connections with one certificate: several programs of a person, or the old and the new of a node.
+const CONNECTIONS_PER_HOLDER_MAX: usize = 32;
+/// Bytes of commands that all clients together may have waiting for the loop.
+const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Messages that may wait for one client's stream of commands: at least one for every command that a
+/// session can have unanswered.
+const REPLIES_MAX: usize = 2048;
+const _: () = assert!(REPLIES_MAX as u64 > SESSION_WINDOW);
+/// A snapshot travels in pieces of this size.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// What the engine's loop is asked.
+#[derive(Debug)]
+pub enum ToLoop {
+    /// Register a session for `actor`; answer with [`FromLoop::Registered`].
+    Register {
+        /// Who the certificate names.
+        actor: Arc<Actor>,
+        /// Where the answer goes.
+        replies: Replies,
+    },
+    /// Journal these commands; each gets exactly one answer, unless the mastership ends.
+    Commands {
+        /// The commands: well-formed, of kind `Command`, of one session, and allowed for the actor's role.
+        batch: Batch,
+        /// Who the certificate names. Whether the session is this actor's, the engine knows.
+        actor: Arc<Actor>,
+        /// Where the answers go.
+        replies: Replies,
+    },
+    /// Answer this query when a read index has passed.
+    Read {
+        /// A well-formed archive.
+        query: Bytes,
+        /// Where the answer goes. Closed: nobody waits any more.
+        reply: oneshot::Sender<Result<Answer, Denied>>,
+    },
+    /// Answer this query now, after a read index, and whenever the answer has changed.
+    Watch {
+        /// A well-formed archive.
+        query: Bytes,
+        /// Where the latest answer goes. Closed: nobody watches any more. To be dropped when the
+        /// mastership ends: the client then asks the next master.
+        changes: watch::Sender<Option<Answer>>,
+    },
+    /// Send committed frames that follow this tip, as soon as there are any.
+    Follow {
+        /// What the follower has.
+        after: Tip,
+        /// At most so many bytes at once, but at least one frame.
+        bytes_max: usize,
+        /// Where the frames go. Closed: nobody follows any more.
+        reply: oneshot::Sender<Result<Followed, Denied>>,
+    },
+    /// Say how you are.
+    Status {
+        /// Where the answer goes.
+        reply: oneshot::Sender<VoterStatus>,
+    },
+}
+
+/// What the engine's loop answers on a stream of commands.
+#[derive(Debug)]
+pub enum FromLoop {
+    /// The session is registered.
+    Registered {
+        /// Its id.
+        session: SessionId,
+    },
+    /// Commands were executed, now or earlier.
+    Answers {
+        /// Whose they are.
+        session: SessionId,
+        /// Which, and how many of the bytes are the answer to each.
+        list: Vec<(Sequence, u32)>,
+        /// The answers, one after the other.
+        bytes: Bytes,
+    },
+    /// Commands from this sequence on were not accepted: the client sends them again a little later.
+    Busy {
+        /// Whose they are.
+        session: SessionId,
+        /// The first.
+        from: Sequence,
+    },
+    /// This command was not journaled and never will be.
+    Refused {
+        /// Whose it is.
+        session: SessionId,
+        /// Which; 0: the registration.
+        sequence: Sequence,
+        /// For people.
+        reason: String,
+    },
+    /// This voter is not master, or not any more: the client asks another.
+    NotMaster,
+}
+
+/// An answer to a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The epoch of the master that gives it.
+    pub epoch: Epoch,
+    /// What was applied.
+    pub index: Index,
+    /// The archive.
+    pub archive: Bytes,
+}
+
+/// What a follower gets next.
+#[derive(Clone, Debug)]
+pub enum Followed {
+    /// Frames.
+    Frames {
+        /// Whole committed frames in order, as they lie in the journal.
+        frames: Vec<Bytes>,
+        /// End of the last of them.
+        through: Tip,
+    },
+    /// The journal starts only later, or has another history: start from this snapshot file.
+    Snapshot {
+        /// The file.
+        file: Bytes,
+        /// What it covers.
+        base: Tip,
+    },
+}
+
+/// Why a question is not answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Denied {
+    /// Another voter is to be asked.
+    NotMaster,
+    /// To be asked again a little later.
+    Busy,
+    /// To be asked never again.
+    Refused(String),
+}
+
+/// Commands on their way to the loop. Dropping it makes room for others.
+#[derive(Debug)]
+pub struct Batch {
+    entries: Bytes,
+    attempt: u32,
+    busy: Arc<AtomicU32>,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Batch {
+    pub(crate) fn new(entries: Bytes, replies: &Replies, room: OwnedSemaphorePermit) -> Batch {
+        Batch { entries, attempt: replies.attempt(), busy: Arc::clone(&replies.busy), _room: room }
+    }
+
+    /// The entries, as they go into a frame: checked, and at least one.
+    ///
+    /// `None` if an earlier batch of the client was answered `Busy` after this one was taken in. Both come
+    /// again: were this one accepted, it would overtake the other.
+    #[must_use]
+    pub fn entries(&self) -> Option<&[u8]> {
+        (self.attempt == self.busy.load(Ordering::Relaxed)).then_some(&*self.entries)
+    }
+}
+
+/// Where the answers to one client's commands go. Never blocks.
+#[derive(Clone, Debug)]
+pub struct Replies {
+    to: mpsc::Sender<FromLoop>,
+    /// How many times the client was told `Busy`: see `Submit::Batch`.
+    busy: Arc<AtomicU32>,
+    overrun: CancellationToken,
+}
+
+impl Replies {
+    pub(crate) fn channel() -> (Replies, mpsc::Receiver<FromLoop>) {
+        let (to, replies) = mpsc::channel(REPLIES_MAX);
+        (Replies { to, busy: Arc::default(), overrun: CancellationToken::new() }, replies)
+    }
+
+    /// Answers. A client that reads so slowly that its answers pile up loses its connection, and asks for
+    /// them again over a new one.
+    pub fn send(&self, reply: FromLoop) {
+        if matches!(reply, FromLoop::Busy { .. }) {
+            // Counted now and not when it is written: what the client sends meanwhile comes too early.
+            self.busy.fetch_add(1, Ordering::Relaxed);
+        }
+        if let Err(TrySendError::Full(_)) = self.to.try_send(reply) {
+            self.overrun.cancel();
+        }
+    }
+
+    /// Whether the client is gone.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.to.is_closed()
+    }
+
+    pub(crate) fn attempt(&self) -> u32 {
+        self.busy.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn overrun(&self) -> &CancellationToken {
+        &self.overrun
+    }
+}
+
+type Check = Box<dyn Fn(&Actor, &[u8]) -> Result<(), String> + Send + Sync>;
+
+/// What each role may ask for, and that it is well-formed.
+pub struct Gate {
+    command: Check,
+    query: Check,
+}
+
+impl Gate {
+    /// The gate in front of a state of type `S`.
+    ///
+    /// Operators may do everything, viewers may ask everything and change nothing. What nodes and voters
+    /// may, the two functions decide; the text that they return goes to the client.
+    pub fn new<S: Prevalent>(
+        command: impl Fn(&Actor, &S::Command) -> Result<(), String> + Send + Sync + 'static,
+        query: impl Fn(&Actor, &S::Query) -> Result<(), String> + Send + Sync + 'static,
+    ) -> Gate {
+        let malformed = |error: prevalent::CodecError| error.to_string();
+        Gate {
+            command: Box::new(move |actor, archive| match actor.role {
+                Role::Operator => prevalent::validate::<S::Command>(archive).map_err(malformed),
+                Role::Viewer => Err("a viewer may change nothing".to_owned()),
+                Role::Node | Role::Voter => {
+                    command(actor, &prevalent::decode::<S::Command>(archive).map_err(malformed)?)
+                }
+            }),
+            query: Box::new(move |actor, archive| match actor.role {
+                Role::Operator | Role::Viewer => prevalent::validate::<S::Query>(archive).map_err(malformed),
+                Role::Node | Role::Voter => {
+                    query(actor, &prevalent::decode::<S::Query>(archive).map_err(malformed)?)
+                }
+            }),
+        }
+    }
+
+    pub(crate) fn command(&self, actor: &Actor, archive: &[u8]) -> Result<(), String> {
+        (self.command)(actor, archive)
+    }
+}
+
+/// Serves clients: what all their connections share.
+pub struct Service {
+    me: MemberId,
+    to_loop: mpsc::Sender<ToLoop>,
+    view: watch::Receiver<ClusterView>,
+    gate: Gate,
+    room: Arc<Semaphore>,
+    census: Mutex<Census>,
+}
+
+/// Who is connected how often.
+#[derive(Debug, Default)]
+struct Census {
+    all: usize,
+    by_holder: BTreeMap<Identity, usize>,
+}
+
+impl Service {
+    /// Serves clients of the voter `me`. The loop says through `view` what the cluster looks like.
+    #[must_use]
+    pub fn new(
+        me: MemberId,
+        to_loop: mpsc::Sender<ToLoop>,
+        view: watch::Receiver<ClusterView>,
+        gate: Gate,
+    ) -> Service {
+        let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
+        Service { me, to_loop, view, gate, room, census: Mutex::default() }
+    }
+
+    /// Serves one connection until it ends.
+    pub(crate) async fn serve(self: Arc<Service>, link: Link) {
+        if !self.count_in(&link.identity) {
+            tracing::warn!(identity = %link.identity, "too many connections; one more was refused");
+            close(&link.connection, Closed::Full);
+            return;
+        }
+        let why = Service::converse(&self, &link).await;
+        close(&link.connection, why);
+        self.count_out(&link.identity);
+    }
+
+    /// Runs all conversations of a connection; returns why they end.
+    async fn converse(service: &Arc<Service>, link: &Link) -> Closed {
+        let actor = Arc::new(link.identity.actor());
+        let mut conversations = JoinSet::new();
+        conversations.spawn(Service::push(Arc::clone(service), link.connection.clone()));
+        loop {
+            tokio::select! {
+                stream = link.connection.accept_bi() => {
+                    let Ok((answers, questions)) = stream else { return Closed::Done };
+                    let conversation = Conversation {
+                        service: Arc::clone(service),
+                        actor: Arc::clone(&actor),
+                        connection: link.connection.clone(),
+                    };
+                    conversations.spawn(conversation.hold(answers, questions));
+                }
+                Some(ended) = conversations.join_next() => match ended {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) if error.is_malformed() => {
+                        tracing::warn!(identity = %link.identity, %error, "a client was disconnected");
+                        return Closed::Malformed;
+                    }
+                    // A client may end a stream as it likes.
+                    Ok(Err(_gone)) => {}
+                    Err(error) => {
+                        tracing::error!(identity = %link.identity, %error, "a conversation failed");
+                        return Closed::Malformed;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Tells a client who this is, and the cluster whenever it changes: the latest, if it is slow.
+    async fn push(service: Arc<Service>, connection: Connection) -> Result<(), ConversationError> {
+        // The client allows this one stream; if it never does, the connection's end ends the waiting.
+        let Ok(stream) = connection.open_uni().await else { return Ok(()) };
+        let mut writer = MessageWriter::new(stream);
+        // A client that knows the new master sends everything else there.
+        writer.set_priority(1);
+        let cluster = Identity::of_connection(&connection).map(|identity| identity.cluster);
+        let Ok(cluster) = cluster else { return Ok(()) };
+        let version = env!("CARGO_PKG_VERSION").to_owned();
+        writer.write(&Push::Greeting { cluster, voter: service.me, version }, &[]).await?;
+        let mut view = service.view.clone();
+        loop {
+            let current = view.borrow_and_update().clone();
+            writer.write(&Push::Cluster(current), &[]).await?;
+            if view.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn count_in(&self, identity: &Identity) -> bool {
+        let mut census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_holder = census.by_holder.get(identity).copied().unwrap_or(0);
+        if census.all >= CONNECTIONS_MAX || of_holder >= CONNECTIONS_PER_HOLDER_MAX {
+            return false;
+        }
+        census.all += 1;
+        census.by_holder.insert(identity.clone(), of_holder + 1);
+        true
+    }
+
+    fn count_out(&self, identity: &Identity) {
+        let mut census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
+        census.all -= 1;
+        let of_holder = census.by_holder.get_mut(identity).expect("it was counted in");
+        *of_holder -= 1;
+        if *of_holder == 0 {
+            census.by_holder.remove(identity);
+        }
+    }
+
+    /// A part of the budget for commands that wait.
+    pub(crate) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).ok()?;
+        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
+    }
+
+    /// Asks the loop, if it has room.
+    pub(crate) fn ask(&self, question: ToLoop) -> Result<(), Denied> {
+        self.to_loop.try_send(question).map_err(|error| match error {
+            TrySendError::Full(_) => Denied::Busy,
+            // The voter is stopping.
+            TrySendError::Closed(_) => Denied::NotMaster,
+        })
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+}
+
+/// A conversation ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConversationError {
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    #[error("a batch of commands cannot be read: {0}")]
+    Entries(#[from] EntryError),
+    #[error("an entry of kind {kind:?} came, which is the journal's own; clients send commands")]
+    NotACommand { kind: EntryKind },
+    #[error("{sequence} of {session} came in a batch of another session, or below what it acknowledges")]
+    OutOfSequence { session: SessionId, sequence: Sequence },
+}
+
+impl ConversationError {
+    /// Whether the client broke the rules, rather than went away.
+    fn is_malformed(&self) -> bool {
+        match self {
+            ConversationError::Wire(error) => error.is_malformed(),
+            ConversationError::Entries(_)
+            | ConversationError::NotACommand { .. }
+            | ConversationError::OutOfSequence { .. } => true,
+        }
+    }
+}
+
+/// One stream of a client.
+pub(crate) struct Conversation {
+    pub(crate) service: Arc<Service>,
+    pub(crate) actor: Arc<Actor>,
+    pub(crate) connection: Connection,
+}
+
+impl Conversation {
+    async fn hold(self, answers: SendStream, questions: RecvStream) -> Result<(), ConversationError> {
+        let mut reader = MessageReader::new(questions, ASKED);
+        let mut writer = MessageWriter::new(answers);
+        let Some((ask, payload)) = reader.next::<Ask>().await? else { return Ok(()) };
+        if payload.len() > QUERY_BYTES_MAX {
+            let too_large = WireError::PayloadTooLarge { found: payload.len(), max: QUERY_BYTES_MAX };
+            return Err(too_large.into());
+        }
+        match ask {
+            Ask::Commands => return self.commands(reader, writer).await,
+            Ask::Read => self.read(payload, &mut writer).await?,
+            Ask::Watch => self.watch(payload, &mut writer).await?,
+            Ask::Follow { after } => self.follow(after, &mut writer).await?,
+            Ask::Status => self.status(&mut writer).await?,
+        }
+        writer.finish();
+        Ok(())
+    }
+
+    async fn read(&self, query: Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        let (reply, answer) = oneshot::channel();
+        let asked = self.admit(&query).and_then(|()| self.service.ask(ToLoop::Read { query, reply }));
+        let answer = match asked {
+            Ok(()) => tokio::select! {
+                answer = answer => answer.unwrap_or(Err(Denied::NotMaster)),
+                () = writer.stopped() => return Ok(()),
+            },
+            Err(denied) => Err(denied),
+        };
+        match answer {
+            Ok(answer) => write_answer(answer, writer).await,
+            Err(denied) => tell(&Answered::from(denied), writer).await,
+        }
+    }
+
+    async fn watch(&self, query: Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        let (changes, mut latest) = watch::channel(None);
+        let asked = self.admit(&query).and_then(|()| self.service.ask(ToLoop::Watch { query, changes }));
+        if let Err(denied) = asked {
+            return tell(&Answered::from(denied), writer).await;
+        }
+        loop {
+            tokio::select! {
+                changed = latest.changed() => if changed.is_err() {
+                    return tell(&Answered::NotMaster, writer).await;
+                },
+                () = writer.stopped() => return Ok(()),
+            }
+            let answer = latest.borrow_and_update().clone();
+            if let Some(answer) = answer {
+                write_answer(answer, writer).await?;
+            }
+        }
+    }
+
+    async fn follow(&self, mut after: Tip, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        // A node knows its own part of the fleet only.
+        if matches!(self.actor.role, Role::Node) {
+            let reason = format!("a {} may not follow the whole state", self.actor.role);
+            return tell(&Answered::Refused { reason }, writer).await;
+        }
+        loop {
+            let (reply, followed) = oneshot::channel();
+            let bytes_max = quorum::APPEND_BYTES_MAX;
+            let followed = match self.service.ask(ToLoop::Follow { after, bytes_max, reply }) {
+                Ok(()) => tokio::select! {
+                    followed = followed => followed.unwrap_or(Err(Denied::NotMaster)),
+                    () = writer.stopped() => return Ok(()),
+                },
+                Err(denied) => Err(denied),
+            };
+            match followed {
+                Ok(Followed::Frames { frames, through }) => {
+                    writer.write(&Answered::Frames { commit: through.index() }, &frames).await?;
+                    after = through;
+                }
+                Ok(Followed::Snapshot { file, base }) => {
+                    write_snapshot(&file, writer).await?;
+                    after = base;
+                }
+                Err(denied) => return tell(&Answered::from(denied), writer).await,
+            }
+        }
+    }
+
+    async fn status(&self, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        let (reply, status) = oneshot::channel();
+        let answered = match self.service.ask(ToLoop::Status { reply }) {
+            Ok(()) => status.await.map_or(Answered::NotMaster, Answered::Status),
+            Err(denied) => Answered::from(denied),
+        };
+        tell(&answered, writer).await
+    }
+
+    fn admit(&self, query: &[u8]) -> Result<(), Denied> {
+        (self.service.gate.query)(&self.actor, query).map_err(Denied::Refused)
+    }
+}
+
+async fn write_answer(answer: Answer, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+    let Answer { epoch, index, archive } = answer;
+    if archive.len() > ANSWER_BYTES_MAX {
+        let reason = format!(
+            "the answer has {} bytes; at most {ANSWER_BYTES_MAX} are sent: ask for less",
+            archive.len()
+        );
+        return tell(&Answered::Refused { reason }, writer).await;
+    }
+    Ok(writer.write(&Answered::Answer { epoch, index }, &[archive]).await?)
+}
+
+async fn tell(answered: &Answered, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+    Ok(writer.write(answered, &[]).await?)
+}
+
+async fn write_snapshot(file: &Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+    writer.write(&Answered::Snapshot { bytes: file.len() as u64 }, &[]).await?;
+    for start in (0..file.len()).step_by(PIECE_BYTES) {
+        let piece = file.slice(start..file.len().min(start + PIECE_BYTES));
+        // The first touch of a mapped page may wait for the disk, which no network thread does.
+        let read = tokio::task::spawn_blocking(move || Bytes::copy_from_slice(&piece)).await;
+        let piece = read.expect("copying a piece of a file does not panic");
+        writer.write(&Answered::Piece, &[piece]).await?;
+    }
+    Ok(())
+}
+
+impl From<Denied> for Answered {
+    fn from(denied: Denied) -> Answered {
+        match denied {
+            Denied::NotMaster => Answered::NotMaster,
+            Denied::Busy => Answered::Busy,
+            Denied::Refused(reason) => Answered::Refused { reason },
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! Voters without a protocol: real endpoints and services in front of one shared engine, whose master is
+//! whoever the test says.
+//!
+//! Each voter has a runtime of its own. Killing one drops the runtime, so that its socket is gone without
+//! a word to anybody, as after SIGKILL.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use bytes::Bytes;
+use position::{ClusterId, Epoch, Index, MemberId};
+use prevalent::rkyv;
+use prevalent::{
+    Answers, Engine, Entries, Entry, EntryKind, Frame, FrameBuilder, Moment, Prevalent, Schema, Stamp,
+    answer_query, registration,
+};
+use shipper::{
+    Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, FromLoop, Gate, Holder,
+    MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, listen,
+};
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
+
+/// Remembers every number that it was given, so that a lost or doubled one shows.
+#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Default, Debug, PartialEq)]
+#[rkyv(crate = prevalent::rkyv)]
+pub(crate) struct Ledger {
+    pub(crate) numbers: Vec<u64>,
+}
+
+/// The ledger refuses this number.
+pub(crate) const UNLUCKY: u64 = 13_000_000;
+
+impl Prevalent for Ledger {
+    type Command = u64;
+    type Outcome = u64;
+    type Rejection = String;
+    type Query = u8;
+    type Answer = Vec<u64>;
+
+    const NAME: &'static str = "ledger";
+    const SCHEMA: Schema = Schema(1);
+
+    fn execute(&mut self, number: u64, _at: &Moment<'_>) -> Result<u64, String> {
+        if number == UNLUCKY {
+            return Err("an unlucky number".to_owned());
+        }
+        self.numbers.push(number);
+        Ok(self.numbers.len() as u64)
+    }
+
+    fn answer(&self, _query: &u8) -> Vec<u64> {
+        self.numbers.clone()
+    }
+}
+
+/// What happens once the ledger has so many numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Event {
+    /// The master dies before it answers what it has just applied, and another takes over.
+    Kill { next: u16 },
+    /// The master steps down without dying, and another takes over.
+    StepDown { next: u16 },
+    /// The next batch of commands meets a busy voter.
+    Busy,
+    /// All sessions expire.
+    Expire,
+}
+
+pub(crate) struct FakeCluster {
+    folder: tempfile::TempDir,
+    world: Arc<Mutex<World>>,
+}
+
+struct World {
+    engine: Engine<Ledger>,
+    epoch: Epoch,
+    master: Option<MemberId>,
+    members: Vec<MemberAddress>,
+    voters: BTreeMap<MemberId, FakeVoter>,
+    watchers: Vec<(watch::Sender<Option<Answer>>, Bytes)>,
+    script: VecDeque<(usize, Event)>,
+    cluster_time: Duration,
+    busy: bool,
+}
+
+struct FakeVoter {
+    runtime: Runtime,
+    view: watch::Sender<ClusterView>,
+}
+
+impl FakeCluster {
+    /// Starts `voters` voters without a master.
+    pub(crate) fn start(voters: u16) -> FakeCluster {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::create(ClusterId(77)).unwrap();
+        authority.write(folder.path()).unwrap();
+        let world = World {
+            engine: Engine::new(),
+            epoch: Epoch::NONE,
+            master: None,
+            members: Vec::new(),
+            voters: BTreeMap::new(),
+            watchers: Vec::new(),
+            script: VecDeque::new(),
+            cluster_time: Duration::ZERO,
+            busy: false,
+        };
+        let cluster = FakeCluster { folder, world: Arc::new(Mutex::new(world)) };
+        for id in 1..=voters {
+            cluster.start_voter(MemberId(id), &authority);
+        }
+        cluster.world().publish();
+        cluster
+    }
+
+    fn start_voter(&self, id: MemberId, authority: &Authority) {
+        let folder = self.folder.path().join(format!("voter-{id}"));
+        authority.issue(Holder::Voter(id), &folder).unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (view, views) = watch::channel(ClusterView::default());
+        let (to_loop, inbox) = mpsc::channel(64);
+        let address = {
+            let _inside = runtime.enter();
+            let credentials = Credentials::load(&folder).unwrap();
+            let endpoint = Endpoint::listen(([127, 0, 0, 1], 0).into(), credentials).unwrap();
+            let address = endpoint.local_address().unwrap();
+            let gate = Gate::new::<Ledger>(|_, _| Ok(()), |_, _| Ok(()));
+            let service = Service::new(id, to_loop, views, gate);
+            tokio::spawn(listen(endpoint, Arc::new(service)));
+            tokio::spawn(run_loop(Arc::clone(&self.world), id, inbox));
+            address
+        };
+        let mut world = self.world();
+        world.members.push(MemberAddress { id, name: format!("pc{id}"), address });
+        world.voters.insert(id, FakeVoter { runtime, view });
+    }
+
+    fn world(&self) -> MutexGuard<'_, World> {
+        self.world.lock().unwrap()
+    }
+
+    pub(crate) fn promote(&self, id: u16) {
+        self.world().promote(MemberId(id));
+    }
+
+    pub(crate) fn kill(&self, id: u16) {
+        self.world().kill(MemberId(id));
+    }
+
+    /// What is to happen when the ledger has so many numbers; in order.
+    pub(crate) fn script(&self, events: &[(usize, Event)]) {
+        self.world().script.extend(events.iter().copied());
+    }
+
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        self.world().engine.state().numbers.clone()
+    }
+
+    pub(crate) fn sessions(&self) -> usize {
+        self.world().engine.sessions().iter().len()
+    }
+
+    pub(crate) fn address(&self, id: u16) -> SocketAddr {
+        self.world().members[usize::from(id) - 1].address
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Options of a new operator's client that knows voter 1 only.
+    pub(crate) fn options(&self, name: &str) -> ClientOptions {
+        self.options_of(Holder::Operator(Name::new(name).unwrap()))
+    }
+
+    pub(crate) fn options_of(&self, holder: Holder) -> ClientOptions {
+        ClientOptions {
+            addresses: vec![self.address(1)],
+            identity: self.identity(holder),
+            members_file: None,
+            time_out: Duration::from_secs(20),
+        }
+    }
+
+    fn identity(&self, holder: Holder) -> PathBuf {
+        let folder = self.folder.path().join(holder.name());
+        Authority::load(self.folder.path()).unwrap().issue(holder, &folder).unwrap();
+        folder
+    }
+}
+
+impl World {
+    fn promote(&mut self, id: MemberId) {
+        self.epoch = self.epoch.next();
+        self.master = Some(id);
+        self.watchers.clear();
+        self.publish();
+    }
+
+    fn kill(&mut self, id: MemberId) {
+        if let Some(voter) = self.voters.remove(&id) {
+            voter.runtime.shutdown_background();
+        }
+        if self.master == Some(id) {
+            self.master = None;
+            self.watchers.clear();
+        }
+    }
+
+    fn publish(&self) {
+        for voter in self.voters.values() {
+            let members = self.members.clone();
+            voter.view.send_replace(ClusterView { epoch: self.epoch, master: self.master, members });
+        }
+    }
+
+    /// Journals, commits and applies at once.
+    fn apply(&mut self, fill: impl FnOnce(&mut FrameBuilder)) -> Answers {
+        let mut builder = FrameBuilder::new();
+        fill(&mut builder);
+        let frame: Frame<'_> = builder.seal(&Stamp {
+            previous: self.engine.applied(),
+            epoch: self.epoch,
+            commit: Index::NONE,
+            cluster_time: self.cluster_time,
+            wall_time: 0,
+        });
+        let mut answers = Answers::default();
+        self.engine.apply(&frame, &mut answers).unwrap();
+        answers
+    }
+
+    fn expire_all(&mut self) {
+        self.cluster_time += 2 * prevalent::SESSION_IDLE;
+        let sessions: Vec<_> = self.engine.sessions().iter().map(prevalent::Session::id).collect();
+        self.apply(|builder| {
+            for session in sessions {
+                builder.push(&Entry { session, ..Entry::internal(EntryKind::Expire, &[]) }).unwrap();
+            }
+        });
+    }
+
+    fn answer(&self, query: &[u8]) -> Answer {
+        let mut archive = Vec::new();
+        answer_query(self.engine.state(), query, &mut archive).unwrap();
+        Answer { epoch: self.epoch, index: self.engine.applied().index(), archive: archive.into() }
+    }
+
+    fn tell_watchers(&mut self) {
+        let answers: Vec<_> = self.watchers.iter().map(|(_, query)| self.answer(query)).collect();
+        for ((changes, _), answer) in self.watchers.iter().zip(answers) {
+            changes.send_replace(Some(answer));
+        }
+        self.watchers.retain(|(changes, _)| !changes.is_closed());
+    }
+
+    /// Plays the part of the script that is due. Returns whether the voter `me` still answers.
+    fn play_script(&mut self, me: MemberId) -> bool {
+        let applied = self.engine.state().numbers.len();
+        while let Some((_, event)) = self.script.pop_front_if(|(at, _)| *at <= applied) {
+            match event {
+                Event::Kill { next } => {
+                    self.kill(me);
+                    self.promote(MemberId(next));
+                    return false;
+                }
+                Event::StepDown { next } => {
+                    self.promote(MemberId(next));
+                    return false;
+                }
+                Event::Busy => self.busy = true,
+                Event::Expire => self.expire_all(),
+            }
+        }
+        true
+    }
+}
+
+async fn run_loop(world: Arc<Mutex<World>>, me: MemberId, mut inbox: mpsc::Receiver<ToLoop>) {
+    while let Some(asked) = inbox.recv().await {
+        world.lock().unwrap().step(me, asked);
+    }
+}
+
+impl World {
+    fn step(&mut self, me: MemberId, asked: ToLoop) {
+        let leads = self.master == Some(me);
+        match asked {
+            ToLoop::Status { reply } => drop(reply.send(self.status(me))),
+            ToLoop::Register { replies, .. } | ToLoop::Commands { replies, .. } if !leads => {
+                replies.send(FromLoop::NotMaster);
+            }
+            ToLoop::Read { reply, .. } if !leads => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Watch { .. } if !leads => {}
+            ToLoop::Register { actor, replies } => {
+                let payload = registration(&actor).unwrap();
+                let answers = self
+                    .apply(|builder| builder.push(&Entry::internal(EntryKind::Register, &payload)).unwrap());
+                let prevalent::Reply::<Ledger>::Registered(session) =
+                    prevalent::Reply::read(answers.bytes_of(&answers.list[0])).unwrap()
+                else {
+                    panic!("not registered");
+                };
+                replies.send(FromLoop::Registered { session });
+            }
+            ToLoop::Commands { batch, replies, .. } => {
+                if let Some(entries) = batch.entries() {
+                    self.execute(me, entries, &replies);
+                }
+            }
+            ToLoop::Read { query, reply } => drop(reply.send(Ok(self.answer(&query)))),
+            ToLoop::Watch { query, changes } => {
+                changes.send_replace(Some(self.answer(&query)));
+                self.watchers.push((changes, query));
+            }
+            ToLoop::Follow { reply, .. } => drop(reply.send(Err(Denied::NotMaster))),
+        }
+    }
+
+    fn execute(&mut self, me: MemberId, entries: &[u8], replies: &Replies) {
+        let entries = Entries::check(entries).unwrap();
+        let first = entries.iter().next().unwrap();
+        if std::mem::take(&mut self.busy) {
+            replies.send(FromLoop::Busy { session: first.session, from: first.sequence });
+            return;
+        }
+        let answers = self.apply(|builder| builder.push_all(&entries).unwrap());
+        self.tell_watchers();
+        if self.play_script(me) {
+            let length = |range: &std::ops::Range<usize>| u32::try_from(range.len()).unwrap();
+            let list = answers.list.iter().map(|answer| (answer.sequence, length(&answer.range))).collect();
+            replies.send(FromLoop::Answers { session: first.session, list, bytes: answers.bytes.into() });
+        }
+    }
+
+    fn status(&self, me: MemberId) -> VoterStatus {
+        let applied = self.engine.applied().index();
+        VoterStatus {
+            voter: me,
+            version: "test".to_owned(),
+            role: if self.master == Some(me) { "master" } else { "standby" }.to_owned(),
+            view: ClusterView { epoch: self.epoch, master: self.master, members: self.members.clone() },
+            last: applied,
+            durable: applied,
+            commit: applied,
+            applied,
+            outcome_hash: self.engine.outcome_hash().to_string(),
+            standbys: Vec::new(),
+        }
+    }
+}
+
+impl Drop for FakeCluster {
+    fn drop(&mut self) {
+        let voters = std::mem::take(&mut self.world().voters);
+        for voter in voters.into_values() {
+            voter.runtime.shutdown_background();
+        }
+    }
+}
