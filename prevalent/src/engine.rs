@@ -278,7 +278,7 @@ impl<S: Prevalent> Engine<S> {
             }
         }
         self.applied = frame.tip();
-        self.chain_answers(answers, first_answer);
+        self.chain_answers(answers, first_answer, first_byte);
         self.count_towards_snapshot(frame, answers);
         Ok(())
     }
@@ -357,15 +357,15 @@ impl<S: Prevalent> Engine<S> {
         Ok(())
     }
 
-    fn chain_answers(&mut self, answers: &Answers, first: usize) {
+    /// One hash a frame: frames are the same everywhere, and so is where each of them begins and ends.
+    fn chain_answers(&mut self, answers: &Answers, first_answer: usize, first_byte: usize) {
         let mut hasher = blake3::Hasher::new();
         hasher.update(&self.outcome_hash.0);
         hasher.update(&self.applied.index().0.to_le_bytes());
-        for answer in &answers.list[first..] {
-            let bytes = answers.bytes_of(answer);
-            hasher.update(&answer.index.0.to_le_bytes());
-            hasher.update(&(bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
+        // All bytes at once, as hashing is several times faster that way; then where each answer ends.
+        hasher.update(&answers.bytes[first_byte..]);
+        for answer in &answers.list[first_answer..] {
+            hasher.update(&(answer.range.len() as u64).to_le_bytes());
         }
         self.outcome_hash = ChainHash(*hasher.finalize().as_bytes());
     }

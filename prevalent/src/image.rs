@@ -1,8 +1,7 @@
 //! An engine as the archive of a snapshot.
 //!
-//! Responsible for: the archive's layout, and reading one that may be damaged or hostile. The layout is a
-//! format (`docs/format/snapshot.md`): u64 length of the engine's own part, that part, the state. Both
-//! parts are rkyv archives. Not responsible for: the file around it, its checksum and its tags.
+//! Responsible for: the archive's layout (`docs/format/image.md`), and reading one that may be damaged or
+//! hostile. Not responsible for: the file around it, its checksum and its tags.
 
 use std::io;
 use std::time::Duration;
@@ -12,6 +11,11 @@ use position::{ChainHash, Epoch, Index, Position, Tip};
 use crate::engine::{Engine, Members, SinceSnapshot};
 use crate::session::{SessionImage, Sessions};
 use crate::{CodecError, Out, Prevalent, decode_state, encode, encode_into};
+
+/// Raised when the layout of the engine's own part changes.
+const IMAGE_VERSION: u64 = 1;
+/// The version, and the length of the engine's own part.
+const START_BYTES: usize = 16;
 
 /// An engine could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +31,15 @@ pub enum ImageError {
     /// The engine's own part or the state is no good archive.
     #[error(transparent)]
     Archive(#[from] CodecError),
+    /// Written by another version of the program.
+    #[error(
+        "the image has version {found} and this program reads version {known}; use the program that wrote it",
+        known = IMAGE_VERSION
+    )]
+    Version {
+        /// The image's version.
+        found: u64,
+    },
     /// The engine's own part does not fit the bytes.
     #[error(
         "an image of {bytes} bytes cannot hold the {stated} bytes that it states for the engine's own part"
@@ -74,9 +87,12 @@ impl<S: Prevalent> Engine<S> {
         let state = self.state();
         let mut own = Vec::new();
         encode(&self.own_part(), &mut own)?;
-        to.write_all(&(own.len() as u64).to_le_bytes())
-            .and_then(|()| to.write_all(&own))
-            .map_err(|source| ImageError::Write { tip: self.applied, source })?;
+        let mut write_own = || {
+            to.write_all(&IMAGE_VERSION.to_le_bytes())?;
+            to.write_all(&(own.len() as u64).to_le_bytes())?;
+            to.write_all(&own)
+        };
+        write_own().map_err(|source| ImageError::Write { tip: self.applied, source })?;
         drop(own);
         Ok(encode_into(state, Out::Stream { to, written: 0 })?)
     }
@@ -106,9 +122,14 @@ impl<S: Prevalent> Engine<S> {
     /// # Errors
     /// If the bytes are not what [`Engine::write_image`] wrote for this type.
     pub fn read_image(bytes: &[u8]) -> Result<Engine<S>, ImageError> {
-        let (length, rest) =
-            bytes.split_first_chunk::<8>().ok_or(ImageError::Length { bytes: bytes.len(), stated: 0 })?;
-        let stated = u64::from_le_bytes(*length);
+        let (start, rest) = bytes
+            .split_first_chunk::<START_BYTES>()
+            .ok_or(ImageError::Length { bytes: bytes.len(), stated: START_BYTES as u64 })?;
+        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| start[at + byte]));
+        let (found, stated) = (number(0), number(8));
+        if found != IMAGE_VERSION {
+            return Err(ImageError::Version { found });
+        }
         let (own, state) = usize::try_from(stated)
             .ok()
             .and_then(|length| rest.split_at_checked(length))
@@ -183,6 +204,20 @@ mod tests {
         assert_eq!((read.members(), read.panics()), (engine.members(), &BTreeSet::from([Index(4)])));
         assert_eq!(read.since_snapshot, engine.since_snapshot);
         assert_eq!(read.sessions().iter().map(|session| session.answers().count()).sum::<usize>(), 2);
+    }
+
+    /// Images of every version that was ever released stay readable, and are not written differently.
+    #[test]
+    fn the_first_version_is_read_and_written_for_ever() {
+        let golden = include_bytes!("../tests/golden/image-1.bin");
+        assert_eq!(image(&engine(&[4])), golden);
+        let read = Engine::<Tally>::read_image(golden).unwrap();
+        assert_eq!(read.state(), engine(&[4]).state());
+
+        let mut newer = golden.to_vec();
+        newer[0] = 2;
+        let refused = Engine::<Tally>::read_image(&newer);
+        assert!(matches!(refused, Err(ImageError::Version { found: 2 })), "{refused:?}");
     }
 
     #[test]
