@@ -48,7 +48,7 @@ impl Protocol {
             Protocol::Peer => (Duration::from_millis(100), Duration::from_millis(500)),
             Protocol::Bulk => (Duration::from_millis(500), Duration::from_secs(2)),
             // To most voters a client keeps a connection only in case one becomes master. To the master
-            // it makes itself heard more often, see `client`.
+            // it makes itself heard every `ALIVE_EVERY`.
             Protocol::Client => (Duration::from_secs(2), IDLE_MAX),
         }
     }
@@ -57,6 +57,11 @@ impl Protocol {
 /// The longest silence on any connection. The accepting end states it, the dialing end a shorter one,
 /// and the shorter one holds.
 const IDLE_MAX: Duration = Duration::from_secs(10);
+
+/// A client makes itself heard at the master this often,
+pub(crate) const ALIVE_EVERY: Duration = Duration::from_millis(250);
+/// and either gives the other up when something should have been heard for this long and was not.
+pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 
 /// Handshakes that are under way at once; more wait in the socket's buffer or are repeated.
 const HANDSHAKES_MAX: usize = 64;

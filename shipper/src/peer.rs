@@ -54,6 +54,11 @@ pub(crate) struct Peers {
     dialers: BTreeMap<Target, CancellationToken>,
     /// Where voters may be, for a machine whose journal does not say.
     fallback: Vec<SocketAddr>,
+}
+
+/// What other voters' connections bring.
+pub(crate) struct Ears {
+    inbox: mpsc::Sender<FromPeer>,
     accepted: Mutex<BTreeMap<(MemberId, Protocol), Connection>>,
 }
 
@@ -86,8 +91,7 @@ impl Peers {
         fallback: Vec<SocketAddr>,
         inbox: mpsc::Sender<FromPeer>,
     ) -> Peers {
-        let (routes, dialers, accepted) = (Arc::default(), BTreeMap::new(), Mutex::default());
-        Peers { me, endpoint, inbox, routes, dialers, fallback, accepted }
+        Peers { me, endpoint, inbox, routes: Arc::default(), dialers: BTreeMap::new(), fallback }
     }
 
     /// Dials those voters that are new, and gives up those that are gone.
@@ -140,10 +144,18 @@ impl Peers {
             tracing::debug!(%error, "a message to another voter was dropped");
         }
     }
+}
+
+impl Ears {
+    pub(crate) fn new(inbox: mpsc::Sender<FromPeer>) -> Ears {
+        Ears { inbox, accepted: Mutex::default() }
+    }
 
     /// Hears what a connection brings that another voter has opened. A newer one takes an older one's place.
     pub(crate) fn accept(&self, link: Link) {
-        let Holder::Voter(from) = link.identity.holder else { return close(&link.connection, Closed::Stranger) };
+        let Holder::Voter(from) = link.identity.holder else {
+            return close(&link.connection, Closed::Stranger);
+        };
         let mut accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(older) = accepted.insert((from, link.protocol), link.connection.clone()) {
             close(&older, Closed::Done);

@@ -8,7 +8,7 @@
 //! each batch of commands holds a part of until the loop has journaled it. Whoever finds no room is told
 //! `Busy` at once; nothing waits, and no other client notices.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -19,13 +19,14 @@ use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::conversation::{
     ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX, VoterStatus,
 };
-use crate::endpoint::{Closed, Link, close};
-use crate::identity::Identity;
+use crate::endpoint::{ALIVE_EVERY, Closed, Link, SILENT_AFTER, close};
+use crate::identity::{Holder, Identity};
 use crate::wire::{MessageReader, MessageWriter, WireError};
 
 /// Connections of all clients. A hundred nodes, a few people's programs, and one connection more of each
@@ -284,6 +285,7 @@ pub struct Service {
     gate: Gate,
     room: Arc<Semaphore>,
     census: Mutex<Census>,
+    nodes: watch::Sender<BTreeSet<String>>,
 }
 
 /// Who is connected how often.
@@ -291,6 +293,16 @@ pub struct Service {
 struct Census {
     all: usize,
     by_holder: BTreeMap<Identity, usize>,
+}
+
+impl Census {
+    fn nodes(&self) -> BTreeSet<String> {
+        let name = |identity: &Identity| match &identity.holder {
+            Holder::Node(name) => Some(name.to_string()),
+            Holder::Voter(_) | Holder::Operator(_) | Holder::Viewer(_) => None,
+        };
+        self.by_holder.keys().filter_map(name).collect()
+    }
 }
 
 impl Service {
@@ -303,7 +315,13 @@ impl Service {
         gate: Gate,
     ) -> Service {
         let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
-        Service { me, to_loop, view, gate, room, census: Mutex::default() }
+        Service { me, to_loop, view, gate, room, census: Mutex::default(), nodes: watch::Sender::default() }
+    }
+
+    /// The names of the nodes that are connected, at every change.
+    #[must_use]
+    pub fn nodes(&self) -> watch::Receiver<BTreeSet<String>> {
+        self.nodes.subscribe()
     }
 
     /// Serves one connection until it ends.
@@ -323,8 +341,11 @@ impl Service {
         let actor = Arc::new(link.identity.actor());
         let mut conversations = JoinSet::new();
         conversations.spawn(Service::push(Arc::clone(service), link.connection.clone()));
+        let silence = silence(&link.connection, service.me, service.view.clone());
+        tokio::pin!(silence);
         loop {
             tokio::select! {
+                () = &mut silence => return Closed::Silent,
                 stream = link.connection.accept_bi() => {
                     let Ok((answers, questions)) = stream else { return Closed::Done };
                     let conversation = Conversation {
@@ -380,6 +401,7 @@ impl Service {
         }
         census.all += 1;
         census.by_holder.insert(identity.clone(), of_holder + 1);
+        self.publish(&census);
         true
     }
 
@@ -391,6 +413,16 @@ impl Service {
         if *of_holder == 0 {
             census.by_holder.remove(identity);
         }
+        self.publish(&census);
+    }
+
+    fn publish(&self, census: &Census) {
+        let nodes = census.nodes();
+        self.nodes.send_if_modified(|published| {
+            let changed = *published != nodes;
+            *published = nodes;
+            changed
+        });
     }
 
     /// A part of the budget for commands that wait.
@@ -410,6 +442,26 @@ impl Service {
 
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
+    }
+}
+
+/// Returns when a client of a master has not been heard for too long. To others it need not make itself
+/// heard, and QUIC's idle time holds.
+async fn silence(connection: &Connection, me: MemberId, view: watch::Receiver<ClusterView>) {
+    let mut ticks = tokio::time::interval(ALIVE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut heard = (0, Instant::now());
+    loop {
+        let now = ticks.tick().await;
+        let leads = view.borrow().master == Some(me);
+        let datagrams = connection.stats().udp_rx.datagrams;
+        // A client learns only from this voter's push that it has to make itself heard.
+        if !leads || datagrams != heard.0 {
+            heard = (datagrams, now);
+        }
+        if now - heard.1 >= SILENT_AFTER {
+            return;
+        }
     }
 }
 

@@ -26,15 +26,11 @@ use super::VoterConnection;
 use super::member_file::MemberFile;
 use crate::backoff::Backoff;
 use crate::conversation::{ClusterView, PUSHED, Push};
-use crate::endpoint::{Closed, Endpoint, Protocol, close};
+use crate::endpoint::{ALIVE_EVERY, Closed, Endpoint, Protocol, SILENT_AFTER, close};
 use crate::wire::MessageReader;
 
 /// One attempt to connect takes at most this long. QUIC itself repeats lost packets within it.
 const DIAL_WITHIN: Duration = Duration::from_millis(500);
-/// A client makes itself heard at the master this often.
-const ALIVE_EVERY: Duration = Duration::from_millis(250);
-/// A voter that something was sent to and nothing heard of for this long is given up.
-const SILENT_AFTER: Duration = Duration::from_secs(1);
 /// Voters that are connected to: as many as a cluster may have, and those configured.
 const VOTERS_MAX: usize = 32;
 const EVENTS_MAX: usize = 64;

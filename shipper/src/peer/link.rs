@@ -131,7 +131,11 @@ impl Keeper {
     }
 }
 
-async fn connect(target: Target, me: MemberId, endpoint: &Endpoint) -> Result<(MemberId, Connection), LinkError> {
+async fn connect(
+    target: Target,
+    me: MemberId,
+    endpoint: &Endpoint,
+) -> Result<(MemberId, Connection), LinkError> {
     let link = endpoint.dial(target.address, target.id, Protocol::Peer, DIAL_WITHIN).await?;
     match link.identity.holder {
         Holder::Voter(id) if id != me => Ok((id, link.connection)),

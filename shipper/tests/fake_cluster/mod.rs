@@ -19,7 +19,7 @@ use prevalent::{
 };
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, FromLoop, Gate, Holder,
-    MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, listen,
+    MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, serve_clients,
 };
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -131,7 +131,7 @@ impl FakeCluster {
             let address = endpoint.local_address().unwrap();
             let gate = Gate::new::<Ledger>(|_, _| Ok(()), |_, _| Ok(()));
             let service = Service::new(id, to_loop, views, gate);
-            tokio::spawn(listen(endpoint, Arc::new(service)));
+            tokio::spawn(serve_clients(endpoint, Arc::new(service)));
             tokio::spawn(run_loop(Arc::clone(&self.world), id, inbox));
             address
         };
