@@ -9,10 +9,12 @@
 
 mod agent;
 mod config;
+mod connection;
 mod driver;
 mod run;
 
 pub use agent::{Agent, Heard, ReportAnswer};
 pub use config::{Config, DriverSettings};
+pub use connection::connect;
 pub use driver::{Driver, DriverError, ExecDriver, FileDriver};
 pub use run::{Links, Update, run};

@@ -1,3 +1,152 @@
 //! `node`: the agent on a PC. Arguments and the life of the process; the rest is in the library.
 
-fn main() {}
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use app::{Exit, LogFormat, folder_of, start_log, stop_requested};
+use clap::{Parser, Subcommand};
+use fleet::Fleet;
+use node_app::{Config, Driver, DriverSettings, connect, run};
+use prevalent::Role;
+use shipper::{Client, ClientOptions, Credentials};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+const EXAMPLES: &str = "\
+Examples:
+  node --config C:\\wall\\node.toml
+  node config check --config C:\\wall\\node.toml
+
+The configuration:
+  [cluster]
+  voters = [\"10.0.0.1:7400\", \"10.0.0.2:7400\", \"10.0.0.3:7400\"]
+  certificates = \"certificates\"   # ca.pem, certificate.pem, key.pem; the certificate names the node
+
+  [driver]
+  kind = \"exec\"                   # runs a program: desired state on standard input, 0 = applied
+  program = \"apply-settings.exe\"  # what it prints is reported
+  # kind = \"file\"                 # writes desired.json, reads reported.json
+  # folder = \"exchange\"
+  # kind = \"simulated\"            # does as it is told, for demonstrations";
+
+/// How long one report may take before it is sent again.
+const REPORT_WITHIN: Duration = Duration::from_secs(10);
+
+/// Follows what is desired of this PC, has its driver apply it, and reports back.
+#[derive(Debug, Parser)]
+#[command(name = "node", version, after_help = EXAMPLES)]
+struct Arguments {
+    /// The configuration file
+    #[arg(long, global = true, env = "NODE_CONFIG", default_value = "node.toml")]
+    config: PathBuf,
+    /// How log lines on standard error look
+    #[arg(long, global = true, value_enum, default_value_t)]
+    log_format: LogFormat,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// Look at the configuration
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAction {
+    /// Say whether the node could start with it
+    Check,
+}
+
+/// A configuration with which a node can start.
+struct Ready {
+    config: Config,
+    node: String,
+}
+
+fn main() -> Exit {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_format, "info");
+    let checking = arguments.action.is_some();
+    let done = Ready::check(&arguments.config).and_then(|ready| {
+        if checking { ready.describe(&arguments.config) } else { ready.run(folder_of(&arguments.config)) }
+    });
+    match done {
+        Ok(()) => Exit::Done,
+        Err(error) => {
+            eprintln!("node: {error:#}");
+            Exit::Failed
+        }
+    }
+}
+
+impl Ready {
+    fn check(path: &Path) -> anyhow::Result<Ready> {
+        let config = Config::read(path)?;
+        let credentials = Credentials::load(&config.cluster.certificates)?;
+        let actor = credentials.identity().actor();
+        if actor.role != Role::Node {
+            bail!(
+                "the certificate in {} is that of {actor}; a node needs one of role node. Nothing was started",
+                config.cluster.certificates.display()
+            );
+        }
+        if let DriverSettings::File { folder } = &config.driver
+            && !folder.is_dir()
+        {
+            bail!("the driver's folder {} is not there. Nothing was started; create it", folder.display());
+        }
+        Ok(Ready { config, node: actor.name })
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "the other branch of main can fail")]
+    fn describe(self, path: &Path) -> anyhow::Result<()> {
+        println!(
+            "{} is good: node {}, voters {}",
+            path.display(),
+            self.node,
+            self.config.cluster.voters_listed()
+        );
+        Ok(())
+    }
+
+    fn run(self, folder: &Path) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context("cannot start the runtime. Nothing was started")?;
+        runtime.block_on(self.follow(folder))
+    }
+
+    async fn follow(self, folder: &Path) -> anyhow::Result<()> {
+        let Ready { config, node } = self;
+        let options = ClientOptions {
+            addresses: config.cluster.voters.clone(),
+            identity: config.cluster.certificates.clone(),
+            members_file: Some(folder.join("members")),
+            time_out: REPORT_WITHIN,
+        };
+        let client = Client::<Fleet>::connect(options)?;
+        info!(%node, voters = config.cluster.voters_listed(), "started");
+        let stop = CancellationToken::new();
+        let (links, connection) = connect(&node, &client);
+        let driver = Driver::new(config.driver);
+        let agent = run(&node, driver, links, &stop);
+        tokio::pin!(agent, connection);
+        let ended = tokio::select! {
+            () = &mut agent => Ok(()),
+            ended = &mut connection => ended,
+            () = stop_requested() => Ok(()),
+        };
+        stop.cancel();
+        agent.await;
+        client.close().await;
+        info!("stopped; the machine stays as it is");
+        ended.context("the cluster does not let this node follow")
+    }
+}

@@ -1,0 +1,70 @@
+//! The program as an operator meets it, without a cluster: `config check` and refusals to start.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use position::ClusterId;
+use shipper::{Authority, Holder, Name};
+
+const CONFIG: &str = "[cluster]\nvoters = [\"127.0.0.1:1\"]\ncertificates = \"certificates\"\n";
+
+fn issue(folder: &Path, holder: fn(Name) -> Holder) {
+    let authority = Authority::create(ClusterId(7)).unwrap();
+    authority.issue(holder(Name::new("pc1").unwrap()), &folder.join("certificates")).unwrap();
+}
+
+fn configure(folder: &Path, driver: &str) {
+    std::fs::write(folder.join("node.toml"), format!("{CONFIG}{driver}")).unwrap();
+}
+
+fn node(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = Command::new(env!("CARGO_BIN_EXE_node"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_remove("NODE_CONFIG")
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+#[test]
+fn a_good_configuration_is_described() {
+    let folder = tempfile::tempdir().unwrap();
+    issue(folder.path(), Holder::Node);
+    configure(folder.path(), "[driver]\nkind = \"simulated\"\n");
+    let (code, stdout, stderr) = node(folder.path(), &["config", "check"]);
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert_eq!(stdout, "node.toml is good: node pc1, voters 127.0.0.1:1\n");
+}
+
+#[test]
+fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
+    let check = |prepare: &dyn Fn(&Path), parts: &[&str]| {
+        let folder = tempfile::tempdir().unwrap();
+        prepare(folder.path());
+        for arguments in [&["config", "check"][..], &["--config", "node.toml"]] {
+            let (code, stdout, stderr) = node(folder.path(), arguments);
+            assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+            for part in parts {
+                assert!(stderr.contains(part), "{part:?} is missing in: {stderr}");
+            }
+        }
+    };
+    check(&|_| {}, &["node.toml", "Nothing was started"]);
+    check(
+        &|folder| configure(folder, "[driver]\nkind = \"magic\"\n"),
+        &["node.toml line 5, column 8", "magic"],
+    );
+    check(&|folder| configure(folder, "[driver]\nkind = \"simulated\"\n"), &["ca.pem"]);
+    let operator = |folder: &Path| {
+        issue(folder, Holder::Operator);
+        configure(folder, "[driver]\nkind = \"simulated\"\n");
+    };
+    check(&operator, &["pc1 (operator)", "role node"]);
+    let no_folder = |folder: &Path| {
+        issue(folder, Holder::Node);
+        configure(folder, "[driver]\nkind = \"file\"\nfolder = \"exchange\"\n");
+    };
+    check(&no_folder, &["exchange", "create it"]);
+}
