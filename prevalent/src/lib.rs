@@ -14,10 +14,9 @@ mod execution;
 mod frame;
 mod image;
 mod kept;
-mod load;
 mod prevalent;
-mod rebuild;
 mod registration;
+mod replay;
 mod session;
 mod snapshotter;
 pub mod testing;
@@ -37,12 +36,13 @@ pub use frame::{
 };
 pub use image::ImageError;
 pub use kept::{KeptAnswer, SESSION_WINDOW};
-pub use load::{LoadError, Loaded, PassedOver, PassedOverError, load};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
-pub use rebuild::{RebuildError, RebuildJob, Rebuilt};
 pub use registration::{ActorTooLong, registration};
+pub use replay::ReplayError;
 pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, SessionId, Sessions};
-pub use snapshotter::{Made, SnapshotJob, SnapshotJobError};
+pub use snapshotter::{
+    LoadError, Loaded, Made, PassedOver, PassedOverError, SnapshotJob, SnapshotJobError, load,
+};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;

@@ -1,20 +1,164 @@
-//! Makes snapshots beside the running engine.
+//! Makes snapshots beside the running engine, and loads them.
 //!
-//! Responsible for: bringing a shadow engine from the previous snapshot to the position that is due, and
+//! Responsible for: bringing a shadow engine from the previous snapshot to the position that is due and
 //! publishing it. Commands never wait for that: the live engine is not touched. The price is a second
 //! state in memory for as long as it takes. Not responsible for: threads (the driver picks one), the file
-//! format and how many are kept (`snapshots`).
+//! format and how many are kept (`snapshots`), which frames there are (`journal`).
 
-use position::{ChainHash, ClusterId, Tip};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::marker::PhantomData;
+
+use position::{ChainHash, ClusterId, Index, Tip};
 use snapshots::{Head, Opened, Shelf, SnapshotError};
-use storage::Slice;
+use storage::{DiskError, Slice};
 
-use crate::{Engine, ImageError, PassedOver, Prevalent, RebuildError, RebuildJob, archive_tag};
+use crate::engine::SnapshotRule;
+use crate::image::ImageError;
+use crate::replay::{ReplayError, replay};
+use crate::{Engine, Prevalent, archive_tag};
+
+/// What a directory's snapshots give.
+pub struct Loaded<S> {
+    /// As of the newest usable snapshot; before the first entry if there is none.
+    pub engine: Engine<S>,
+    /// That snapshot's head.
+    pub head: Option<Head>,
+    /// Newer ones that could not be used, newest first. Each should be reported.
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl<S> fmt::Debug for Loaded<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Loaded { engine, head, passed_over } = self;
+        f.debug_struct("Loaded")
+            .field("engine", engine)
+            .field("head", head)
+            .field("passed_over", passed_over)
+            .finish()
+    }
+}
+
+/// A snapshot that could not be used. It was left where it is.
+#[derive(Debug)]
+pub struct PassedOver {
+    /// The position its name says.
+    pub index: Index,
+    /// Why.
+    pub error: PassedOverError,
+}
+
+/// Why a snapshot could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PassedOverError {
+    /// The file is damaged.
+    #[error(transparent)]
+    File(#[from] SnapshotError),
+    /// The file is intact, and its archive is none.
+    #[error("the snapshot is intact, but its archive is not: {0}")]
+    Image(#[from] ImageError),
+    /// Header and archive disagree.
+    #[error("the snapshot's header says {head} and its archive {image}")]
+    Tip {
+        /// What the header says.
+        head: Tip,
+        /// What the archive holds.
+        image: Tip,
+    },
+}
+
+/// No engine can be loaded; nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The folder of snapshots cannot be read.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A good snapshot of something else. An older one would be of no use either, and starting from nothing
+    /// would be wrong: the journal before it is gone.
+    #[error(
+        "snapshot {index} holds {found_name:?} in schema {found_schema} of cluster {found_cluster}, and this \
+         program runs {name:?} in schema {schema} of cluster {cluster}; nothing was changed; run the program \
+         that wrote it, or give this one another data directory"
+    )]
+    OtherState {
+        /// The snapshot.
+        index: Index,
+        /// What it holds.
+        found_name: String,
+        /// In which schema.
+        found_schema: u32,
+        /// Of which cluster.
+        found_cluster: ClusterId,
+        /// What was asked for.
+        name: &'static str,
+        /// In which schema.
+        schema: u32,
+        /// Of which cluster.
+        cluster: ClusterId,
+    },
+}
+
+/// Loads the newest snapshot that can be used.
+///
+/// # Errors
+/// If the folder cannot be read, or holds another type's state. Damaged snapshots are passed over.
+pub fn load<S: Prevalent>(shelf: &Shelf, cluster: ClusterId) -> Result<Loaded<S>, LoadError> {
+    let mut passed_over = Vec::new();
+    for listed in shelf.list()? {
+        let index = listed.index;
+        let opened = match shelf.open(index) {
+            Ok(opened) => opened,
+            Err(error) => {
+                passed_over.push(PassedOver { index, error: error.into() });
+                continue;
+            }
+        };
+        refuse_other_state::<S>(opened.head(), cluster)?;
+        match read(&opened) {
+            Ok(engine) => return Ok(Loaded { engine, head: Some(opened.head().clone()), passed_over }),
+            Err(error) => passed_over.push(PassedOver { index, error }),
+        }
+    }
+    Ok(Loaded { engine: Engine::new(), head: None, passed_over })
+}
+
+fn refuse_other_state<S: Prevalent>(head: &Head, cluster: ClusterId) -> Result<(), LoadError> {
+    if head.archive_tag == archive_tag::<S>() && head.schema == S::SCHEMA.0 && head.cluster == cluster {
+        return Ok(());
+    }
+    Err(LoadError::OtherState {
+        index: head.tip.index(),
+        found_name: head.type_name.clone(),
+        found_schema: head.schema,
+        found_cluster: head.cluster,
+        name: S::NAME,
+        schema: S::SCHEMA.0,
+        cluster,
+    })
+}
+
+fn read<S: Prevalent>(opened: &Opened) -> Result<Engine<S>, PassedOverError> {
+    let engine = Engine::read_image(&opened.archive())?;
+    let (head, image) = (opened.head().tip, engine.applied());
+    if head == image { Ok(engine) } else { Err(PassedOverError::Tip { head, image }) }
+}
 
 /// A snapshot to be made.
-#[derive(Debug)]
 pub struct SnapshotJob<S> {
-    shadow: RebuildJob<S>,
+    shelf: Shelf,
+    cluster: ClusterId,
+    target: Tip,
+    frames: Vec<Slice>,
+    panics: BTreeSet<Index>,
+    rule: SnapshotRule,
+    /// The job makes an `S` of its own and holds none.
+    state: PhantomData<fn() -> S>,
+}
+
+impl<S> fmt::Debug for SnapshotJob<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SnapshotJob").field("target", &self.target).finish_non_exhaustive()
+    }
 }
 
 /// A snapshot that was made.
@@ -32,9 +176,31 @@ pub struct Made {
 /// A snapshot was not made. Those that there are were left alone.
 #[derive(Debug, thiserror::Error)]
 pub enum SnapshotJobError {
-    /// The shadow engine did not come to the position.
+    /// Nothing to begin with.
+    #[error("cannot load the previous snapshot: {0}")]
+    Load(#[from] LoadError),
+    /// A newer one is there already, as after an install.
+    #[error("a snapshot at {newer} is there already, so none was made at {target}")]
+    Overtaken {
+        /// The newer one.
+        newer: Tip,
+        /// The one that was to be made.
+        target: Tip,
+    },
+    /// The frames do not lead from the snapshot that was loaded to the target, as when the previous one is
+    /// damaged and an older one had to be taken: repeat with the frames after `needed_after`.
+    #[error(
+        "cannot make the snapshot at {target}: the frames after {needed_after} are needed and were not given"
+    )]
+    Gap {
+        /// Where the shadow engine stopped.
+        needed_after: Tip,
+        /// Where it had to come.
+        target: Tip,
+    },
+    /// A frame is damaged, or cannot be applied.
     #[error("cannot make a snapshot: {0}")]
-    Rebuild(#[from] RebuildError),
+    Replay(#[from] ReplayError),
     /// The engine cannot be archived.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -46,58 +212,64 @@ pub enum SnapshotJobError {
 impl<S: Prevalent> SnapshotJob<S> {
     /// A snapshot of what `live` has applied, or had when it reached `target`. `frames` are whole frames in
     /// their order, which lead from the previous snapshot to `target`, or beyond either.
-    ///
-    /// # Panics
-    /// If `live` has not come to `target`.
     #[must_use]
     pub fn new(live: &Engine<S>, shelf: Shelf, cluster: ClusterId, target: Tip, frames: Vec<Slice>) -> Self {
         assert!(target.index() <= live.applied().index(), "a snapshot is made of what was applied");
-        let shadow = RebuildJob::new(shelf, cluster, target, frames)
-            .with_panics(live.panics().clone())
-            .with_snapshot_rule(live.snapshot_rule());
-        SnapshotJob { shadow }
+        SnapshotJob {
+            shelf,
+            cluster,
+            target,
+            frames,
+            panics: live.panics().clone(),
+            rule: live.snapshot_rule(),
+            state: PhantomData,
+        }
     }
 
     /// The position of the snapshot to be made.
     #[must_use]
     pub fn target(&self) -> Tip {
-        self.shadow.target
+        self.target
     }
 
-    /// Makes the snapshot, unless it is there already. Takes as long as loading the previous one, replaying
-    /// the frames since and writing the state.
+    /// Makes the snapshot. Takes as long as loading the previous one, replaying the frames since and
+    /// writing the state.
     ///
     /// # Errors
     /// If it was not made; see [`SnapshotJobError`].
     pub fn run(self) -> Result<Made, SnapshotJobError> {
-        let RebuildJob { shelf, cluster, target, .. } = &self.shadow;
-        let (shelf, cluster, target) = (shelf.clone(), *cluster, *target);
-        let rebuilt = self.shadow.run()?;
-        let outcome_hash = rebuilt.engine.outcome_hash();
-        let snapshot = if rebuilt.head.is_some_and(|head| head.tip == target) {
-            shelf.open(target.index())?
-        } else {
-            publish(&rebuilt.engine, &shelf, cluster)?
+        let Loaded { engine, head, passed_over } = load::<S>(&self.shelf, self.cluster)?;
+        let loaded = engine.applied();
+        if loaded == self.target && head.is_some() {
+            let snapshot = self.shelf.open(loaded.index())?;
+            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over });
+        }
+        if loaded.index() >= self.target.index() && head.is_some() {
+            return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
+        }
+        let mut shadow = engine.with_panics(&self.panics).with_snapshot_rule(self.rule);
+        self.replay(&mut shadow)?;
+        let head = Head {
+            archive_tag: archive_tag::<S>(),
+            type_name: S::NAME.to_owned(),
+            schema: S::SCHEMA.0,
+            cluster: self.cluster,
+            tip: self.target,
+            time: shadow.wall_time(),
         };
-        Ok(Made { snapshot, outcome_hash, passed_over: rebuilt.passed_over })
+        let mut writer = self.shelf.begin(head)?;
+        shadow.write_image(&mut writer)?;
+        Ok(Made { snapshot: writer.finish()?, outcome_hash: shadow.outcome_hash(), passed_over })
     }
-}
 
-fn publish<S: Prevalent>(
-    engine: &Engine<S>,
-    shelf: &Shelf,
-    cluster: ClusterId,
-) -> Result<Opened, SnapshotJobError> {
-    let mut writer = shelf.begin(Head {
-        archive_tag: archive_tag::<S>(),
-        type_name: S::NAME.to_owned(),
-        schema: S::SCHEMA.0,
-        cluster,
-        tip: engine.applied(),
-        time: engine.wall_time(),
-    })?;
-    engine.write_image(&mut writer)?;
-    Ok(writer.finish()?)
+    /// Brings the shadow engine to the target.
+    fn replay(&self, shadow: &mut Engine<S>) -> Result<(), SnapshotJobError> {
+        replay(shadow, &self.frames, self.target.index())?;
+        if shadow.applied() == self.target {
+            return Ok(());
+        }
+        Err(SnapshotJobError::Gap { needed_after: shadow.applied(), target: self.target })
+    }
 }
 
 #[cfg(test)]

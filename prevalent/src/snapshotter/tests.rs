@@ -1,16 +1,12 @@
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use position::Index;
 use storage::{Disk, Segment, SimDisk};
 
 use super::*;
 use crate::testing::journal::{JournalWriter, entry};
 use crate::testing::script::Time;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{
-    Actor, Answers, EntryKind, Frame, LoadError, Loaded, PassedOverError, Schema, load, registration,
-};
+use crate::{Actor, Answers, EntryKind, Frame, Schema, registration};
 
 const CLUSTER: ClusterId = ClusterId(9);
 
@@ -124,7 +120,7 @@ fn a_damaged_snapshot_is_passed_over() {
     let job = SnapshotJob::new(&bench.live, bench.shelf.clone(), CLUSTER, third, vec![since_second]);
     let failed = job.run().unwrap_err();
     assert!(
-        matches!(failed, SnapshotJobError::Rebuild(RebuildError::Gap { needed_after, .. }) if needed_after == first),
+        matches!(failed, SnapshotJobError::Gap { needed_after, .. } if needed_after == first),
         "{failed}"
     );
     let frames = vec![bench.segment.slice(first_end..bench.segment.written())];
@@ -169,10 +165,7 @@ fn nothing_is_made_that_is_there_already() {
     );
     assert_eq!(bench.sim.syncs(), syncs);
     let overtaken = bench.job(first).run().unwrap_err();
-    assert!(
-        matches!(overtaken, SnapshotJobError::Rebuild(RebuildError::Overtaken { newer, .. }) if newer == second),
-        "{overtaken}"
-    );
+    assert!(matches!(overtaken, SnapshotJobError::Overtaken { newer, .. } if newer == second), "{overtaken}");
 }
 
 #[test]
@@ -184,11 +177,11 @@ fn frames_that_do_not_reach_the_target_make_no_snapshot() {
     for frames in [vec![], vec![bench.segment.slice(0..end)], vec![bench.segment.slice(256..end)]] {
         let job = SnapshotJob::new(&bench.live, bench.shelf.clone(), CLUSTER, target, frames);
         let failed = job.run().unwrap_err();
-        assert!(matches!(failed, SnapshotJobError::Rebuild(RebuildError::Gap { .. })), "{failed}");
+        assert!(matches!(failed, SnapshotJobError::Gap { .. }), "{failed}");
     }
     let cut = vec![bench.segment.slice(0..end - 128)];
     let failed = SnapshotJob::new(&bench.live, bench.shelf.clone(), CLUSTER, target, cut).run().unwrap_err();
-    assert!(matches!(failed, SnapshotJobError::Rebuild(RebuildError::Frame(_))), "{failed}");
+    assert!(matches!(failed, SnapshotJobError::Replay(_)), "{failed}");
     assert_eq!(bench.shelf.list().unwrap(), []);
 }
 
@@ -201,25 +194,6 @@ fn the_commands_that_the_live_engine_passes_over_are_passed_over_here() {
     bench.append(&[entry(EntryKind::Command, 1, 2, &panic)]);
     let target = bench.live.applied();
     assert_eq!(&bench.job(target).run().unwrap().snapshot.archive()[..], image(&bench.live));
-}
-
-/// A start with a journal whose panics nobody remembers.
-#[test]
-fn a_rebuild_finds_out_which_commands_panic() {
-    let mut bench = Bench::new();
-    bench.commands(1);
-    let poison = BTreeSet::from([Index(3), Index(5)]);
-    bench.live = bench.live.with_panics(&poison);
-    let panic = payload(&Order::Panic);
-    for sequence in [2, 4] {
-        bench.commands = sequence;
-        bench.append(&[entry(EntryKind::Command, 1, sequence, &panic)]);
-        bench.commands(1);
-    }
-    let SnapshotJob { shadow } = bench.job(bench.live.applied());
-    let rebuilt = shadow.with_panics(BTreeSet::new()).run().unwrap();
-    assert_eq!(rebuilt.engine.panics(), &poison);
-    assert_eq!(image(&rebuilt.engine), image(&bench.live));
 }
 
 #[test]
