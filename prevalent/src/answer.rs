@@ -185,3 +185,52 @@ pub struct AnswerAt {
     /// Where in [`Answers::bytes`] the answer is.
     pub range: Range<usize>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::encode;
+    use crate::testing::tally::{Refused, Tally};
+
+    fn answer(tag: u8, rest: &[u8]) -> Vec<u8> {
+        [&[tag], rest].concat()
+    }
+
+    #[track_caller]
+    fn check(bytes: &[u8], expected: &str) {
+        assert_eq!(format!("{:?}", Reply::<Tally>::read(bytes).unwrap()), expected);
+        let cut = Reply::<Tally>::read(&bytes[..bytes.len() - 1]);
+        assert!(cut.is_err(), "{expected} was read without its last byte");
+    }
+
+    /// The tags are a format: `docs/format/image.md`.
+    #[test]
+    fn every_answer_is_read() {
+        let mut outcome = Vec::new();
+        encode(&vec![1_u8, 2], &mut outcome).unwrap();
+        check(&answer(0, &outcome), "Outcome([1, 2])");
+        let mut rejection = Vec::new();
+        encode(&Refused, &mut rejection).unwrap();
+        check(&answer(1, &rejection), "Rejection(Refused)");
+        check(&[2], "Panicked");
+        check(&[3], "UnknownSession");
+        check(&[4], "Forgotten");
+        check(&[5], "TableFull");
+        check(&answer(6, &7_u64.to_le_bytes()), "Registered(SessionId(7))");
+        check(&[7], "TooFar");
+    }
+
+    #[test]
+    fn what_is_no_answer_is_refused() {
+        assert!(matches!(Reply::<Tally>::read(&[]), Err(ReplyError::Empty)));
+        for tag in 8..=u8::MAX {
+            let refused = Reply::<Tally>::read(&[tag]);
+            assert!(matches!(refused, Err(ReplyError::UnknownTag { tag: found }) if found == tag));
+        }
+        for tag in [2, 3, 4, 5, 7] {
+            assert!(matches!(Reply::<Tally>::read(&[tag, 0]), Err(ReplyError::Length { .. })), "tag {tag}");
+        }
+        assert!(matches!(Reply::<Tally>::read(&answer(6, &[0; 9])), Err(ReplyError::Length { tag: 6 })));
+        assert!(matches!(Reply::<Tally>::read(&answer(0, &[255; 16])), Err(ReplyError::Archive(_))));
+    }
+}

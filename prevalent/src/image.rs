@@ -76,7 +76,7 @@ struct OwnPart {
 }
 
 impl<S: Prevalent> Engine<S> {
-    /// Writes the engine. The state is streamed, so this needs little memory beside what the engine has.
+    /// Writes the engine. The state is streamed; of the session table, a copy is made.
     ///
     /// # Errors
     /// If the writer fails; what was written until then is no image.

@@ -25,7 +25,7 @@ fn the_counter_conforms() {
 fn the_bank_conforms() {
     use bank::Order;
     let coverage = conformance::<bank::Bank>(|random| match random.below(8) {
-        0 => Order::Open { holder: name(random) },
+        0 => Order::Open { holder: name(random), deposit: random.below(100) },
         1 => Order::Deposit { holder: name(random), amount: u64::MAX },
         2..4 => Order::Deposit { holder: name(random), amount: random.below(100) },
         _ => Order::Transfer { from: name(random), to: name(random), amount: random.below(100) },

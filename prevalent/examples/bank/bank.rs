@@ -32,10 +32,12 @@ pub struct Account {
 #[derive(Archive, Serialize, Deserialize, Debug)]
 #[rkyv(crate = prevalent::rkyv)]
 pub enum Order {
-    /// Opens an account.
+    /// Opens an account, with money in it from the start: one command is never half-done, two may be.
     Open {
         /// Its holder.
         holder: String,
+        /// What is brought in at once.
+        deposit: Cents,
     },
     /// Brings money in.
     Deposit {
@@ -113,14 +115,14 @@ impl Prevalent for Bank {
     /// Checks everything first and changes afterwards: so a rejection leaves no trace.
     fn execute(&mut self, order: Order, at: &Moment<'_>) -> Result<Cents, Refusal> {
         match order {
-            Order::Open { holder } => {
+            Order::Open { holder, deposit } => {
                 if self.accounts.contains_key(&holder) {
                     return Err(Refusal::AlreadyOpen);
                 }
                 let account =
-                    Account { balance: 0, opened_by: at.actor.name.clone(), last_moved: at.index.0 };
+                    Account { balance: deposit, opened_by: at.actor.name.clone(), last_moved: at.index.0 };
                 self.accounts.insert(holder, account);
-                Ok(0)
+                Ok(deposit)
             }
             Order::Deposit { holder, amount } => {
                 let balance = self.balance(&holder)?.checked_add(amount).ok_or(Refusal::TooMuch)?;
