@@ -634,3 +634,6 @@ impl From<Denied> for Answered {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

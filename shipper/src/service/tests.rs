@@ -1,0 +1,316 @@
+//! What a client can and cannot do to a voter. The loop is played by the tests.
+
+use std::time::Duration;
+
+use position::ClusterId;
+use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Schema};
+use quinn::{ConnectionError, VarInt};
+
+use super::*;
+use crate::conversation::{ANSWERED, Submit, TOLD, Told};
+use crate::endpoint::{Endpoint, Protocol};
+use crate::{Authority, Credentials, Name};
+
+/// Answers with what it is asked; commands are texts.
+#[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
+#[rkyv(crate = prevalent::rkyv)]
+struct Echo;
+
+impl Prevalent for Echo {
+    type Command = String;
+    type Outcome = String;
+    type Rejection = ();
+    type Query = String;
+    type Answer = String;
+
+    const NAME: &'static str = "echo";
+    const SCHEMA: Schema = Schema(1);
+
+    fn execute(&mut self, command: String, _at: &Moment<'_>) -> Result<String, ()> {
+        Ok(command)
+    }
+
+    fn answer(&self, query: &String) -> String {
+        query.clone()
+    }
+}
+
+struct Bench {
+    authority: Authority,
+    voter: Endpoint,
+    service: Arc<Service>,
+    inbox: mpsc::Receiver<ToLoop>,
+}
+
+impl Bench {
+    fn new(inbox_max: usize) -> Bench {
+        let authority = Authority::create(ClusterId(5)).unwrap();
+        let voter = endpoint(&authority, Holder::Voter(MemberId(1)));
+        let (to_loop, inbox) = mpsc::channel(inbox_max);
+        let (view, views) = watch::channel(ClusterView::default());
+        let only_own = |actor: &Actor, text: &String| {
+            if *text == actor.name { Ok(()) } else { Err("not yours".to_owned()) }
+        };
+        let gate = Gate::new::<Echo>(only_own, only_own);
+        let service = Arc::new(Service::new(MemberId(1), to_loop, views, gate));
+        tokio::spawn(crate::serve_clients(voter.clone(), Arc::clone(&service)));
+        // The view never changes.
+        drop(view);
+        Bench { authority, voter, service, inbox }
+    }
+
+    async fn connect(&self, holder: Holder) -> Visitor {
+        let endpoint = endpoint(&self.authority, holder);
+        let address = self.voter.local_address().unwrap();
+        let link = endpoint.dial(address, None, Protocol::Client, Duration::from_secs(5)).await.unwrap();
+        Visitor { connection: link.connection, _endpoint: endpoint }
+    }
+}
+
+fn endpoint(authority: &Authority, holder: Holder) -> Endpoint {
+    let folder = tempfile::tempdir().unwrap();
+    authority.issue(holder, folder.path()).unwrap();
+    Endpoint::listen(([127, 0, 0, 1], 0).into(), Credentials::load(folder.path()).unwrap()).unwrap()
+}
+
+fn anna() -> Holder {
+    Holder::Operator(Name::new("anna").unwrap())
+}
+
+fn node(name: &str) -> Holder {
+    Holder::Node(Name::new(name).unwrap())
+}
+
+struct Visitor {
+    connection: Connection,
+    _endpoint: Endpoint,
+}
+
+impl Visitor {
+    async fn ask(&self, ask: Ask, payload: &[u8]) -> Answered {
+        let (send, receive) = self.connection.open_bi().await.unwrap();
+        MessageWriter::new(send).write(&ask, &[Bytes::copy_from_slice(payload)]).await.unwrap();
+        MessageReader::new(receive, ANSWERED).next().await.unwrap().unwrap().0
+    }
+
+    async fn commands(&self) -> (MessageWriter, MessageReader) {
+        let (send, receive) = self.connection.open_bi().await.unwrap();
+        let mut writer = MessageWriter::new(send);
+        writer.write(&Ask::Commands, &[]).await.unwrap();
+        (writer, MessageReader::new(receive, TOLD))
+    }
+
+    /// Why the voter has closed the connection.
+    async fn closed(&self) -> Option<Closed> {
+        let ConnectionError::ApplicationClosed(close) = self.connection.closed().await else { return None };
+        let all =
+            [Closed::Done, Closed::Stranger, Closed::Full, Closed::Malformed, Closed::Slow, Closed::Silent];
+        all.into_iter().find(|why| close.error_code == VarInt::from_u32(*why as u32))
+    }
+}
+
+fn archive(text: &str) -> Vec<u8> {
+    let mut archive = Vec::new();
+    prevalent::encode(&text.to_owned(), &mut archive).unwrap();
+    archive
+}
+
+fn entry(kind: EntryKind, sequence: u64, text: &str) -> Bytes {
+    let mut bytes = Vec::new();
+    let payload = archive(text);
+    let sequence = Sequence(sequence);
+    let entry = Entry {
+        kind,
+        session: SessionId(1),
+        sequence,
+        lowest_unacknowledged: Sequence(1),
+        payload: &payload,
+    };
+    entry.write(&mut bytes).unwrap();
+    bytes.into()
+}
+
+fn command(sequence: u64, text: &str) -> Bytes {
+    entry(EntryKind::Command, sequence, text)
+}
+
+const FIRST_ATTEMPT: Submit = Submit::Batch { attempt: 0 };
+
+/// Sends these bytes on a stream of their own; the voter must end the connection, and serve others still.
+async fn check_malformed(bytes: &[u8]) {
+    let mut bench = Bench::new(8);
+    let (good, bad) = (bench.connect(anna()).await, bench.connect(anna()).await);
+    let (mut send, _receive) = bad.connection.open_bi().await.unwrap();
+    send.write_all(bytes).await.unwrap();
+    assert_eq!(bad.closed().await, Some(Closed::Malformed), "after {bytes:?}");
+    let status = good.ask(Ask::Status, &[]);
+    let answering = async {
+        let Some(ToLoop::Status { reply }) = bench.inbox.recv().await else { panic!("not asked") };
+        drop(reply);
+    };
+    assert_eq!(tokio::join!(status, answering).0, Answered::NotMaster);
+}
+
+#[tokio::test]
+async fn who_sends_garbage_is_disconnected_and_nobody_else() {
+    let message = |header: &[u8], payload: &[u8]| {
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap().to_le_bytes();
+        [&length(header)[..], &length(payload), header, payload].concat()
+    };
+    check_malformed(&[0xff; 64]).await;
+    check_malformed(&message(&[200], &[])).await;
+    check_malformed(&message(&[1], &[7; QUERY_BYTES_MAX + 1])).await;
+    let batch = |payload: &[u8]| [message(&[0], &[]), message(&[1, 0], payload)].concat();
+    check_malformed(&batch(&[1, 2, 3])).await;
+    check_malformed(&batch(&entry(EntryKind::Register, 1, "anna"))).await;
+    check_malformed(&batch(&command(0, "anna"))).await;
+    let of_two_sessions =
+        [&command(1, "a")[..], &command(1, "b").slice(..8), &[9; 8], &command(1, "b").slice(16..)].concat();
+    check_malformed(&batch(&of_two_sessions)).await;
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_in_the_middle_of_a_message_is_malformed() {
+    let bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut send, _receive) = visitor.connection.open_bi().await.unwrap();
+    send.write_all(&[1, 0, 0, 0, 0, 0, 0, 0]).await.unwrap();
+    send.finish().unwrap();
+    assert_eq!(visitor.closed().await, Some(Closed::Malformed));
+}
+
+#[tokio::test]
+async fn roles_are_checked_before_the_loop_is_asked() {
+    let mut bench = Bench::new(8);
+    let pc7 = bench.connect(node("pc7")).await;
+    assert!(matches!(pc7.ask(Ask::Read, &archive("pc8")).await, Answered::Refused { .. }));
+    assert!(matches!(pc7.ask(Ask::Read, b"no archive").await, Answered::Refused { .. }));
+    assert!(matches!(pc7.ask(Ask::Watch, &archive("pc8")).await, Answered::Refused { .. }));
+    assert!(matches!(pc7.ask(Ask::Follow { after: Tip::NONE }, &[]).await, Answered::Refused { .. }));
+
+    let (mut writer, mut reader) = pc7.commands().await;
+    let batch = [&command(1, "pc7")[..], &command(2, "pc8"), &command(3, "pc7")].concat();
+    writer.write(&FIRST_ATTEMPT, &[batch.into()]).await.unwrap();
+    let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
+    assert!(matches!(told, Told::Refused { session: 1, sequence: 2, .. }), "{told:?}");
+    let Some(ToLoop::Commands { batch, actor, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let allowed = Entries::check(batch.entries().unwrap()).unwrap();
+    assert_eq!(allowed.iter().map(|entry| entry.sequence.0).collect::<Vec<_>>(), [1, 3]);
+    assert_eq!((actor.name.as_str(), actor.role), ("pc7", Role::Node));
+    assert!(bench.inbox.try_recv().is_err(), "nothing else has reached the loop");
+}
+
+#[tokio::test]
+async fn a_full_loop_is_busy_and_keeps_the_order() {
+    let mut bench = Bench::new(1);
+    let visitor = bench.connect(anna()).await;
+    let (mut writer, mut reader) = visitor.commands().await;
+    for sequence in 1..=3 {
+        writer.write(&FIRST_ATTEMPT, &[command(sequence, "x")]).await.unwrap();
+    }
+    let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
+    assert_eq!(told, Told::Busy { session: 1, from: 2 });
+    // There is room again, but the third command must not overtake the second.
+    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    assert!(batch.entries().is_none(), "what was taken in before is withheld too");
+    writer.write(&FIRST_ATTEMPT, &[command(3, "x")]).await.unwrap();
+    let second_attempt = Submit::Batch { attempt: 1 };
+    writer.write(&second_attempt, &[command(2, "x")]).await.unwrap();
+    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let entries = Entries::check(batch.entries().unwrap()).unwrap();
+    assert_eq!(entries.iter().next().unwrap().sequence, Sequence(2));
+}
+
+#[tokio::test]
+async fn commands_that_wait_have_a_budget_of_bytes() {
+    let mut bench = Bench::new(64);
+    let visitor = bench.connect(anna()).await;
+    let (mut writer, mut reader) = visitor.commands().await;
+    let large = "x".repeat(PAYLOAD_BYTES_MAX - 64);
+    let sending = async {
+        for sequence in 1..=20 {
+            writer.write(&FIRST_ATTEMPT, &[command(sequence, &large)]).await.unwrap();
+        }
+    };
+    let hearing = async { reader.next::<Told>().await.unwrap().unwrap().0 };
+    let ((), told) = tokio::join!(sending, hearing);
+    assert_eq!(told, Told::Busy { session: 1, from: 17 }, "16 MiB may wait");
+    let mut waiting = 0;
+    while let Ok(ToLoop::Commands { .. }) = bench.inbox.try_recv() {
+        waiting += 1;
+    }
+    assert_eq!(waiting, 16);
+    assert!(bench.service.room(WAITING_BYTES_MAX).is_some(), "dropping the batches has freed their room");
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_is_disconnected() {
+    let mut bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut writer, _reader) = visitor.commands().await;
+    writer.write(&FIRST_ATTEMPT, &[command(1, "x")]).await.unwrap();
+    let Some(ToLoop::Commands { replies, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    for sequence in 0..2 * REPLIES_MAX as u64 {
+        let (list, bytes) = (vec![(Sequence(sequence), 16 * 1024)], Bytes::from_static(&[0; 16 * 1024]));
+        replies.send(FromLoop::Answers { session: SessionId(1), list, bytes });
+    }
+    assert_eq!(visitor.closed().await, Some(Closed::Slow));
+}
+
+#[tokio::test]
+async fn connections_of_one_holder_are_bounded() {
+    let bench = Bench::new(8);
+    let mut visitors = Vec::new();
+    for _ in 0..CONNECTIONS_PER_HOLDER_MAX {
+        let visitor = bench.connect(anna()).await;
+        // Served: the voter has pushed something.
+        visitor.connection.accept_uni().await.unwrap();
+        visitors.push(visitor);
+    }
+    assert_eq!(bench.connect(anna()).await.closed().await, Some(Closed::Full));
+    let other = bench.connect(node("pc1")).await;
+    other.connection.accept_uni().await.unwrap();
+    close(&visitors.pop().unwrap().connection, Closed::Done);
+    // The voter counts the connection out once it has heard of its end.
+    loop {
+        let again = bench.connect(anna()).await;
+        if again.connection.accept_uni().await.is_ok() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn connected_nodes_are_known_by_name() {
+    let bench = Bench::new(8);
+    let mut nodes = bench.service.nodes();
+    let _operator = bench.connect(anna()).await;
+    let first = bench.connect(node("pc7")).await;
+    nodes.wait_for(|nodes| nodes.iter().eq(["pc7"])).await.unwrap();
+    let second = bench.connect(node("pc7")).await;
+    second.connection.accept_uni().await.unwrap();
+    close(&first.connection, Closed::Done);
+    let third = bench.connect(node("pc8")).await;
+    nodes.wait_for(|nodes| nodes.iter().eq(["pc7", "pc8"])).await.unwrap();
+    close(&second.connection, Closed::Done);
+    nodes.wait_for(|nodes| nodes.iter().eq(["pc8"])).await.unwrap();
+    drop(third);
+}
+
+#[tokio::test]
+async fn a_watch_shows_the_latest_answer() {
+    let mut bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (send, receive) = visitor.connection.open_bi().await.unwrap();
+    let mut writer = MessageWriter::new(send);
+    writer.write(&Ask::Watch, &[archive("q").into()]).await.unwrap();
+    let Some(ToLoop::Watch { changes, .. }) = bench.inbox.recv().await else { panic!("no watch") };
+    let answer = |index| Answer { epoch: Epoch(1), index: Index(index), archive: Bytes::from_static(b"a") };
+    changes.send_replace(Some(answer(5)));
+    let mut reader = MessageReader::new(receive, ANSWERED);
+    let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
+    assert_eq!(answered, Answered::Answer { epoch: Epoch(1), index: Index(5) });
+    drop(changes);
+    let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
+    assert_eq!(answered, Answered::NotMaster, "the mastership has ended");
+}
