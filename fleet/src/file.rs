@@ -48,8 +48,8 @@ pub fn read(
     bytes: &[u8],
     mappings: &[Mapping],
 ) -> Result<Configuration, FileError> {
-    let named = |(place, problem)| FileError { file: file.to_owned(), place, problem: Box::new(problem) };
-    let text = text::decode(bytes).map_err(named)?;
+    let named = |(place, problem)| named(file, place, problem);
+    let text = decode_text(file, bytes)?;
     match format {
         Format::Csv => csv_read::read(&text, mappings).map_err(named),
         Format::Json => serde_json::from_str(&text).map_err(|error| {
@@ -57,6 +57,21 @@ pub fn read(
             named((place, FileProblem::Json { message: without_place(&error.to_string()) }))
         }),
     }
+}
+
+/// The text that bytes of unknown origin are. `file` is where they are from, for messages.
+///
+/// UTF-8 and UTF-16 are recognised, with and without a byte order mark; what is neither is taken for
+/// Windows-1252.
+///
+/// # Errors
+/// If it is no text.
+pub fn decode_text(file: &str, bytes: &[u8]) -> Result<String, FileError> {
+    text::decode(bytes).map_err(|(place, problem)| named(file, place, problem))
+}
+
+fn named(file: &str, place: InFile, problem: FileProblem) -> FileError {
+    FileError { file: file.to_owned(), place, problem: Box::new(problem) }
 }
 
 /// A file's contents, in UTF-8.

@@ -180,7 +180,7 @@ pub(crate) fn change_line(epoch: Epoch, index: Index, change: &Change) -> String
 
 /// Anything as a line of JSON.
 pub(crate) fn json_line(value: &impl Serialize) -> String {
-    let mut line = serde_json::to_string(value).expect("all keys are texts");
+    let mut line = fleet::to_json(value);
     line.push('\n');
     line
 }

@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use fleet::{Desired, Value};
+use fleet::{Desired, FileError, Value};
 use serde::Serialize;
 
 pub use exec::ExecDriver;
@@ -79,6 +79,9 @@ pub enum DriverError {
         /// Where it was said.
         origin: String,
     },
+    /// What it said is no text.
+    #[error(transparent)]
+    Text(#[from] FileError),
     /// What it said is not a JSON object of properties.
     #[error("{origin} is no JSON object of properties, as {{\"brightness\": 80}}: {source}")]
     Json {
@@ -156,14 +159,15 @@ impl Driver {
 
 /// The JSON that a driver is handed.
 fn order(node: &str, desired: &Desired) -> Vec<u8> {
-    let mut json = serde_json::to_vec_pretty(&Order { node, desired }).expect("all keys are texts");
-    json.push(b'\n');
-    json
+    let mut json = fleet::to_json(&Order { node, desired });
+    json.push('\n');
+    json.into_bytes()
 }
 
 /// Properties as a driver wrote them.
 fn parse(origin: &str, bytes: &[u8]) -> Result<BTreeMap<String, Value>, DriverError> {
-    serde_json::from_slice(bytes).map_err(|source| DriverError::Json { origin: origin.to_owned(), source })
+    let text = fleet::decode_text(origin, bytes)?;
+    serde_json::from_str(&text).map_err(|source| DriverError::Json { origin: origin.to_owned(), source })
 }
 
 #[cfg(test)]
@@ -182,9 +186,29 @@ pub(crate) mod tests {
 
     #[test]
     fn an_order_is_plain_json() {
-        let expected = "{\n  \"node\": \"pc1\",\n  \"revision\": 12,\n  \"properties\": {\n    \"brightness\": 80,\n    \
-                        \"gamma\": 2.2,\n    \"titel\": \"grüß \\\"Gott\\\"\"\n  }\n}\n";
+        let expected = concat!(
+            r#"{"node":"pc1","revision":12,"properties":{"brightness":80,"gamma":2.2,"#,
+            r#""titel":"gr\u00fc\u00df \"Gott\""}}"#,
+            "\n"
+        );
         assert_eq!(String::from_utf8(order("pc1", &desired())).unwrap(), expected);
+    }
+
+    #[test]
+    fn what_windows_programs_write_is_understood() {
+        let expected: BTreeMap<String, Value> = [("titel".to_owned(), "grüß".into())].into();
+        let json = r#"{"titel": "grüß"}"#;
+        let utf16: Vec<u8> = json.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let samples = [
+            json.as_bytes().to_vec(),
+            [b"\xEF\xBB\xBF", json.as_bytes()].concat(),
+            [b"\xFF\xFE", utf16.as_slice()].concat(),
+            b"{\"titel\": \"gr\xFC\xDF\"}".to_vec(),
+        ];
+        for bytes in samples {
+            assert_eq!(parse("reported.json", &bytes).unwrap(), expected);
+        }
+        assert!(matches!(parse("reported.json", b"\x1b[2J"), Err(DriverError::Text(_))));
     }
 
     #[tokio::test]

@@ -126,7 +126,7 @@ mod tests {
         check("cat > /dev/null", Ok(all)).await;
         check("exit 0", Ok(all)).await;
         check(r#"cat > /dev/null; echo '{"brightness": 79.5}'"#, Ok(r#"{"brightness": 79.5}"#)).await;
-        check(r#"grep -q '"revision": 12' && echo '{"seen": true}'"#, Ok(r#"{"seen": true}"#)).await;
+        check(r#"grep -q '"revision":12' && echo '{"seen": true}'"#, Ok(r#"{"seen": true}"#)).await;
         check("echo oops >&2; echo '{}'", Ok("{}")).await;
     }
 

@@ -9,9 +9,9 @@ use fleet::{Desired, Value};
 use super::{DriverError, OUTPUT_BYTES_MAX, order, parse};
 
 /// Windows refuses to replace a file while another program reads it, and virus scanners read everything
-/// new: so it is tried again, for about two seconds in all.
-const REPLACE_ATTEMPTS: u32 = 20;
-const REPLACE_PAUSE: Duration = Duration::from_millis(100);
+/// new: so it is tried again, for about two seconds in all. The same holds for looking.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Exchanges files with a program that is always there: `desired.json` is replaced as a whole,
 /// `reported.json` is read as soon as it changes.
@@ -23,13 +23,15 @@ pub struct FileDriver {
     /// Contents that made no sense when they were first seen. A program that does not replace the file
     /// as a whole may be in the middle of writing: only what stays is complained about.
     suspect: Option<Vec<u8>>,
+    /// How often in a row `reported.json` was in use by its writer when it was looked at.
+    in_use: u32,
 }
 
 impl FileDriver {
     /// A driver that exchanges files in `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> FileDriver {
-        FileDriver { folder, read: None, suspect: None }
+        FileDriver { folder, read: None, suspect: None, in_use: 0 }
     }
 
     /// The desired state counts as applied when the file is there: what the program makes of it shows as
@@ -45,11 +47,11 @@ impl FileDriver {
         write_synced(&temporary, &order(node, desired)).map_err(failed)?;
         let mut attempt = 1;
         while let Err(source) = fs::rename(&temporary, &path) {
-            if attempt == REPLACE_ATTEMPTS || source.kind() != io::ErrorKind::PermissionDenied {
+            if attempt == ATTEMPTS || !is_in_use(&source) {
                 return Err(failed(source));
             }
             attempt += 1;
-            tokio::time::sleep(REPLACE_PAUSE).await;
+            tokio::time::sleep(PAUSE).await;
         }
         self.suspect = None;
         self.read = self.reported()?;
@@ -59,14 +61,19 @@ impl FileDriver {
     pub(super) fn look(&mut self) -> Option<Result<BTreeMap<String, Value>, DriverError>> {
         let found = match self.reported() {
             Ok(found) => found,
+            Err(DriverError::Exchange { source, .. }) if is_in_use(&source) && self.in_use < ATTEMPTS => {
+                self.in_use += 1;
+                return None;
+            }
             Err(error) => return Some(Err(error)),
         };
+        self.in_use = 0;
         if found == self.read {
             return None;
         }
         let before = std::mem::replace(&mut self.read, found);
         match self.parsed() {
-            Err(DriverError::Json { .. }) if self.suspect != self.read => {
+            Err(DriverError::Json { .. } | DriverError::Text(_)) if self.suspect != self.read => {
                 self.suspect = std::mem::replace(&mut self.read, before);
                 None
             }
@@ -103,6 +110,13 @@ impl FileDriver {
             None => Ok(BTreeMap::new()),
         }
     }
+}
+
+/// Whether another program has the file open in a way that excludes us, as happens on Windows only.
+fn is_in_use(error: &io::Error) -> bool {
+    const ERROR_SHARING_VIOLATION: i32 = 32;
+    let sharing = cfg!(windows) && error.raw_os_error() == Some(ERROR_SHARING_VIOLATION);
+    sharing || error.kind() == io::ErrorKind::PermissionDenied
 }
 
 /// Synced, so that a power cut cannot leave an empty file under the name that the program reads.
