@@ -103,10 +103,6 @@ impl Agent {
         }
         self.desired = Some(desired);
         self.failures = 0;
-        // A report that was refused may be welcome now: the node may be new in the fleet.
-        if self.sending.is_none() {
-            self.answered = None;
-        }
         Heard::Changed
     }
 
@@ -185,7 +181,8 @@ impl Agent {
     /// If none was.
     pub fn reported(&mut self, answer: &ReportAnswer) {
         let said = self.sending.take().expect("only a report that was handed out is answered");
-        // A refused report is not sent again as it is: it would be refused again, for ever.
+        // A refused report is not sent again as it is: it would be refused again, for ever. With the
+        // next desired state comes another one.
         self.answered = match answer {
             ReportAnswer::Taken | ReportAnswer::Rejected => Some(said),
             ReportAnswer::Unknown => None,
@@ -346,10 +343,9 @@ mod tests {
         assert!(report(&mut agent, &ReportAnswer::Rejected).is_some());
         assert!(report(&mut agent, &ReportAnswer::Taken).is_none());
         hear(&mut agent, 1, 2, 2);
-        assert!(
-            report(&mut agent, &ReportAnswer::Taken).is_some(),
-            "the fleet has changed: it may be welcome now"
-        );
+        assert!(report(&mut agent, &ReportAnswer::Taken).is_none(), "there is nothing new to say yet");
+        apply(&mut agent, 2);
+        assert_eq!(report(&mut agent, &ReportAnswer::Taken), Some((2, None)));
     }
 
     #[test]
