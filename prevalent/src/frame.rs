@@ -89,7 +89,11 @@ impl<'a> Frame<'a> {
     /// # Errors
     /// If there is no frame, or anything about it is wrong.
     pub fn verify(bytes: &'a [u8]) -> Result<Frame<'a>, FrameError> {
-        let header = FrameHeader::read(bytes)?;
+        Frame::verify_behind(FrameHeader::read(bytes)?, bytes)
+    }
+
+    /// Verifies the frame at the start of these bytes, whose header has been read.
+    pub(crate) fn verify_behind(header: FrameHeader, bytes: &'a [u8]) -> Result<Frame<'a>, FrameError> {
         let (needed, available) = (header.frame_bytes(), bytes.len());
         let bytes = bytes.get(..needed).ok_or(FrameError::Cut { needed, available })?;
         let id = header.id();

@@ -13,10 +13,12 @@ mod entry;
 mod execution;
 mod frame;
 mod image;
+mod journal;
 mod kept;
 mod prevalent;
 mod registration;
 mod replay;
+mod segment;
 mod session;
 mod snapshotter;
 pub mod testing;
@@ -35,10 +37,18 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use image::ImageError;
+pub use journal::{
+    Damage, Journal, JournalError, Recovered, SegmentInfo, SegmentView, SpareOrder, Spot, SyncOrder, Ticket,
+    list_segments, view_segment,
+};
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
 pub use registration::{ActorTooLong, registration};
 pub use replay::ReplayError;
+pub use segment::{
+    FIRST_SEGMENT_BYTES, Generation, JOURNAL_FORMAT, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
+    SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
+};
 pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, SessionId, Sessions};
 pub use snapshotter::{
     LoadError, Loaded, Made, PassedOver, PassedOverError, SnapshotJob, SnapshotJobError, load,

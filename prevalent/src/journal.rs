@@ -1,0 +1,408 @@
+//! The journal: every change there ever was, as a chain of frames in preallocated files.
+//!
+//! Responsible for: appending, cutting, rolling, compacting and reading frames, what of them is durable, and
+//! finding out after a crash what is there and what of it is in doubt.
+//! Not responsible for: what entries mean (`engine`), what is committed or must be cut (`quorum`), and when
+//! a sync happens: it hands out orders that any thread may perform.
+//!
+//! Bytes once written are never rewritten. To cut is to begin a new segment of a higher generation, which
+//! hides what it replaces; damage is mended by a good copy beside the damaged segment. So whoever holds a
+//! slice of the journal, to send or to apply it, may keep it whatever happens.
+
+mod error;
+mod inspection;
+mod mark;
+mod reading;
+mod recovery;
+mod repair;
+mod run;
+mod sync;
+mod verdict;
+mod walk;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use position::{Index, Tip};
+use quorum::History;
+use storage::{Disk, DiskError, Segment, Slice};
+
+use crate::frame::{FRAME_BYTES_MAX, Frame};
+use crate::segment::{
+    FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
+    SegmentName,
+};
+use mark::Mark;
+use run::{Contents, GoodFrames, Run};
+use sync::Syncs;
+
+pub use error::JournalError;
+pub use inspection::{SegmentInfo, SegmentView, Spot, list_segments, view_segment};
+pub use recovery::Recovered;
+pub use run::Damage;
+pub use sync::{SyncOrder, Ticket};
+
+/// A journal that is open for writing. There is one per data directory.
+#[derive(Debug)]
+pub struct Journal {
+    disk: Arc<dyn Disk>,
+    tag: JournalTag,
+    /// What the oldest kept frame follows.
+    base: Tip,
+    /// The end of the newest frame.
+    last: Tip,
+    /// All frames after `base`, without a gap.
+    runs: VecDeque<Run>,
+    /// Where the next frame goes. None after a recovery that found the end of the journal in doubt: what
+    /// lies there is left as it is, and the next frame begins a new generation.
+    active: Option<Active>,
+    /// The highest generation of any file.
+    generation: Generation,
+    syncs: Syncs,
+    evidence: Evidence,
+    sizes: Sizes,
+    /// A spare has been asked for since the last segment was begun.
+    spare_asked: bool,
+}
+
+#[derive(Debug)]
+struct Active {
+    name: SegmentName,
+    segment: Segment,
+}
+
+/// Whether the mark on the disk is needed as it is, for the next start to come to the same verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// It may be moved.
+    NotNeeded,
+    /// The end of the journal is in doubt, until a new generation hides it.
+    OfTheTail,
+    /// The journal has lost durable frames. That stays true however it goes on.
+    OfAmnesia,
+}
+
+/// How long segments are. Always the same, except in tests that want to see many of them.
+#[derive(Clone, Copy, Debug)]
+struct Sizes {
+    first: u64,
+    later: u64,
+}
+
+const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES };
+
+/// Makes the file that the journal will go on in, ahead of need: a job for the background, since zeroing
+/// takes a while.
+#[derive(Debug)]
+#[must_use = "without a spare the next segment is zeroed while appends wait"]
+pub struct SpareOrder {
+    disk: Arc<dyn Disk>,
+    bytes: u64,
+}
+
+impl SpareOrder {
+    /// Makes the spare.
+    ///
+    /// # Errors
+    /// If the disk is full, for one. The journal then makes its next segment itself, or says why it cannot.
+    pub fn perform(&self) -> Result<(), DiskError> {
+        self.disk.prepare_segment(self.bytes)
+    }
+}
+
+impl Journal {
+    /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
+    ///
+    /// # Errors
+    /// If there is a journal already, or the disk refuses.
+    pub fn create(disk: Arc<dyn Disk>, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
+        Journal::create_with(disk, tag, base, SIZES)
+    }
+
+    fn create_with(
+        disk: Arc<dyn Disk>,
+        tag: JournalTag,
+        base: Tip,
+        sizes: Sizes,
+    ) -> Result<Journal, JournalError> {
+        if let Some(file) = recovery::files(&*disk)?.first() {
+            return Err(JournalError::Exists { file: file.name });
+        }
+        let mut journal = Journal {
+            disk,
+            tag,
+            base,
+            last: base,
+            runs: VecDeque::new(),
+            active: None,
+            generation: Generation::default(),
+            syncs: Syncs::new(base),
+            evidence: Evidence::NotNeeded,
+            sizes,
+            spare_asked: false,
+        };
+        journal.begin_generation(base, 0)?;
+        journal.sync_now()?;
+        journal.mark(false).store(&*journal.disk)?;
+        Ok(journal)
+    }
+
+    /// What the oldest kept frame follows.
+    #[must_use]
+    pub fn base(&self) -> Tip {
+        self.base
+    }
+
+    /// The end of the newest frame; the base if there is none.
+    #[must_use]
+    pub fn last(&self) -> Tip {
+        self.last
+    }
+
+    /// The end of what is durable.
+    #[must_use]
+    pub fn durable(&self) -> Tip {
+        self.syncs.durable()
+    }
+
+    /// Appends the frame that follows. It can be read at once and is durable after the next sync.
+    ///
+    /// # Errors
+    /// If no new segment can be made, the journal is as it was and the append may be tried again later.
+    /// After any other failure the data directory refuses everything.
+    ///
+    /// # Panics
+    /// If the frame does not follow the last one: whoever appends has compared them.
+    pub fn append(&mut self, frame: &Frame<'_>) -> Result<Slice, JournalError> {
+        assert!(frame.follows(&self.last), "frame {:?} does not follow {}", frame.id(), self.last);
+        let bytes = frame.bytes();
+        assert!(bytes.len() <= FRAME_BYTES_MAX, "a frame longer than any may be");
+        if self.active.as_ref().is_none_or(|active| active.segment.remaining() < bytes.len()) {
+            self.begin_segment(bytes.len())?;
+        }
+        let active = self.active.as_mut().expect("a segment has been begun");
+        let range = active.segment.append(bytes)?;
+        let offset = u32::try_from(range.start).expect("segments are far below 4 GiB");
+        let whole = active.segment.slice(0..range.end);
+        let slice = whole.subslice(range.clone());
+        match self.runs.back_mut() {
+            Some(Run { file, contents: Contents::Good(frames), .. })
+                if *file == active.name && frames.copied_to.is_none() && frames.end == range.start =>
+            {
+                frames.offsets.push(offset);
+                frames.bytes = whole;
+                frames.end = range.end;
+            }
+            _ => self.runs.push_back(Run {
+                first: frame.header().first_index,
+                file: active.name,
+                contents: Contents::Good(GoodFrames {
+                    bytes: whole,
+                    offsets: vec![offset],
+                    end: range.end,
+                    copied_to: None,
+                }),
+            }),
+        }
+        self.last = frame.tip();
+        Ok(slice)
+    }
+
+    /// Removes every frame behind `index`. What is durable ends there at once, whatever syncs are under
+    /// way, and a recovery finds either all or nothing removed. Also hides a tail that recovery found in
+    /// doubt.
+    ///
+    /// # Errors
+    /// If no new segment can be made; the journal is then as it was.
+    ///
+    /// # Panics
+    /// If no frame ends at `index`: a conflict inside a frame cuts the whole frame.
+    pub fn cut_after(&mut self, index: Index) -> Result<(), JournalError> {
+        let end = self.tip_at(index).unwrap_or_else(|| panic!("a cut at {index}, where no frame ends"));
+        if end == self.last && self.active.is_some() {
+            return Ok(());
+        }
+        self.begin_generation(end, 0)
+    }
+
+    /// Removes whole segments that end at or below `through`: what a durable snapshot covers. What is not
+    /// durable stays, and so does the segment that is being written.
+    pub fn compact(&mut self, through: Index) {
+        let through = through.min(self.durable().index());
+        let active = self.active.as_ref().map(|active| active.name);
+        let mut count = 0;
+        for (position, run) in self.runs.iter().enumerate() {
+            if run.tip().index() > through || Some(run.file) == active {
+                break;
+            }
+            let next = self.runs.get(position + 1).map(|next| next.file);
+            if next != Some(run.file) {
+                count = position + 1;
+            }
+        }
+        let Some(end) = count.checked_sub(1).map(|newest| self.runs[newest].tip()) else { return };
+        let gone: Vec<Run> = self.runs.drain(..count).collect();
+        self.base = end;
+        self.remove_files(gone.iter().flat_map(Run::files));
+    }
+
+    /// Replaces everything by an empty journal that follows `base`, where an installed snapshot ends. The
+    /// snapshot must be durable: a crash in between leaves a journal that it replaces at the next start.
+    ///
+    /// # Errors
+    /// If the disk refuses; the journal is then as it was.
+    pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
+        let name = SegmentName::journal(base.index().next(), self.generation.next());
+        let active = self.new_segment(name, base, self.sizes.first)?;
+        // Before the old frames go: without them only this header says what the new ones follow.
+        active.segment.flusher().sync()?;
+        let replaced = self.active.replace(active).map(|active| active.name);
+        let gone: Vec<Run> = self.runs.drain(..).collect();
+        (self.base, self.last, self.generation) = (base, base, name.generation);
+        self.syncs.reset(base);
+        self.evidence = self.evidence.after_a_new_generation();
+        self.spare_asked = false;
+        self.note_mark()?;
+        self.remove_files(gone.iter().flat_map(Run::files).chain(replaced));
+        Ok(())
+    }
+
+    /// An order to make durable everything appended so far.
+    pub fn ticket(&mut self) -> SyncOrder {
+        let active = self.active.as_ref().map(|active| active.segment.flusher());
+        self.syncs.order(self.last, active)
+    }
+
+    /// An order has been performed. Returns the end of what is durable now, which a cut in the meantime may
+    /// have lowered. An order covers all that were given before it.
+    pub fn synced(&mut self, ticket: Ticket) -> Tip {
+        self.syncs.complete(ticket)
+    }
+
+    /// Notes how far the journal is durable, for the next start. After each sync; takes no sync itself.
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn note_mark(&self) -> Result<(), JournalError> {
+        if self.evidence == Evidence::NotNeeded {
+            self.mark(false).note(&*self.disk)?;
+        }
+        Ok(())
+    }
+
+    /// Makes everything durable and notes that the process ends in an orderly way.
+    ///
+    /// # Errors
+    /// If the disk refuses: the next start then takes this for a crash.
+    pub fn stop_clean(mut self) -> Result<(), JournalError> {
+        self.sync_now()?;
+        if self.evidence == Evidence::NotNeeded {
+            self.mark(true).store(&*self.disk)?;
+        }
+        Ok(())
+    }
+
+    /// Says once for each segment that the next one should be made ready.
+    pub fn spare_wanted(&mut self) -> Option<SpareOrder> {
+        let half_full = |active: &Active| active.segment.remaining() < active.segment.capacity() / 2;
+        if self.spare_asked || !self.active.as_ref().is_some_and(half_full) {
+            return None;
+        }
+        self.spare_asked = true;
+        Some(SpareOrder { disk: Arc::clone(&self.disk), bytes: self.sizes.later })
+    }
+
+    fn mark(&self, clean: bool) -> Mark {
+        Mark { durable: self.durable(), generation: self.generation, clean }
+    }
+
+    fn sync_now(&mut self) -> Result<(), JournalError> {
+        let order = self.ticket();
+        order.perform()?;
+        self.synced(order.ticket());
+        Ok(())
+    }
+
+    /// Begins the segment that a frame of `bytes` goes into.
+    fn begin_segment(&mut self, bytes: usize) -> Result<(), JournalError> {
+        let first = self.last.index().next();
+        let Some(full) = self.active.as_ref().filter(|active| active.name.first < first) else {
+            // Nothing is in the active segment, and the next one would have its name; or there is none.
+            return self.begin_generation(self.last, bytes);
+        };
+        let name = SegmentName::journal(first, full.name.generation);
+        let active = self.new_segment(name, self.last, self.sizes.later)?;
+        let full = self.active.replace(active).expect("it was there before");
+        self.syncs.seal(full.segment.flusher(), self.last.index());
+        self.spare_asked = false;
+        // A power cut may take back every mark since the last synced one. So much of the journal could then
+        // be taken for never written, if it is damaged as well.
+        if self.evidence == Evidence::NotNeeded {
+            self.mark(false).store(&*self.disk)?;
+        }
+        Ok(())
+    }
+
+    /// Begins a new generation behind `end`, which hides every frame after it, with room for a frame of
+    /// `bytes`.
+    fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
+        let needed = (bytes + SEGMENT_HEADER_BYTES) as u64;
+        let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
+        let name = SegmentName::journal(end.index().next(), self.generation.next());
+        let active = self.new_segment(name, end, length)?;
+        self.generation = name.generation;
+        self.evidence = self.evidence.after_a_new_generation();
+        self.spare_asked = false;
+        self.syncs.cut(end);
+        let mut gone = Vec::new();
+        while self.runs.back().is_some_and(|run| run.first > end.index()) {
+            gone.extend(self.runs.pop_back().iter().flat_map(Run::files));
+        }
+        if let Some(run) = self.runs.back_mut() {
+            run.cut_after(end.index());
+        }
+        self.last = end;
+        if let Some(replaced) = self.active.replace(active) {
+            self.syncs.seal(replaced.segment.flusher(), end.index());
+            gone.push(replaced.name);
+        }
+        // The cut may be below the mark that is on the disk. The new generation says so to a recovery.
+        self.note_mark()?;
+        self.remove_files(gone.into_iter());
+        Ok(())
+    }
+
+    /// Makes a segment with its header. Its name is durable, its header is with the first sync.
+    fn new_segment(&self, name: SegmentName, previous: Tip, length: u64) -> Result<Active, JournalError> {
+        let mut segment = self.disk.create_segment(&name.to_string(), length)?;
+        let header =
+            SegmentHeader { tag: self.tag, first: name.first, generation: name.generation, previous };
+        segment.append(&header.encode())?;
+        Ok(Active { name, segment })
+    }
+
+    /// Removes files that nothing needs any more. One that resists is harmless, since it is hidden or lies
+    /// before the base, and is tried again at the next start.
+    fn remove_files(&self, names: impl Iterator<Item = SegmentName>) {
+        let active = self.active.as_ref().map(|active| active.name);
+        let needed = |name: &SegmentName| {
+            Some(*name) == active || self.runs.iter().any(|run| run.files().any(|file| file == *name))
+        };
+        let mut gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
+        gone.dedup();
+        for name in gone {
+            if let Err(error) = self.disk.remove(&name.to_string()) {
+                tracing::warn!(%name, %error, "a segment that is not needed any more stays for now");
+            }
+        }
+    }
+}
+
+impl Evidence {
+    fn after_a_new_generation(self) -> Evidence {
+        if self == Evidence::OfAmnesia { self } else { Evidence::NotNeeded }
+    }
+}
+
+#[cfg(test)]
+mod tests;

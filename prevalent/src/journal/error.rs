@@ -1,0 +1,127 @@
+use position::{Index, Tip};
+use quorum::FrameId;
+use storage::DiskError;
+use thiserror::Error;
+
+use crate::frame::FrameError;
+use crate::segment::{SegmentFlaw, SegmentName};
+
+/// Why a journal could not be opened, read or written. Opening changes nothing before it has succeeded.
+#[derive(Debug, Error)]
+pub enum JournalError {
+    /// The disk refused.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The data directory holds no journal.
+    #[error("there is no journal in this data directory; nothing was changed. Create one, or check the path")]
+    Missing,
+    /// The data directory holds a journal already.
+    #[error(
+        "this data directory holds a journal already ({file}); it was left as it is. Choose an empty directory"
+    )]
+    Exists {
+        /// One of its files.
+        file: SegmentName,
+    },
+    /// The journal is somebody else's.
+    #[error(
+        "{file} belongs to {what} {found}, not {expected}; nothing was changed. \
+         Check that this program and this data directory belong together"
+    )]
+    WrongTag {
+        /// The segment.
+        file: SegmentName,
+        /// What differs.
+        what: &'static str,
+        /// What the segment says.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// Another version of the program wrote it.
+    #[error("{file} cannot be read: {source}. Nothing was changed; install the version that wrote it")]
+    Format {
+        /// The segment.
+        file: SegmentName,
+        /// What is wrong.
+        source: SegmentFlaw,
+    },
+    /// A frame is intact, but this version does not understand it. It is never skipped.
+    #[error("{file} at byte {offset}: {source}. Nothing was changed")]
+    NotUnderstood {
+        /// The segment.
+        file: SegmentName,
+        /// Where the frame starts.
+        offset: usize,
+        /// What is wrong.
+        source: Box<FrameError>,
+    },
+    /// The file system lost the end of a segment: segments never change their length.
+    #[error(
+        "{file} is {bytes} bytes long, which no segment is: its end is lost. Nothing was changed. \
+         Check the file system; if it does not bring the file back, set this machine up anew as a new member"
+    )]
+    Truncated {
+        /// The segment.
+        file: SegmentName,
+        /// Its length.
+        bytes: u64,
+    },
+    /// A segment does not continue what lies before it.
+    #[error(
+        "{file} continues {found}, but the journal before it ends at {after}: a segment is missing or comes from \
+         elsewhere. Nothing was changed. Restore the folder, or set this machine up anew as a new member"
+    )]
+    Broken {
+        /// The later segment.
+        file: SegmentName,
+        /// What it continues.
+        found: Box<Tip>,
+        /// Where the journal before it ends.
+        after: Tip,
+    },
+    /// The frames between the newest snapshot and the oldest frame are gone.
+    #[error(
+        "the journal begins after entry {base}, but the newest valid snapshot ends at entry {snapshot}: what lies \
+         between is gone. Nothing was changed. Restore a newer snapshot, or set this machine up anew as a new member"
+    )]
+    StartsLate {
+        /// What the oldest frame follows.
+        base: Index,
+        /// What the snapshot covers.
+        snapshot: Index,
+    },
+    /// The snapshot and the journal say different things of the same committed entry.
+    #[error(
+        "the snapshot at {snapshot} is of another history than the journal, which has committed up to {committed}; \
+         nothing was changed. One of them comes from elsewhere: restore the folder from one backup"
+    )]
+    Diverged {
+        /// Where the snapshot ends.
+        snapshot: Tip,
+        /// What the journal knows to be committed.
+        committed: Index,
+    },
+    /// A frame is damaged and waits for a good copy.
+    #[error(
+        "frame {}..={} of epoch {} is damaged ({file} at byte {offset}); a good copy of it must come from another \
+         machine", .id.first, .id.last, .id.epoch
+    )]
+    Damaged {
+        /// Which frame.
+        id: FrameId,
+        /// Where it lies.
+        file: SegmentName,
+        /// Where in the file.
+        offset: usize,
+    },
+    /// The copy that was offered is no good.
+    #[error("the copy that was offered is refused: {0}. Nothing was changed")]
+    BadCopy(Box<FrameError>),
+    /// Nothing is damaged where the copy that was offered belongs, or it is another frame.
+    #[error("frame {}..={} of epoch {} was offered as a good copy, but it is not what is damaged here", .id.first, .id.last, .id.epoch)]
+    NotWanted {
+        /// What was offered.
+        id: FrameId,
+    },
+}

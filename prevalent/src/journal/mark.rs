@@ -1,0 +1,118 @@
+//! The mark: how far this machine's own journal was durable, beside the journal itself.
+//!
+//! A bad frame below the mark was whole once, so it is damage. A bad frame above it may never have been
+//! written. The mark is noted without a sync after each sync of the journal, so a power cut may leave an
+//! older one, never one that says too much.
+
+use position::{ChainHash, Epoch, Index, Position, Tip};
+use storage::{Disk, DiskError};
+
+use crate::frame::checksum_of;
+use crate::segment::Generation;
+
+/// Where the mark lies.
+pub(crate) const MARK_FILE: &str = "mark";
+/// One sector holds it, so that a power cut leaves the old mark or the new one.
+const MARK_BYTES: usize = 80;
+
+const MAGIC: [u8; 8] = *b"PVMARK01";
+const CHECKSUM_AT: usize = 8;
+const CLEAN_AT: usize = 16;
+const GENERATION_AT: usize = 20;
+const EPOCH_AT: usize = 24;
+const INDEX_AT: usize = 32;
+const HASH_AT: usize = 40;
+const ZEROS_AT: usize = 72;
+
+/// A machine's own durable frontier.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mark {
+    /// The end of what was durable.
+    pub(crate) durable: Tip,
+    /// The journal's generation then. A later one may have cut below the mark.
+    pub(crate) generation: Generation,
+    /// The process ended in an orderly way, with everything durable.
+    pub(crate) clean: bool,
+}
+
+impl Mark {
+    pub(crate) fn encode(&self) -> [u8; MARK_BYTES] {
+        let mut bytes = [0; MARK_BYTES];
+        let mut put = |at: usize, value: &[u8]| bytes[at..at + value.len()].copy_from_slice(value);
+        put(0, &MAGIC);
+        put(CLEAN_AT, &u32::from(self.clean).to_le_bytes());
+        put(GENERATION_AT, &self.generation.0.to_le_bytes());
+        put(EPOCH_AT, &self.durable.epoch().0.to_le_bytes());
+        put(INDEX_AT, &self.durable.index().0.to_le_bytes());
+        put(HASH_AT, &self.durable.hash.0);
+        let checksum = checksum_of(&[&bytes[CLEAN_AT..]]);
+        bytes[CHECKSUM_AT..CLEAN_AT].copy_from_slice(&checksum.to_le_bytes());
+        bytes
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Mark> {
+        let bytes: &[u8; MARK_BYTES] = bytes.try_into().ok()?;
+        let u32_at = |at: usize| u32::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let u64_at = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let intact = bytes.starts_with(&MAGIC)
+            && u64_at(CHECKSUM_AT) == checksum_of(&[&bytes[CLEAN_AT..]])
+            && u32_at(CLEAN_AT) <= 1
+            && bytes[ZEROS_AT..].iter().all(|byte| *byte == 0);
+        intact.then(|| Mark {
+            durable: Tip {
+                position: Position::new(Epoch(u64_at(EPOCH_AT)), Index(u64_at(INDEX_AT))),
+                hash: ChainHash(std::array::from_fn(|byte| bytes[HASH_AT + byte])),
+            },
+            generation: Generation(u32_at(GENERATION_AT)),
+            clean: u32_at(CLEAN_AT) == 1,
+        })
+    }
+
+    /// Reads the mark. One that is missing or damaged is no mark: then nothing counts as proof that a frame
+    /// was never written.
+    pub(crate) fn load(disk: &dyn Disk) -> Result<Option<Mark>, DiskError> {
+        match disk.read(MARK_FILE, MARK_BYTES as u64) {
+            Ok(bytes) => Ok(bytes.and_then(|bytes| Mark::decode(&bytes))),
+            Err(DiskError::TooLong { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Writes the mark without a sync.
+    pub(crate) fn note(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        disk.note(MARK_FILE, &self.encode())
+    }
+
+    /// Writes the mark and syncs it.
+    pub(crate) fn store(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        disk.overwrite(MARK_FILE, &self.encode())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mark() -> Mark {
+        let position = Position::new(Epoch(3), Index(500));
+        Mark { durable: Tip { position, hash: ChainHash([4; 32]) }, generation: Generation(2), clean: true }
+    }
+
+    #[test]
+    fn a_mark_is_read_as_it_was_written() {
+        assert_eq!(Mark::decode(&mark().encode()), Some(mark()));
+    }
+
+    #[test]
+    fn a_damaged_mark_is_no_mark() {
+        let good = mark().encode();
+        for bit in 0..good.len() * 8 {
+            let mut bytes = good;
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Mark::decode(&bytes), None, "bit {bit}");
+        }
+        for length in 0..good.len() {
+            assert_eq!(Mark::decode(&good[..length]), None, "{length} bytes");
+        }
+    }
+}

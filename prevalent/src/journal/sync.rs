@@ -1,0 +1,112 @@
+//! What of the journal is durable, and the syncs under way.
+//!
+//! A sync runs elsewhere while the journal goes on, is cut and begins new segments. So a completion counts
+//! only for what had been appended when its order was given, and no further than the lowest cut since.
+
+use std::collections::VecDeque;
+
+use position::{Index, Tip};
+use storage::{DiskError, Flusher};
+
+/// Stands for everything that had been appended when it was issued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+/// A sync to be performed, on whatever thread.
+#[derive(Debug)]
+#[must_use = "nothing becomes durable unless the order is performed"]
+pub struct SyncOrder {
+    ticket: Ticket,
+    /// The oldest segment first: frames of the newest must not outlive those they follow.
+    flushers: Vec<Flusher>,
+}
+
+impl SyncOrder {
+    /// What to give back to [`Journal::synced`](crate::Journal::synced) once this is performed.
+    #[must_use]
+    pub fn ticket(&self) -> Ticket {
+        self.ticket
+    }
+
+    /// Syncs. Blocks for as long as the disk takes.
+    ///
+    /// # Errors
+    /// A failure is final: the data directory refuses everything after it, and the process should end.
+    pub fn perform(&self) -> Result<(), DiskError> {
+        self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))
+    }
+}
+
+/// The durable frontier and what will raise it.
+#[derive(Debug)]
+pub(crate) struct Syncs {
+    durable: Tip,
+    issued: VecDeque<(Ticket, Tip)>,
+    next: Ticket,
+    /// Segments that are not appended to any more but hold frames that may not be durable yet.
+    sealed: Vec<Sealed>,
+}
+
+#[derive(Debug)]
+struct Sealed {
+    flusher: Flusher,
+    /// The last of its frames that counts.
+    through: Index,
+}
+
+impl Syncs {
+    /// Everything up to `durable` is durable.
+    pub(crate) fn new(durable: Tip) -> Syncs {
+        Syncs { durable, issued: VecDeque::new(), next: Ticket(1), sealed: Vec::new() }
+    }
+
+    pub(crate) fn durable(&self) -> Tip {
+        self.durable
+    }
+
+    /// A segment that will not be appended to any more; the last frame in it that counts is `through`.
+    pub(crate) fn seal(&mut self, flusher: Flusher, through: Index) {
+        if through > self.durable.index() {
+            self.sealed.push(Sealed { flusher, through });
+        }
+    }
+
+    /// An order for everything up to `last`, the newest of which lies in the segment of `active`.
+    pub(crate) fn order(&mut self, last: Tip, active: Option<Flusher>) -> SyncOrder {
+        let ticket = self.next;
+        self.next = Ticket(ticket.0 + 1);
+        self.issued.push_back((ticket, last));
+        let flushers = self.sealed.iter().map(|sealed| sealed.flusher.clone()).chain(active).collect();
+        SyncOrder { ticket, flushers }
+    }
+
+    /// The order of this ticket has been performed, and with it what older orders would have done.
+    pub(crate) fn complete(&mut self, ticket: Ticket) -> Tip {
+        while let Some((_, covered)) = self.issued.pop_front_if(|(issued, _)| *issued <= ticket) {
+            if covered.index() > self.durable.index() {
+                self.durable = covered;
+            }
+        }
+        let durable = self.durable.index();
+        self.sealed.retain(|sealed| sealed.through > durable);
+        self.durable
+    }
+
+    /// Everything behind `end` has been cut off. Syncs under way no longer speak of it.
+    pub(crate) fn cut(&mut self, end: Tip) {
+        let lower = |tip: &mut Tip| {
+            if tip.index() > end.index() {
+                *tip = end;
+            }
+        };
+        lower(&mut self.durable);
+        self.issued.iter_mut().for_each(|(_, covered)| lower(covered));
+        self.sealed.iter_mut().for_each(|sealed| sealed.through = sealed.through.min(end.index()));
+    }
+    /// Everything has been replaced by what ends at `base`, which is durable.
+    pub(crate) fn reset(&mut self, base: Tip) {
+        self.durable = base;
+        self.issued.iter_mut().for_each(|(_, covered)| *covered = base);
+        self.sealed.clear();
+    }
+}

@@ -1,0 +1,4 @@
+mod bad;
+mod model;
+mod operations;
+mod rig;

@@ -1,0 +1,300 @@
+//! Single operations, and what the protocol relies on.
+
+use position::{Epoch, Index, Tip};
+use quorum::{History, Tail};
+use storage::SimDisk;
+
+use super::super::{Journal, JournalError, list_segments, view_segment};
+use super::rig::{Concat, Filling, PLAIN, Rig, SMALL, TAG, elsewhere};
+use crate::Schema;
+use crate::segment::{Generation, JournalTag};
+
+/// "Sync of 5, 6 in flight; another master replaces them; the completion must not report them durable."
+#[test]
+fn a_stale_completion_says_nothing_of_what_was_replaced() {
+    let mut rig = Rig::with_frames(1, 4);
+    rig.append(PLAIN).unwrap();
+    rig.append(PLAIN).unwrap();
+    let stale = rig.journal().ticket();
+    rig.cut_after(Index(4)).unwrap();
+    rig.append(PLAIN).unwrap();
+    rig.append(PLAIN).unwrap();
+    stale.perform().unwrap();
+    assert_eq!(rig.journal().synced(stale.ticket()).index(), Index(4));
+    let fresh = rig.journal().ticket();
+    fresh.perform().unwrap();
+    assert_eq!(rig.journal().synced(fresh.ticket()).index(), Index(6));
+}
+
+#[test]
+fn a_cut_lowers_what_is_durable_at_once() {
+    let mut rig = Rig::with_frames(1, 6);
+    assert_eq!(rig.journal().durable().index(), Index(6));
+    rig.cut_after(Index(2)).unwrap();
+    assert_eq!(rig.journal().durable(), rig.model.last());
+    assert_eq!(rig.journal().durable().index(), Index(2));
+}
+
+#[test]
+fn a_completion_of_the_newest_order_covers_the_older_ones() {
+    let mut rig = Rig::with_frames(1, 1);
+    rig.append(PLAIN).unwrap();
+    let first = rig.journal().ticket();
+    rig.append(PLAIN).unwrap();
+    let second = rig.journal().ticket();
+    second.perform().unwrap();
+    assert_eq!(rig.journal().synced(second.ticket()).index(), Index(3));
+    assert_eq!(rig.journal().synced(first.ticket()).index(), Index(3));
+}
+
+/// The frames of a full segment are synced with those of the next one, before them.
+#[test]
+fn an_order_reaches_back_to_segments_that_are_full() {
+    for seed in 0..20 {
+        let mut rig = Rig::new(seed);
+        (0..30).for_each(|_| rig.append(PLAIN).unwrap());
+        rig.sync().unwrap();
+        rig.machine.power_cut();
+        assert_eq!(rig.open().journal.last().index(), Index(30));
+    }
+}
+
+/// A power cut in between must not take back acknowledgements nor bring back what was replaced.
+#[test]
+fn a_cut_is_all_or_nothing() {
+    for seed in 0..20 {
+        let mut rig = Rig::with_frames(seed, 6);
+        rig.cut_after(Index(4)).unwrap();
+        let recovered = rig.power_cut();
+        assert_eq!((recovered.tail, recovered.amnesia), (Tail::Clean, false));
+        assert_eq!(recovered.journal.last(), rig.model.last());
+    }
+}
+
+#[test]
+fn slices_outlive_whatever_happens_to_the_journal() {
+    let mut rig = Rig::with_frames(1, 30);
+    let all = rig.journal().frames_between(Index(0), Index(30));
+    let bytes = all.concat_bytes();
+    rig.cut_after(Index(12)).unwrap();
+    rig.compact(rig.model.last());
+    rig.reset(elsewhere(9, 100)).unwrap();
+    assert_eq!(all.concat_bytes(), bytes);
+}
+
+#[test]
+fn frames_come_in_one_slice_per_segment_within_the_limit() {
+    let mut rig = Rig::with_frames(1, 60);
+    let segments = list_segments(&*rig.machine.disk()).unwrap().len();
+    let frame_bytes = rig.model.frames[0].1.len();
+    let journal = rig.journal();
+    assert!(segments > 2);
+    assert_eq!(journal.frames_between(Index(0), Index(60)).len(), segments);
+    let some = journal.frames_after(Index(7), frame_bytes * 10 + 1);
+    assert_eq!(some.concat_bytes().len(), frame_bytes * 10);
+    assert_eq!(journal.reach(Index(7), frame_bytes * 10 + 1), Some((Index(17), frame_bytes * 10)));
+    assert_eq!(journal.frames_after(Index(7), 0).concat_bytes().len(), frame_bytes, "at least one");
+    assert!(journal.frames_after(Index(60), 1 << 20).is_empty());
+}
+
+#[test]
+fn a_large_frame_finds_room() {
+    let mut rig = Rig::new(1);
+    let journal = Journal::create(SimDisk::new(1).disk(), TAG, Tip::NONE).unwrap();
+    rig.journal = Some(journal);
+    rig.append(PLAIN).unwrap();
+    for entries in [1, 3] {
+        rig.append(Filling { entries, payload_bytes: crate::PAYLOAD_BYTES_MAX, byte: 1 }).unwrap();
+        rig.cut_after(rig.model.last().index()).unwrap();
+    }
+    assert_eq!(rig.journal().last().index(), Index(5));
+    assert_eq!(rig.journal().frames_between(Index(0), Index(5)).len(), 2);
+}
+
+#[test]
+fn a_full_disk_refuses_an_append_and_takes_it_later() {
+    let mut rig = Rig::with_frames(1, 2);
+    rig.machine.fill_up(100);
+    let full = loop {
+        if let Err(full) = rig.append(PLAIN) {
+            break full;
+        }
+    };
+    assert!(matches!(full, JournalError::Disk(storage::DiskError::Full { .. })), "{full}");
+    rig.sync().unwrap();
+    rig.check();
+    rig.machine.fill_up(1 << 20);
+    rig.append(PLAIN).unwrap();
+    rig.sync().unwrap();
+    rig.check();
+}
+
+#[test]
+fn compaction_keeps_what_is_not_covered_and_what_is_being_written() {
+    let mut rig = Rig::with_frames(1, 60);
+    let middle = rig.model.frames[29].0;
+    rig.compact(middle);
+    let base = rig.journal().base();
+    assert!(base.index() > Index(0) && base.index() <= middle.index());
+    rig.check();
+    rig.compact(rig.model.last());
+    assert!(rig.journal().base().index() < Index(60));
+    assert_eq!(list_segments(&*rig.machine.disk()).unwrap().len(), 1);
+    let recovered = rig.power_cut();
+    assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+}
+
+#[test]
+fn what_is_not_durable_is_not_compacted() {
+    let mut rig = Rig::with_frames(1, 10);
+    (0..40).for_each(|_| rig.append(PLAIN).unwrap());
+    rig.model.snapshot = rig.model.last();
+    rig.journal().compact(Index(50));
+    assert!(rig.journal().base().index() <= Index(10));
+}
+
+/// An installed snapshot is durable before the journal is reset: the start in between finishes the job.
+#[test]
+fn a_snapshot_that_goes_further_takes_the_place_of_the_journal() {
+    for (epoch, index) in [(5, 100), (5, 10), (5, 9)] {
+        let mut rig = Rig::with_frames(1, 10);
+        rig.model.snapshot = elsewhere(epoch, index);
+        // Without knowing any frame to be committed, all of them may be replaced.
+        if index <= 10 {
+            rig = uncommitted(rig.model.snapshot);
+        }
+        let recovered = rig.crash();
+        assert_eq!(recovered.tail, Tail::Clean);
+        assert_eq!(
+            (recovered.journal.base(), recovered.journal.last()),
+            (rig.model.snapshot, rig.model.snapshot)
+        );
+        let recovered = rig.crash();
+        assert_eq!(recovered.journal.last(), rig.model.snapshot);
+    }
+}
+
+fn uncommitted(snapshot: Tip) -> Rig {
+    let mut rig = Rig::new(1);
+    (0..10).for_each(|_| rig.append_knowing(Index(0), PLAIN).unwrap());
+    rig.sync().unwrap();
+    rig.model.snapshot = snapshot;
+    rig
+}
+
+#[test]
+fn a_snapshot_of_another_history_than_what_is_committed_is_refused() {
+    let mut rig = Rig::with_frames(1, 5);
+    rig.append(PLAIN).unwrap();
+    rig.model.snapshot = elsewhere(1, 4);
+    let before = rig.machine.syncs();
+    let error = rig.try_open().unwrap_err();
+    assert!(matches!(error, JournalError::Diverged { .. }), "{error}");
+    rig.model.snapshot = Tip::NONE;
+    assert_eq!(rig.machine.syncs(), before + 2, "only what was found was made durable");
+}
+
+#[test]
+fn a_journal_that_starts_behind_its_snapshot_is_refused() {
+    let mut rig = Rig::with_frames(1, 60);
+    rig.compact(rig.model.frames[40].0);
+    rig.model.snapshot = Tip::NONE;
+    let error = rig.try_open().unwrap_err();
+    assert!(matches!(error, JournalError::StartsLate { .. }), "{error}");
+}
+
+#[test]
+fn a_missing_segment_is_noticed() {
+    let mut rig = Rig::with_frames(1, 60);
+    let segments = list_segments(&*rig.machine.disk()).unwrap();
+    rig.machine.disk().remove(&segments[0].name.to_string()).unwrap();
+    assert!(matches!(rig.try_open().unwrap_err(), JournalError::StartsLate { .. }));
+
+    let mut rig = Rig::with_frames(1, 60);
+    rig.machine.disk().remove(&segments[1].name.to_string()).unwrap();
+    let recovered = rig.crash();
+    let damage = recovered.journal.damages().next().unwrap();
+    assert_eq!(damage.id.first, segments[1].name.first);
+    assert_eq!(recovered.journal.last(), rig.model.last(), "the rest of the history is still known");
+}
+
+#[test]
+fn what_belongs_to_somebody_else_is_refused_and_left_alone() {
+    let rig = Rig::with_frames(1, 3);
+    let others = [
+        ("cluster", JournalTag { cluster: position::ClusterId(1), ..TAG }),
+        ("the type of state", JournalTag { archive_tag: 0, ..TAG }),
+        ("schema", JournalTag { schema: Schema(2), ..TAG }),
+    ];
+    for (expected, tag) in others {
+        let error = Journal::open(rig.machine.disk(), tag, None).unwrap_err();
+        assert!(matches!(error, JournalError::WrongTag { what, .. } if what == expected), "{error}");
+    }
+    let exists = Journal::create(rig.machine.disk(), TAG, Tip::NONE).unwrap_err();
+    assert!(matches!(exists, JournalError::Exists { .. }));
+    let missing = Journal::open(SimDisk::new(1).disk(), TAG, None).unwrap_err();
+    assert!(matches!(missing, JournalError::Missing));
+}
+
+#[test]
+fn a_crash_right_after_the_first_file_was_made_leaves_a_journal() {
+    for (base, snapshot) in [(Tip::NONE, None), (elsewhere(2, 9), Some(elsewhere(2, 9)))] {
+        let machine = SimDisk::new(1);
+        let name = format!("journal/{:020}-00000001.journal", base.index().next().0);
+        machine.disk().create_segment(&name, SMALL.first).unwrap();
+        let recovered = Journal::open(machine.disk(), TAG, snapshot).unwrap();
+        assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, base));
+    }
+}
+
+#[test]
+fn a_spare_is_asked_for_once_a_segment() {
+    let mut rig = Rig::new(1);
+    assert!(rig.journal().spare_wanted().is_none(), "an empty segment needs no successor yet");
+    (0..3).for_each(|_| rig.append(PLAIN).unwrap());
+    rig.journal().spare_wanted().unwrap().perform().unwrap();
+    assert!(rig.journal().spare_wanted().is_none());
+}
+
+#[test]
+fn an_owner_can_be_watched() {
+    let mut rig = Rig::with_frames(1, 60);
+    rig.cut_after(Index(50)).unwrap();
+    rig.append(PLAIN).unwrap();
+    let disk = rig.machine.disk();
+    let segments = list_segments(&*disk).unwrap();
+    let mut seen = Vec::new();
+    for segment in segments.iter().filter(|segment| segment.visible) {
+        let view = view_segment(&*disk, &segment.name).unwrap().unwrap();
+        assert_eq!(view.header.unwrap().tag, TAG);
+        let frames = view.spots().map(|spot| spot.frame.unwrap());
+        let shown =
+            frames.filter(|frame| segment.through.is_none_or(|through| frame.tip().index() <= through));
+        seen.extend(shown.map(|frame| (frame.tip(), frame.bytes().to_vec())));
+    }
+    assert_eq!(seen, rig.model.frames);
+    assert_eq!(segments.last().unwrap().name.generation, Generation(2));
+    assert_eq!(segments.last().unwrap().through, None);
+}
+
+#[test]
+fn an_inspector_sees_past_damage() {
+    let rig = Rig::with_frames(1, 3);
+    let places = [1, 2, 3].map(|index| rig.place_of(index));
+    let [(file, first), (_, second), (_, third)] = &places;
+    rig.machine.rot(file, first + 5, 1);
+    rig.machine.rot(file, second + 200, 1);
+    let name = list_segments(&*rig.machine.disk()).unwrap()[0].name;
+    let view = view_segment(&*rig.machine.disk(), &name).unwrap().unwrap();
+    let spots: Vec<_> = view.spots().map(|spot| (spot.offset as u64, spot.frame.is_ok())).collect();
+    assert_eq!(spots, [(*first, false), (*second, false), (*third, true)]);
+}
+
+#[test]
+#[should_panic(expected = "does not follow")]
+fn a_frame_of_another_history_is_not_appended() {
+    let mut rig = Rig::with_frames(1, 3);
+    rig.model.frames.pop();
+    rig.epoch = Epoch(2);
+    rig.append(PLAIN).ok();
+}

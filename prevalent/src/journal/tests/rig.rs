@@ -1,0 +1,291 @@
+//! A journal on a simulated disk beside a plain list of what it should hold.
+
+use std::time::Duration;
+
+use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
+use quorum::{History, Tail};
+use storage::SimDisk;
+
+use super::super::{Journal, JournalError, Recovered, Sizes, SyncOrder};
+use crate::entry::{Entry, EntryKind};
+use crate::frame::{Frame, FrameBuilder, Stamp, UnverifiedFrames};
+use crate::segment::JournalTag;
+use crate::{Schema, Sequence, SessionId};
+
+/// Small, so that a few frames fill a segment.
+pub(super) const SMALL: Sizes = Sizes { first: 2048, later: 8192 };
+
+pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
+
+/// What a test says of a frame's contents.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Filling {
+    pub(super) entries: usize,
+    pub(super) payload_bytes: usize,
+    /// Every byte; zero looks like what was never written.
+    pub(super) byte: u8,
+}
+
+pub(super) const PLAIN: Filling = Filling { entries: 1, payload_bytes: 300, byte: 0xaa };
+
+/// A frame that follows `previous`.
+pub(super) fn build(previous: Tip, epoch: Epoch, commit: Index, filling: Filling) -> Vec<u8> {
+    let mut builder = FrameBuilder::new();
+    let payload = vec![filling.byte; filling.payload_bytes];
+    for number in 0..filling.entries as u64 {
+        let entry = Entry {
+            kind: EntryKind::Command,
+            session: SessionId(1),
+            sequence: Sequence(number),
+            lowest_unacknowledged: Sequence(0),
+            payload: &payload,
+        };
+        builder.push(&entry).unwrap();
+    }
+    let (cluster_time, wall_time) = (Duration::from_millis(previous.index().0), -1);
+    builder.seal(&Stamp { previous, epoch, commit, cluster_time, wall_time }).bytes().to_vec()
+}
+
+/// What the journal should hold.
+#[derive(Clone, Debug)]
+pub(super) struct Model {
+    /// Where the journal may start at the latest.
+    pub(super) snapshot: Tip,
+    /// All frames since the beginning or the last reset, with where each ends.
+    pub(super) frames: Vec<(Tip, Vec<u8>)>,
+    pub(super) start: Tip,
+    pub(super) durable: Index,
+}
+
+impl Model {
+    pub(super) fn last(&self) -> Tip {
+        self.frames.last().map_or(self.start, |(tip, _)| *tip)
+    }
+
+    pub(super) fn ends(&self) -> Vec<Tip> {
+        std::iter::once(self.start).chain(self.frames.iter().map(|(tip, _)| *tip)).collect()
+    }
+
+    pub(super) fn cut_after(&mut self, index: Index) {
+        self.frames.retain(|(tip, _)| tip.index() <= index);
+        self.durable = self.durable.min(index);
+    }
+
+    /// What is wrong if this is what a power cut was to leave of the model: a part from its start, with at
+    /// least everything that was durable.
+    pub(super) fn misfit(&self, journal: &Journal) -> Option<String> {
+        if journal.base().index() > self.snapshot.index() {
+            return Some(format!("the journal starts after {}, behind its snapshot", journal.base()));
+        }
+        let (last, durable) = (journal.last(), self.durable.max(self.snapshot.index()));
+        if last.index() < durable {
+            return Some(format!("the journal ends at {last}, {durable} was durable"));
+        }
+        let mut at = last;
+        while at.index() > journal.base().index().max(self.start.index()) {
+            let Ok(frame) = journal.read_frame(at.index()) else {
+                return Some(format!("the frame at {at} cannot be read"));
+            };
+            let expected = self.frames.iter().find(|(tip, _)| *tip == at);
+            if expected.is_none_or(|(_, bytes)| bytes != frame.bytes()) {
+                return Some(format!("{at} is not a frame of the model"));
+            }
+            at = journal.tip_at(frame.header().first_index.previous()).unwrap();
+        }
+        let known = self.ends().contains(&at) || at == self.snapshot;
+        (!known).then(|| format!("the journal follows {at}, which the model does not know"))
+    }
+}
+
+/// A machine with a journal.
+pub(super) struct Rig {
+    pub(super) machine: SimDisk,
+    /// None while the machine is down.
+    pub(super) journal: Option<Journal>,
+    pub(super) model: Model,
+    pub(super) epoch: Epoch,
+    pub(super) in_flight: Vec<SyncOrder>,
+}
+
+impl Rig {
+    pub(super) fn new(seed: u64) -> Rig {
+        let machine = SimDisk::new(seed);
+        let journal = Journal::create_with(machine.disk(), TAG, Tip::NONE, SMALL).unwrap();
+        let model = Model { snapshot: Tip::NONE, frames: Vec::new(), start: Tip::NONE, durable: Index::NONE };
+        Rig { machine, journal: Some(journal), model, epoch: Epoch(1), in_flight: Vec::new() }
+    }
+
+    /// A machine whose journal holds these many plain frames, all durable.
+    pub(super) fn with_frames(seed: u64, frames: usize) -> Rig {
+        let mut rig = Rig::new(seed);
+        (0..frames).for_each(|_| rig.append(PLAIN).unwrap());
+        rig.sync().unwrap();
+        rig
+    }
+
+    pub(super) fn journal(&mut self) -> &mut Journal {
+        self.journal.as_mut().expect("the machine is up")
+    }
+
+    /// Appends a frame that knows what is durable to be committed, as in a cluster of one.
+    pub(super) fn append(&mut self, filling: Filling) -> Result<(), JournalError> {
+        let commit = self.model.durable.min(self.model.last().index());
+        self.append_knowing(commit, filling)
+    }
+
+    pub(super) fn append_knowing(&mut self, commit: Index, filling: Filling) -> Result<(), JournalError> {
+        let bytes = build(self.model.last(), self.epoch, commit, filling);
+        let frame = Frame::verify(&bytes).unwrap();
+        let slice = self.journal().append(&frame)?;
+        assert_eq!(&slice[..], bytes);
+        self.model.frames.push((frame.tip(), bytes));
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
+        let order = self.journal().ticket();
+        order.perform()?;
+        self.complete(&order)
+    }
+
+    /// An order has been performed: its completion arrives.
+    pub(super) fn complete(&mut self, order: &SyncOrder) -> Result<(), JournalError> {
+        let durable = self.journal().synced(order.ticket());
+        assert!(durable.index() >= self.model.durable, "what was durable is no longer");
+        assert!(self.model.ends().contains(&durable), "{durable} is said to be durable");
+        self.model.durable = durable.index();
+        self.journal().note_mark()
+    }
+
+    pub(super) fn cut_after(&mut self, index: Index) -> Result<(), JournalError> {
+        self.journal().cut_after(index)?;
+        self.model.cut_after(index);
+        self.epoch = self.epoch.next();
+        Ok(())
+    }
+
+    /// A snapshot of everything up to `tip` has become durable.
+    pub(super) fn compact(&mut self, tip: Tip) {
+        self.model.snapshot = tip;
+        self.journal().compact(tip.index());
+    }
+
+    pub(super) fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
+        self.model.snapshot = base;
+        self.journal().reset(base)?;
+        self.model = Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index() };
+        Ok(())
+    }
+
+    /// Starts the machine again.
+    pub(super) fn open(&mut self) -> Recovered {
+        self.try_open().unwrap()
+    }
+
+    pub(super) fn try_open(&mut self) -> Result<Recovered, JournalError> {
+        self.in_flight.clear();
+        self.journal = None;
+        let snapshot = Some(self.model.snapshot).filter(|tip| *tip != Tip::NONE);
+        let mut recovered = Journal::open(self.machine.disk(), TAG, snapshot)?;
+        recovered.journal.sizes = SMALL;
+        Ok(recovered)
+    }
+
+    /// Takes over what a power cut has left.
+    pub(super) fn take(&mut self, recovered: Recovered) {
+        let last = recovered.journal.last().index();
+        if last < self.model.start.index() {
+            panic!("the journal ends before it starts");
+        }
+        if self.model.last().index() < recovered.journal.last().index() {
+            // The snapshot has taken the place of what was lost.
+            assert_eq!(recovered.journal.last(), self.model.snapshot);
+        }
+        self.model.frames.retain(|(tip, _)| tip.index() <= last);
+        if self.model.last() != recovered.journal.last() {
+            self.model.frames.clear();
+            self.model.start = recovered.journal.last();
+        }
+        self.model.durable = last;
+        self.journal = Some(recovered.journal);
+    }
+
+    /// Compares everything that can be read.
+    pub(super) fn check(&self) {
+        let journal = self.journal.as_ref().expect("the machine is up");
+        assert_eq!(journal.last(), self.model.last());
+        assert_eq!(journal.durable().index(), self.model.durable);
+        assert!(journal.base().index() <= self.model.snapshot.index());
+        assert_eq!(self.model.misfit(journal), None);
+        let held: Vec<_> =
+            self.model.frames.iter().filter(|(tip, _)| tip.index() > journal.base().index()).collect();
+        let all: Vec<u8> = held.iter().flat_map(|(_, bytes)| bytes.clone()).collect();
+        let base = journal.base().index();
+        assert_eq!(journal.frames_between(base, journal.last().index()).concat_bytes(), all);
+        let mut at = base;
+        for (tip, bytes) in held {
+            let frame = Frame::verify(bytes).unwrap();
+            for (index, _) in frame.entries() {
+                assert_eq!(journal.frame_containing(index), Some(frame.id()));
+                assert_eq!(journal.read_frame(index).unwrap().bytes(), bytes);
+            }
+            assert_eq!(journal.tip_at(tip.index()), Some(*tip));
+            assert_eq!(journal.reach(at, 1), Some((tip.index(), bytes.len())));
+            at = tip.index();
+        }
+        assert_eq!(journal.reach(at, usize::MAX), None);
+        assert_eq!(journal.frame_containing(journal.last().index().next()), None);
+        assert_eq!(journal.frame_containing(base), None);
+    }
+
+    pub(super) fn power_cut(&mut self) -> Recovered {
+        self.machine.power_cut();
+        self.open()
+    }
+
+    pub(super) fn crash(&mut self) -> Recovered {
+        self.machine.crash();
+        self.open()
+    }
+
+    /// The file that entry `index` lies in, and where its frame starts.
+    pub(super) fn place_of(&self, index: u64) -> (String, u64) {
+        let bytes = &self.model.frames.iter().find(|(tip, _)| tip.index() >= Index(index)).unwrap().1;
+        let disk = self.machine.disk();
+        for entry in disk.list("journal").unwrap() {
+            let name = format!("journal/{}", entry.name);
+            let file = self.machine.bytes_of(&name).unwrap();
+            let at = (512..file.len().saturating_sub(bytes.len() - 1))
+                .step_by(128)
+                .find(|at| file[*at..].starts_with(bytes));
+            if let Some(at) = at {
+                return (name, at as u64);
+            }
+        }
+        panic!("entry {index} is in no file");
+    }
+}
+
+/// For comparing slices as one.
+pub(super) trait Concat {
+    fn concat_bytes(&self) -> Vec<u8>;
+}
+
+impl Concat for Vec<storage::Slice> {
+    fn concat_bytes(&self) -> Vec<u8> {
+        self.iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+}
+
+pub(super) fn elsewhere(epoch: u64, index: u64) -> Tip {
+    Tip { position: Position::new(Epoch(epoch), Index(index)), hash: ChainHash([9; 32]) }
+}
+
+/// That a power cut without any rot leaves nothing but what was never synced in doubt.
+pub(super) fn assert_only_torn(recovered: &Recovered) {
+    assert!(!recovered.amnesia, "durable frames are missing");
+    assert_eq!(recovered.journal.damages().count(), 0);
+    assert!(matches!(recovered.tail, Tail::Clean | Tail::Torn { .. }), "{:?}", recovered.tail);
+    let bytes = recovered.journal.frames_after(recovered.journal.base().index(), usize::MAX).concat_bytes();
+    assert!(UnverifiedFrames::new(&bytes).all(|frame| frame.is_ok()));
+}
