@@ -45,6 +45,12 @@ pub(crate) struct Campaign {
     refusals: BTreeSet<Member>,
 }
 
+impl Campaign {
+    pub(crate) fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
+
 impl Voter {
     /// What time alone makes a voter do that does not lead.
     pub(crate) fn stand_on(&mut self, history: &impl History) {
@@ -55,7 +61,9 @@ impl Voter {
             Role::Pulling(pulling) if self.now >= pulling.progressed + self.times.pull => {
                 return self.back_off();
             }
-            Role::Campaigning(campaign) if self.now >= campaign.started + self.delta() * 2 => {
+            // Who has voted refuses everyone else for a suspicion time: as long, late votes are waited for,
+            // since disks may be slower than δ. Enough refusals end it at once.
+            Role::Campaigning(campaign) if self.now >= campaign.started + self.times.suspicion => {
                 return self.back_off();
             }
             Role::Pulling(_) | Role::Campaigning(_) | Role::Master(_) => false,
@@ -105,7 +113,6 @@ impl Voter {
             contact: self.has_contact(),
             certain: self.is_certain() && self.membership.counts(self.me),
             eligible: self.may_stand(history) && self.is_quorum_connected(),
-            only_founding: self.holds_only_founding(history),
         };
         self.send(envelope.from, Message::ProbeReply(reply));
     }
@@ -135,19 +142,20 @@ impl Voter {
         let Role::Probing(probing) = &self.role else { return };
         let all = probing.replies.len() + 1 == self.membership.voters().len();
         let waited = self.now.since(probing.started);
-        let willing = 1 + probing.replies.values().filter(|reply| reply.certain && !reply.contact).count();
         let mine = history.tip().position;
-        let greatest = probing.replies.values().filter(|reply| reply.certain).map(|reply| reply.last).max();
-        let needed = match self.founding {
-            // Nobody has more than the founding frame, as far as is known: then everyone must be known.
-            Founding::All | Founding::Never
-                if self.holds_only_founding(history) && greatest.is_none_or(|last| last <= mine) =>
-            {
-                self.membership.voters().len()
-            }
-            _ => self.membership.majority(),
-        };
-        let enough = willing >= needed;
+        if self.is_pristine(history) && probing.replies.values().any(|reply| reply.last > mine) {
+            // Others have a history, and this directory may be a fresh copy of a machine that acknowledged
+            // part of it: it follows whomever they elect, and neither pulls nor stands.
+            return self.back_off();
+        }
+        let willing = 1 + probing.replies.values().filter(|reply| reply.certain && !reply.contact).count();
+        let founding = self.holds_only_founding(history)
+            && self.founding != Founding::Majority
+            && probing.replies.values().all(|reply| reply.last <= mine);
+        // Nobody has more than the founding frame, as far as is known: then everyone must be known. Who is
+        // not certain must have been asked as well, but need not be certain: a majority of others is.
+        let known = !founding || (all && probing.replies.values().all(|reply| !reply.contact));
+        let enough = willing >= self.membership.majority() && known;
         // A little patience after a majority has answered: the best candidate may be the next to answer.
         if enough && (all || waited >= self.delta()) {
             self.choose(history);
@@ -231,7 +239,9 @@ impl Voter {
         // Judged now, not when it was asked: meanwhile a master may have come, gone, and left more here
         // than the peer has.
         let still_greater = reply.last > mine && pulling.expected == mine;
-        if !no_master || !reply.certain || !still_greater {
+        // The peer may have gone on to an epoch that is not durable here.
+        let epoch_durable = reply.last.epoch <= self.durable_ballot.epoch;
+        if !no_master || !reply.certain || !still_greater || !epoch_durable {
             self.back_off();
             return;
         }

@@ -29,7 +29,8 @@ pub enum Input<'a> {
     Durable(Index),
     /// This ballot is durable.
     Persisted(Ballot),
-    /// Tell me when a read that arrived now may be answered.
+    /// Tell me when a read that arrived now may be answered; only to a voter that
+    /// [leads](crate::Voter::leads). Reads that wait when it steps down are forgotten.
     Read(ReadToken),
     /// A snapshot was made durable and is now what the journal follows.
     Installed(Tip),
@@ -65,9 +66,10 @@ pub enum Effect {
         after: Index,
     },
     /// Put the good copy that came beside the message just given in the place of a corrupt frame, make it
-    /// durable, then say [`Input::Repaired`].
+    /// durable, then say [`Input::Repaired`]. Named again for every peer that sends one.
     Repair(FrameId),
-    /// The voter is master of this epoch: write a frame with a no-op, then say [`Input::Appended`].
+    /// The voter is master of this epoch: write a frame with a no-op as its only entry, then say
+    /// [`Input::Appended`] before anything else.
     Lead(Epoch),
     /// The voter was master and is no more: what is pending has an unknown outcome.
     StepDown,
@@ -86,7 +88,7 @@ pub enum Effect {
         by: Member,
     },
     /// The piece of a snapshot that came beside the message just given is the master's: keep it and
-    /// answer with [`Voter::acknowledge_chunk`](crate::Voter::acknowledge_chunk).
+    /// answer with [`Voter::acknowledge_stored`](crate::Voter::acknowledge_stored).
     StoreChunk,
     /// How much of a snapshot a standby has.
     ChunkAcknowledged {

@@ -3,7 +3,7 @@
 //! The simulator calls both after every step. The properties over a whole cluster (one master per epoch,
 //! equal history, nothing acknowledged lost) are its oracles and stand there.
 
-use crate::voter::{RoleName, Standing};
+use crate::voter::{Role, RoleName, Standing};
 use crate::{History, Voter};
 
 /// Panics if a voter contradicts itself or its journal.
@@ -22,6 +22,7 @@ pub fn check_state(voter: &Voter, history: &impl History) {
         voter.commit
     );
     if voter.role.name() != RoleName::Standby {
+        assert!(voter.doubt.is_none(), "a voter in doubt stands or leads");
         assert!(voter.ballot.standing == Standing::Settled, "an uncertain voter stands or leads");
         assert!(voter.membership.counts(voter.me), "a voter outside its own configuration stands or leads");
     }
@@ -30,10 +31,18 @@ pub fn check_state(voter: &Voter, history: &impl History) {
         assert!(voter.ballot_is_durable(), "a master's epoch is durable");
         assert_eq!(voter.ballot.voted_for, Some(voter.me), "a master has voted for itself");
     }
-    assert_eq!(
-        voter.doubt.is_some() && voter.ballot.standing != Standing::Amnesiac,
-        voter.ballot.standing == Standing::Unsettled,
-        "a doubt and its durable mark go together"
+    if let Role::Campaigning(campaign) = &voter.role {
+        assert_eq!(campaign.epoch(), voter.ballot.epoch, "a campaign for an epoch that was left");
+        assert_eq!(voter.ballot.voted_for, Some(voter.me), "a candidate has voted for itself");
+    }
+    match (&voter.doubt, voter.ballot.standing) {
+        (None, Standing::Unsettled) => panic!("unsettled without a doubt: nothing would ever settle it"),
+        (Some(doubt), Standing::Settled) => assert!(doubt.is_torn(), "a doubt without its durable mark"),
+        _ => {}
+    }
+    assert!(
+        voter.repairs.iter().all(|frame| history.frame_containing(frame.first) == Some(*frame)),
+        "a damaged frame is waited for that the journal no longer has"
     );
 }
 

@@ -91,14 +91,13 @@ impl Voter {
             durable: self.durable,
             certain: self.is_certain(),
             fresh: self.is_fresh(),
-            only_founding: self.holds_only_founding(history),
             seen_of_you: self.links.get(&to).map(|link| link.seen).unwrap_or_default(),
             master: self.role.name() == RoleName::Master,
         }
     }
 
     /// Notes that a message came. `false`: it is a stale or cloned sender's and must not be looked at.
-    pub(crate) fn note_sender(&mut self, envelope: &Envelope) -> bool {
+    pub(crate) fn note_sender(&mut self, envelope: &Envelope, history: &impl History) -> bool {
         let from = envelope.from;
         if !self.links.contains_key(&from) {
             // A learner: the id is a voter's, its present life is not. One per id, the newest.
@@ -107,7 +106,11 @@ impl Voter {
                 return false;
             }
             let counted = &self.membership;
-            self.links.retain(|member, _| member.id != from.id || counted.counts(*member));
+            let replaced = |member: &Member| member.id == from.id && !counted.counts(*member);
+            self.links.retain(|member, _| !replaced(member));
+            if let Some(mastership) = self.role.master_mut() {
+                mastership.forget(replaced);
+            }
             self.links.insert(from, Link::default());
         }
         let link = self.links.get_mut(&from).expect("just looked up or inserted");
@@ -116,7 +119,7 @@ impl Voter {
             link.seen.process = envelope.process;
             link.counter = 0;
             link.fresh = false;
-            self.restarted(from);
+            self.restarted(from, history);
         }
         let link = self.links.get_mut(&from).expect("just looked up or inserted");
         if envelope.boots < link.seen.boots || envelope.process != link.seen.process {
@@ -135,7 +138,7 @@ impl Voter {
         self.on_greeting(envelope, hello);
     }
 
-    pub(crate) fn on_hello_reply(&mut self, envelope: &Envelope, hello: &Hello) {
+    pub(crate) fn on_hello_reply(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
         let now = self.now;
         if let Some(link) = self.links.get_mut(&envelope.from) {
             link.echoed = Some(now);
@@ -143,16 +146,22 @@ impl Voter {
                 link.measure(now.since(greeted));
             }
         }
+        if envelope.to != self.me {
+            return self.on_greeting(envelope, hello);
+        }
         let mine = Seen { boots: self.boots, process: self.process, ..hello.seen_of_you };
         if hello.master && hello.seen_of_you == mine && envelope.epoch == self.ballot.epoch {
             // The master said this after it had heard of this very start.
-            self.note_masters_last(envelope.from, hello.last.index);
+            self.note_masters_last(envelope.from, hello.last.index, history);
         }
         self.on_greeting(envelope, hello);
     }
 
     fn on_greeting(&mut self, envelope: &Envelope, hello: &Hello) {
-        self.check_memory(&hello.seen_of_you);
+        if envelope.to == self.me {
+            // Else it is about another life of this voter.
+            self.check_memory(&hello.seen_of_you);
+        }
         if let Some(link) = self.links.get_mut(&envelope.from) {
             if envelope.boots < link.seen.boots {
                 // Late, from before its restart; or an old image, which learns so from our answer.
@@ -208,6 +217,7 @@ impl Voter {
         if self.role.name() != RoleName::Standby {
             self.stand_by(None);
         }
+        self.pending_grant = None;
         self.ballot.standing = Standing::Amnesiac;
         self.persist();
     }

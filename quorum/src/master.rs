@@ -1,6 +1,7 @@
 //! Leading an epoch: rounds, shipping frames, commit, and giving up when the majority is out of reach.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Bound;
 use std::time::Duration;
 
 use position::{Epoch, Index, Member, MemberId};
@@ -73,12 +74,14 @@ impl Progress {
         }
     }
 
-    fn written_through(&mut self, index: Index) {
+    fn written_through(&mut self, index: Index, retry_at: Time) {
         if index <= self.written {
             return;
         }
         self.written = index;
+        // What is still in flight was sent later: its time starts anew.
         self.retries = 0;
+        self.retry_at = retry_at;
         while let Some(front) = self.in_flight.front().filter(|front| front.through <= index) {
             self.in_flight_bytes -= front.bytes;
             self.in_flight.pop_front();
@@ -94,12 +97,21 @@ impl Progress {
 }
 
 impl Mastership {
-    pub(crate) fn next_deadline(&self, heartbeat: Duration) -> Time {
-        let retries = self.standbys.values().filter(|standby| !standby.in_flight.is_empty());
-        let soonest = retries.map(|standby| standby.retry_at).min();
-        soonest
-            .map_or(self.next_round_at, |at| at.min(self.next_round_at))
-            .min(self.next_round_at + heartbeat)
+    pub(crate) fn next_deadline(&self) -> Time {
+        let in_flight = self.standbys.values().filter(|standby| !standby.in_flight.is_empty());
+        let retry = in_flight.map(|standby| standby.retry_at).min();
+        retry.map_or(self.next_round_at, |at| at.min(self.next_round_at))
+    }
+
+    /// Standbys that are no longer linked: another life of the same machine has taken their place.
+    pub(crate) fn forget(&mut self, gone: impl Fn(&Member) -> bool) {
+        self.standbys.retain(|member, _| !gone(member));
+    }
+
+    /// In turn without a copy of the list: a master does this after every step.
+    fn standby_after(&self, member: Option<Member>) -> Option<Member> {
+        let from = member.map_or(Bound::Unbounded, Bound::Excluded);
+        self.standbys.range((from, Bound::Unbounded)).next().map(|(&next, _)| next)
     }
 
     pub(crate) fn matched(&self) -> impl Iterator<Item = (MemberId, Index)> {
@@ -136,7 +148,7 @@ impl Voter {
         self.backoffs = 0;
         self.out.push(Effect::Lead(self.ballot.epoch));
         self.out.push(Effect::Changed);
-        self.start_round();
+        self.start_round(history);
     }
 
     /// What time alone makes a master do.
@@ -148,7 +160,7 @@ impl Voter {
         }
         let Some(mastership) = self.role.master() else { return };
         if self.now >= mastership.next_round_at {
-            self.start_round();
+            self.start_round(history);
         }
         self.retry(history);
     }
@@ -177,7 +189,7 @@ impl Voter {
         })
     }
 
-    pub(crate) fn start_round(&mut self) {
+    fn start_round(&mut self, history: &impl History) {
         let (now, commit, heartbeat, keep) =
             (self.now, self.commit, self.times.heartbeat, self.times.suspicion * 2);
         let Some(mastership) = self.role.master_mut() else { return };
@@ -190,31 +202,42 @@ impl Voter {
         }
         mastership.next_round_at = now + heartbeat;
         mastership.reads.round_started(round, commit);
-        let everyone: Vec<Member> = mastership.standbys.keys().copied().collect();
-        for to in everyone {
-            self.send(to, Message::Heartbeat { round, commit });
+        let last = history.tip();
+        let mut next = self.standby_after(None);
+        while let Some(to) = next {
+            self.send(to, Message::Heartbeat { round, commit, last });
+            next = self.standby_after(Some(to));
         }
         self.release_reads();
+    }
+
+    fn standby_after(&self, member: Option<Member>) -> Option<Member> {
+        self.role.master()?.standby_after(member)
     }
 
     /// Sends what is written and not yet sent, at the end of every step.
     pub(crate) fn ship(&mut self, history: &impl History) {
         let Some(mastership) = self.role.master() else { return };
         if mastership.reads.need_a_round() {
-            self.start_round();
+            self.start_round(history);
         }
-        let Some(mastership) = self.role.master() else { return };
-        let members: Vec<Member> = mastership.standbys.keys().copied().collect();
-        for member in members {
-            if self.is_heard(member) {
-                self.ship_to(member, history);
+        let mut next = self.standby_after(None);
+        while let Some(to) = next {
+            if self.is_heard(to) {
+                self.ship_to(to, history);
             }
+            next = self.standby_after(Some(to));
         }
     }
 
+    /// After how long a frame that is not acknowledged counts as lost. What is written there is
+    /// stated in every acknowledgement of a heartbeat, so at least one of those must have had time.
+    fn retry_patience(&self) -> Duration {
+        (self.delta() * 2).max(self.times.heartbeat + self.delta())
+    }
+
     fn ship_to(&mut self, to: Member, history: &impl History) {
-        let tip = history.tip().index();
-        let retry = self.delta() * 2;
+        let (tip, patience) = (history.tip().index(), self.retry_patience());
         loop {
             let (now, commit) = (self.now, self.commit);
             let Some(mastership) = self.role.master_mut() else { return };
@@ -233,7 +256,7 @@ impl Voter {
             let (through, bytes) =
                 history.reach(after, APPEND_BYTES_MAX).expect("frames lie between sent and tip");
             if standby.in_flight.is_empty() {
-                standby.retry_at = now + retry * (1 << standby.retries.min(RETRY_DOUBLINGS_MAX));
+                standby.retry_at = now + patience * (1 << standby.retries.min(RETRY_DOUBLINGS_MAX));
             }
             standby.in_flight.push_back(InFlight { after, through, bytes });
             standby.in_flight_bytes += bytes;
@@ -261,13 +284,14 @@ impl Voter {
         if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
             return;
         }
-        let (now, patience) = (self.now, self.delta() * 2);
+        let matched = known_end(ack.matched, history);
+        let durable_match = known_end(ack.durable_match, history).min(matched);
+        let (now, patience, retry_at) = (self.now, self.delta() * 2, self.now + self.retry_patience());
         let Some(mastership) = self.role.master_mut() else { return };
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
-        assert!(ack.durable_match <= ack.matched, "acknowledged more than it matched");
-        standby.written_through(ack.matched.min(history.tip().index()));
+        standby.written_through(matched, retry_at);
         if ack.certain {
-            standby.durable = standby.durable.max(ack.durable_match);
+            standby.durable = standby.durable.max(durable_match);
             standby.round = standby.round.max(ack.round);
         } else {
             standby.durable = Index::NONE;
@@ -283,7 +307,7 @@ impl Voter {
         if ack.certain
             && let Some(link) = self.links.get_mut(&envelope.from)
         {
-            link.acknowledged(envelope.epoch, ack.durable_match);
+            link.acknowledged(envelope.epoch, durable_match);
         }
         self.advance_commit(history);
         self.release_reads();
@@ -327,31 +351,32 @@ impl Voter {
     }
 
     /// A standby has started anew: what was in flight to it is lost, and maybe some of what it had written.
-    pub(crate) fn restarted(&mut self, member: Member) {
-        let (now, matched) = (self.now, self.matched);
+    /// What it had acknowledged as durable still counts, until it says that it is in doubt.
+    pub(crate) fn restarted(&mut self, member: Member, history: &impl History) {
+        let now = self.now;
         let Some(mastership) = self.role.master_mut() else { return };
-        let fresh = Progress::starting_at(matched, now);
-        let standby = mastership.standbys.entry(member).or_insert(fresh);
-        standby.written = standby.durable;
-        standby.snapshot = false;
-        standby.send_again_after(standby.durable);
+        let fresh = Progress::starting_at(history.tip().index(), now);
+        let standby = mastership.standbys.entry(member).or_insert_with(|| fresh.clone());
+        *standby = Progress { durable: standby.durable, round: standby.round, ..fresh };
     }
 
     pub(crate) fn on_snapshot_ack(&mut self, envelope: &Envelope, ack: &SnapshotAck, history: &impl History) {
         if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
             return;
         }
+        let durable_match = known_end(ack.durable_match, history);
+        let retry_at = self.now + self.retry_patience();
         let Some(mastership) = self.role.master_mut() else { return };
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
         let done = ack.durable_match >= ack.base.index();
         if ack.certain {
             standby.round = standby.round.max(ack.round);
-            standby.durable = standby.durable.max(ack.durable_match);
+            standby.durable = standby.durable.max(durable_match);
         }
         if done && standby.snapshot {
             standby.snapshot = false;
-            standby.written_through(ack.durable_match);
-            standby.send_again_after(ack.durable_match);
+            standby.written_through(durable_match, retry_at);
+            standby.send_again_after(durable_match);
         }
         let (by, base, received) = (envelope.from, ack.base.index(), ack.received);
         self.out.push(Effect::ChunkAcknowledged { by, base, received, done });
@@ -364,12 +389,26 @@ impl Voter {
     }
 }
 
-/// Where a master's and a standby's journal are the same at the latest.
+/// Where a master's and a standby's journal are the same at the latest; below the base if that is no
+/// longer in the journal.
 fn shared_end(conflict: &Conflict, history: &impl History) -> Index {
-    let mut shared = history.tip_at_or_below(conflict.start.previous().min(conflict.last.index));
+    let base = history.base().index();
+    let asked = conflict.start.previous().min(conflict.last.index);
+    if asked < base {
+        return asked;
+    }
+    let mut shared = history.tip_at_or_below(asked);
     // The standby's frame there is of an older epoch than ours: neither will our frames of later epochs be.
-    while shared.epoch() > conflict.epoch && shared.index() > history.base().index() {
+    while shared.epoch() > conflict.epoch {
+        if shared.index() == base {
+            return base.previous();
+        }
         shared = history.tip_at_or_below(shared.index().previous());
     }
     shared.index()
+}
+
+/// The last end of a frame at or below what a standby states: its word is checked before it is built upon.
+fn known_end(stated: Index, history: &impl History) -> Index {
+    if stated <= history.base().index() { stated } else { history.tip_at_or_below(stated).index() }
 }

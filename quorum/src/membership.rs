@@ -27,6 +27,7 @@ pub struct VoterInfo {
 
 /// The voters of a cluster, as a frame of its journal lists them. Never read from a configuration file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Vec<VoterInfo>", into = "Vec<VoterInfo>")]
 pub struct Membership {
     voters: Vec<VoterInfo>,
 }
@@ -43,6 +44,20 @@ pub enum MembershipError {
     /// More voters than anything here was tested with.
     #[error("{0} voters are listed; at most {max} are supported", max = Membership::VOTERS_MAX)]
     TooMany(usize),
+}
+
+impl TryFrom<Vec<VoterInfo>> for Membership {
+    type Error = MembershipError;
+
+    fn try_from(voters: Vec<VoterInfo>) -> Result<Membership, MembershipError> {
+        Membership::new(voters)
+    }
+}
+
+impl From<Membership> for Vec<VoterInfo> {
+    fn from(membership: Membership) -> Vec<VoterInfo> {
+        membership.voters
+    }
 }
 
 impl Membership {
@@ -107,7 +122,12 @@ impl Membership {
 
     /// The value that a majority has reached, of one value per counted voter; zero for the silent ones.
     pub(crate) fn reached_by_majority<T: Ord + Default + Copy>(&self, of: impl Fn(Member) -> T) -> T {
-        let mut values: Vec<T> = self.voters.iter().map(|voter| of(voter.member)).collect();
+        // On the stack: a master counts with every frame and every acknowledgement.
+        let mut room = [T::default(); Membership::VOTERS_MAX];
+        let values = &mut room[..self.voters.len()];
+        for (value, voter) in values.iter_mut().zip(&self.voters) {
+            *value = of(voter.member);
+        }
         values.sort_unstable_by(|a, b| b.cmp(a));
         values.get(self.majority() - 1).copied().unwrap_or_default()
     }

@@ -72,6 +72,9 @@ pub enum Message {
         round: u64,
         /// What the master knows to be committed: always the end of a frame.
         commit: Index,
+        /// End of the master's journal: whoever has it too has all of it, and need not wait for a frame to
+        /// learn so.
+        last: Tip,
     },
     /// Frames of the master's journal, which travel beside it.
     Append(Append),
@@ -98,8 +101,6 @@ pub struct Hello {
     pub certain: bool,
     /// Started less than a suspicion time ago, and has not heard a master since.
     pub fresh: bool,
-    /// Holds nothing but the founding frame.
-    pub only_founding: bool,
     /// What the sender remembers of the receiver.
     pub seen_of_you: Seen,
     /// Whether the sender is master of the envelope's epoch.
@@ -137,8 +138,6 @@ pub struct ProbeReply {
     /// Whether the sender could lead: keeps the state, certain, in its own configuration, and linked
     /// with a majority.
     pub eligible: bool,
-    /// Holds nothing but the founding frame.
-    pub only_founding: bool,
 }
 
 /// Why a vote was refused.

@@ -10,15 +10,17 @@ use crate::{Effect, Voter};
 /// Reads that wait for a round which starts after they arrived.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Reads {
-    /// Arrived since the last round started; `None` in place of a round.
+    /// Arrived since the last round started.
     waiting: VecDeque<ReadToken>,
     /// (round, what the read must see, read).
     started: VecDeque<(u64, Index, ReadToken)>,
 }
 
 impl Reads {
+    /// While a round for earlier reads is under way, later ones gather for the next: else every read
+    /// would cost a message to everyone.
     pub(crate) fn need_a_round(&self) -> bool {
-        !self.waiting.is_empty()
+        !self.waiting.is_empty() && self.started.is_empty()
     }
 
     /// A round starts: it answers for every read that arrived before it.

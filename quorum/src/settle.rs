@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use position::{Epoch, Index, Member, MemberId};
+use position::{Epoch, Index, Member, MemberId, Tip};
 
 use crate::effect::Effect;
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
@@ -46,23 +46,27 @@ pub(crate) struct Doubt {
     tail: Tail,
     /// The ballot at the start: a master that was elected with this vote is no witness.
     voted: Ballot,
+    /// Numbers the question, which stays the same: answers to other questions, of this life or an
+    /// earlier one, say nothing about it.
+    attempt: u64,
+    /// Who does not have the frame.
     dont_have: BTreeSet<MemberId>,
     /// (epoch, end) that a master stated after it had heard of this start.
     masters_last: Option<(Epoch, Index)>,
-    /// The frame fetched by its identity, waiting for its sync.
-    adopted: Option<Index>,
-    /// The epoch in which absence is asked for; see [`Voter::leave_epoch_in_doubt`].
-    asked_in: Option<Epoch>,
 }
 
 impl Doubt {
     pub(crate) fn at_start(ballot: &Ballot, tail: Tail) -> Option<Doubt> {
-        let doubtful = ballot.standing == Standing::Unsettled;
-        assert!(
-            doubtful || tail == Tail::Clean || ballot.standing == Standing::Amnesiac,
-            "a doubt that was not made durable"
-        );
-        doubtful.then(|| Doubt::new(tail, *ballot))
+        match (ballot.standing, tail) {
+            (Standing::Amnesiac, _) | (Standing::Settled, Tail::Clean) => None,
+            (Standing::Settled, Tail::Uncertain { .. }) => panic!("a doubt that was not made durable"),
+            (Standing::Unsettled, Tail::Torn { .. }) => {
+                panic!("a voter that was unsettled before this start must give its tail as clean")
+            }
+            (Standing::Settled, Tail::Torn { .. }) | (Standing::Unsettled, _) => {
+                Some(Doubt::new(tail, *ballot))
+            }
+        }
     }
 
     pub(crate) fn copied_afresh() -> Doubt {
@@ -71,7 +75,20 @@ impl Doubt {
     }
 
     fn new(tail: Tail, voted: Ballot) -> Doubt {
-        Doubt { tail, voted, dont_have: BTreeSet::new(), masters_last: None, adopted: None, asked_in: None }
+        Doubt { tail, voted, attempt: 0, dont_have: BTreeSet::new(), masters_last: None }
+    }
+
+    /// Whether the frame was never synced here, and so never acknowledged.
+    pub(crate) fn is_torn(&self) -> bool {
+        matches!(self.tail, Tail::Torn { .. })
+    }
+
+    /// The frame in doubt, if its identity could be read.
+    fn frame(&self) -> Option<FrameId> {
+        match self.tail {
+            Tail::Torn { frame, .. } | Tail::Uncertain { frame, .. } => frame,
+            Tail::Clean => None,
+        }
     }
 
     fn want(&self, ballot: &Ballot) -> Option<Want> {
@@ -91,37 +108,52 @@ impl Voter {
     /// Repeats the questions that would end a doubt or mend a damaged frame.
     pub(crate) fn ask_about_doubts(&mut self) {
         self.leave_epoch_in_doubt();
-        let doubt = self.doubt.as_ref().and_then(|doubt| doubt.want(&self.ballot));
-        let repair = self.repairs.first().map(|&frame| Want::Frame(frame));
-        for want in doubt.into_iter().chain(repair) {
+        if let Some(want) = self.doubt.as_ref().and_then(|doubt| doubt.want(&self.ballot)) {
+            let attempt = self.doubts_attempt();
+            self.ask_everyone(Fetch { attempt, want });
+        }
+        if let Some(&frame) = self.repairs.first() {
             self.attempt += 1;
-            let attempt = self.attempt;
-            for to in self.others() {
-                self.send(to, Message::Fetch(Fetch { attempt, want }));
-            }
+            self.ask_everyone(Fetch { attempt: self.attempt, want: Want::Frame(frame) });
         }
     }
 
-    /// Before absence is asked for, a later epoch is entered, and whoever answers enters it too.
+    fn doubts_attempt(&mut self) -> u64 {
+        let Some(doubt) = &mut self.doubt else { return 0 };
+        if doubt.attempt == 0 {
+            self.attempt += 1;
+            doubt.attempt = self.attempt;
+        }
+        doubt.attempt
+    }
+
+    fn ask_everyone(&mut self, fetch: Fetch) {
+        for to in self.others() {
+            self.send(to, Message::Fetch(fetch));
+        }
+    }
+
+    /// Before absence is asked for, the epoch of the start is left, and whoever answers leaves it too.
     ///
     /// The damaged frame may have been acknowledged to a master that still counts this acknowledgement.
     /// Were the others free to acknowledge the same frame to it after they had said they don't have it,
-    /// it would be committed by an acknowledgement that this voter is about to forget.
+    /// it would be committed by an acknowledgement that this voter is about to forget. Whatever was
+    /// acknowledged before the start was so in the epoch of the start or an earlier one; what has been
+    /// since did not count.
     fn leave_epoch_in_doubt(&mut self) {
-        if self.has_contact() || !self.membership.counts(self.me) {
-            return;
-        }
-        let next = self.epoch_seen.max(self.ballot.epoch).next();
-        let Some(doubt) = &mut self.doubt else { return };
-        if doubt.tail != Tail::Clean && doubt.asked_in.is_none_or(|epoch| epoch < self.ballot.epoch) {
-            doubt.asked_in = Some(next);
-            self.enter_epoch(Ballot { epoch: next, voted_for: None, ..self.ballot });
+        let Some(doubt) = &self.doubt else { return };
+        let uncertain = matches!(doubt.tail, Tail::Uncertain { .. });
+        let in_epoch_of_start = doubt.voted.epoch == self.ballot.epoch;
+        if uncertain && in_epoch_of_start && !self.has_contact() && self.membership.counts(self.me) {
+            let epoch = self.epoch_seen.max(self.ballot.epoch).next();
+            self.enter_epoch(Ballot { epoch, voted_for: None, ..self.ballot });
         }
     }
 
     pub(crate) fn on_fetch(&mut self, envelope: &Envelope, fetch: &Fetch, history: &impl History) {
         let by_identity = !matches!(fetch.want, Want::After(_));
         if by_identity
+            && self.membership.counts(envelope.from)
             && envelope.epoch > self.ballot.epoch
             && !self.has_contact()
             && !self.is_pristine(history)
@@ -153,10 +185,16 @@ impl Voter {
         match *want {
             Want::After(tip) if compacted(tip.index().next()) => (FetchOutcome::Compacted, None),
             Want::After(tip) if history.tip_at(tip.index()) == Some(tip) => {
-                match history.reach(tip.index(), crate::APPEND_BYTES_MAX) {
-                    Some((through, _)) => (FetchOutcome::Frames { prev: tip }, Some((tip.index(), through))),
-                    None => (FetchOutcome::DontHave { shared: tip.index() }, None),
+                let Some((reach, _)) = history.reach(tip.index(), crate::APPEND_BYTES_MAX) else {
+                    return (FetchOutcome::DontHave { shared: tip.index() }, None);
+                };
+                let damaged = self.repairs.iter().filter(|frame| frame.first > tip.index());
+                let through =
+                    damaged.map(|frame| frame.first.previous()).min().map_or(reach, |end| end.min(reach));
+                if through == tip.index() {
+                    return (FetchOutcome::Compacted, None);
                 }
+                (FetchOutcome::Frames { prev: tip }, Some((tip.index(), through)))
             }
             Want::After(tip) => {
                 let mut shared = history.tip_at_or_below(tip.index().previous());
@@ -186,72 +224,75 @@ impl Voter {
         frames: &[FrameId],
         history: &impl History,
     ) {
+        if !self.membership.counts(envelope.from) {
+            return;
+        }
         if matches!(self.role, Role::Pulling(_)) {
             self.on_pulled(envelope, reply, frames, history);
-        } else if !self.membership.counts(envelope.from) {
-        } else if let FetchOutcome::Frames { prev } = reply.outcome {
-            self.on_found(prev, frames, history);
-        } else if let FetchOutcome::DontHave { .. } = reply.outcome
-            && reply.certain
-        {
-            self.on_dont_have(envelope, history);
+        } else if let Some(&frame) = frames.first().filter(|frame| self.repairs.contains(frame)) {
+            self.out.push(Effect::Repair(frame));
+        } else if self.doubt.as_ref().is_some_and(|doubt| doubt.attempt == reply.attempt) {
+            match reply.outcome {
+                FetchOutcome::Frames { prev } if self.is_in_doubt(frames) => self.on_found(prev, history),
+                _ => self.on_not_found(envelope, reply, history),
+            }
         }
     }
 
-    /// A frame that was asked for by its identity. Only the very same one says anything.
-    fn on_found(&mut self, prev: position::Tip, frames: &[FrameId], history: &impl History) {
-        let Some(&found) = frames.first() else { return };
-        if self.repairs.contains(&found) {
-            self.out.push(Effect::Repair(found));
-            return;
-        }
-        let follows = history.tip() == prev;
-        let Some(doubt) = &mut self.doubt else { return };
-        let wanted = match doubt.tail {
-            Tail::Torn { frame, .. } | Tail::Uncertain { frame, .. } => frame,
-            Tail::Clean => None,
-        };
-        if wanted == Some(found) && follows && doubt.adopted.is_none() && frames.len() == 1 {
-            doubt.adopted = Some(found.last);
+    /// Whether this is the very frame in doubt: no other one says anything about it.
+    fn is_in_doubt(&self, frames: &[FrameId]) -> bool {
+        let wanted = self.doubt.as_ref().and_then(Doubt::frame);
+        matches!((frames, wanted), ([found], Some(wanted)) if *found == wanted)
+    }
+
+    fn on_found(&mut self, prev: Tip, history: &impl History) {
+        // Else it has come by other ways, or a master has put something else in its place.
+        if history.tip() == prev && self.ballot_is_durable() {
             self.out.push(Effect::Adopt { after: prev.index() });
         }
     }
 
-    fn on_dont_have(&mut self, envelope: &Envelope, history: &impl History) {
+    fn on_not_found(&mut self, envelope: &Envelope, reply: &FetchReply, history: &impl History) {
         let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
         let Some(doubt) = &mut self.doubt else { return };
-        let left_epoch = doubt.asked_in.is_some_and(|epoch| envelope.epoch >= epoch);
+        let absent = matches!(reply.outcome, FetchOutcome::DontHave { .. }) && reply.certain;
+        let left_epoch = envelope.epoch > doubt.voted.epoch;
         let needed = match doubt.tail {
-            // It was never synced here, so it counted nowhere on this voter's word.
-            Tail::Torn { at, .. } if history.tip().index().next() == at => majority - 1,
+            // It was never synced here, so it counted nowhere on this voter's word. That it is asked for
+            // at all is a second look, and after a power cut everyone's tail may be torn: any answer counts.
+            Tail::Torn { .. } => majority - 1,
             // So many that no majority can be made of the others and this voter.
-            Tail::Uncertain { at, .. } if left_epoch && history.tip().index().next() == at => {
+            Tail::Uncertain { at, .. } if absent && left_epoch && history.tip().index().next() == at => {
                 voters - majority + 1
             }
             _ => return,
         };
         doubt.dont_have.insert(envelope.from.id);
-        if doubt.dont_have.len() >= needed && doubt.adopted.is_none() {
+        if doubt.dont_have.len() >= needed {
             self.settle();
         }
     }
 
     /// A master stated its journal's end in answer to a greeting of this start.
-    pub(crate) fn note_masters_last(&mut self, master: Member, last: Index) {
+    pub(crate) fn note_masters_last(&mut self, master: Member, last: Index, history: &impl History) {
         let epoch = self.ballot.epoch;
         let Some(doubt) = &mut self.doubt else { return };
         let elected_with_my_vote = doubt.voted.epoch == epoch && doubt.voted.voted_for == Some(master);
-        if !elected_with_my_vote && doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
+        let is_witness = doubt.is_torn() || !elected_with_my_vote;
+        if is_witness && doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
             doubt.masters_last = Some((epoch, last));
         }
-        self.settle_by_durability();
+        self.settle_by_durability(history);
     }
 
     /// Ends a doubt once what proves it wrong is durable here.
-    pub(crate) fn settle_by_durability(&mut self) {
+    pub(crate) fn settle_by_durability(&mut self, history: &impl History) {
         let Some(doubt) = &self.doubt else { return };
         let more = matches!(doubt.tail, Tail::Uncertain { more: true, .. });
-        let by_identity = doubt.adopted.is_some_and(|last| self.durable >= last) && !more;
+        // However it came back, fetched or sent by a master: it is what this voter may have acknowledged.
+        let by_identity = doubt.frame().is_some_and(|frame| {
+            !more && self.durable >= frame.last && history.frame_containing(frame.first) == Some(frame)
+        });
         let by_master = doubt.masters_last.is_some_and(|(epoch, last)| {
             epoch == self.ballot.epoch && self.matched.min(self.durable) >= last
         });

@@ -1,6 +1,6 @@
 //! Following: rounds, frames and snapshots of the master.
 
-use position::{Index, Tip};
+use position::{Index, Member, Tip};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::voter::Role;
@@ -13,7 +13,7 @@ impl Voter {
     /// master that would otherwise go on for ever without this voter.
     fn follow(&mut self, envelope: &Envelope, round: u64, history: &impl History) -> bool {
         if envelope.epoch < self.ballot.epoch {
-            self.send_ack(envelope, None);
+            self.answer_older_epoch(envelope.from);
             return false;
         }
         if envelope.epoch > self.ballot.epoch {
@@ -37,11 +37,22 @@ impl Voter {
         envelope: &Envelope,
         round: u64,
         commit: Index,
+        last: Tip,
         history: &impl History,
     ) {
-        if self.follow(envelope, round, history) {
-            self.commit_through(commit.min(self.matched));
+        if !self.follow(envelope, round, history) {
+            return;
+        }
+        if history.tip_at(last.index()) == Some(last) {
+            self.matched = self.matched.max(last.index());
+        }
+        self.commit_through(commit.min(self.matched));
+        if self.matched > Index::NONE {
             self.acknowledge(None);
+        } else {
+            // Nothing of this journal is known to be the master's since the start or the epoch's: say where
+            // it ends, since a master that has nothing new to send would never find out.
+            self.ask_master_to_go_on(history);
         }
     }
 
@@ -88,15 +99,20 @@ impl Voter {
             let after = frame.first.previous();
             assert!(after >= base, "a frame reaches across the base");
             if own.is_some() {
-                assert!(after >= self.commit, "a cut to {after} below the commit {}", self.commit);
-                self.out.push(Effect::Cut { after });
-                self.durable = self.durable.min(after);
-                self.matched = self.matched.min(after);
+                self.cut(after);
             }
             self.out.push(Effect::Adopt { after });
             return frames.last().expect("not empty: iterated over").tip();
         }
         history.tip()
+    }
+
+    fn cut(&mut self, after: Index) {
+        assert!(after >= self.commit, "a cut to {after} below the commit {}", self.commit);
+        self.out.push(Effect::Cut { after });
+        self.durable = self.durable.min(after);
+        self.matched = self.matched.min(after);
+        self.repairs.retain(|damaged| damaged.last <= after);
     }
 
     fn conflict_at(&self, prev: Tip, history: &impl History) -> Conflict {
@@ -137,14 +153,14 @@ impl Voter {
     }
 
     /// Answers a message of an older epoch: only the envelope's epoch matters.
-    fn send_ack(&mut self, envelope: &Envelope, conflict: Option<Conflict>) {
+    fn answer_older_epoch(&mut self, to: Member) {
         if self.ballot_is_durable() {
-            let ack = AppendAck { round: 0, ..self.ack(conflict) };
-            self.send(envelope.from, Message::AppendAck(ack));
+            let ack = AppendAck { round: 0, ..self.ack(None) };
+            self.send(to, Message::AppendAck(ack));
         }
     }
 
-    /// The epoch is durable now: the master may go on from the end of this journal.
+    /// Asks for what follows the end of this journal, if that end is the master's.
     pub(crate) fn ask_master_to_go_on(&mut self, history: &impl History) {
         let last = history.tip().position;
         self.acknowledge(Some(Conflict { start: last.index.next(), epoch: last.epoch, last }));
@@ -179,7 +195,7 @@ impl Voter {
     }
 
     fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
-        let Some(master) = self.master else { return };
+        let Some(master) = self.master.filter(|_| self.ballot_is_durable()) else { return };
         let durable_match = self.matched.min(self.durable);
         let (round, certain) = (self.round_seen, self.is_certain());
         let ack = SnapshotAck { round, base, received, durable_match, certain };
@@ -192,8 +208,9 @@ impl Voter {
         assert!(base.index() >= self.commit, "a snapshot took back what was committed");
         self.durable = history.tip().index().min(self.durable).max(base.index());
         self.matched = self.matched.min(history.tip().index()).max(base.index());
+        self.repairs.retain(|damaged| damaged.last > base.index());
         self.commit_through(base.index());
-        self.settle_by_durability();
+        self.settle_by_durability(history);
         self.acknowledge_chunk(base, 0);
     }
 }

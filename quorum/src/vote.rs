@@ -40,6 +40,16 @@ impl Voter {
         last: Position,
         history: &impl History,
     ) {
+        if self.is_certain()
+            && envelope.epoch == self.ballot.epoch
+            && self.ballot.voted_for == Some(envelope.from)
+        {
+            // The same vote once more, for an answer that was lost. It restarts nothing: the request may
+            // be an old duplicate.
+            self.pending_grant = Some(Grant { to: envelope.from, attempt });
+            self.grant_if_durable();
+            return;
+        }
         match self.judge(envelope, last, history) {
             Some(Refusal::Journal) => {
                 // The epoch is adopted, so that a better candidate's next attempt lies above it. A voter
@@ -54,16 +64,17 @@ impl Voter {
         }
     }
 
+    /// Why not, if not. Whether the own list of voters names this voter does not matter: the candidate's
+    /// may be newer, and it counts by its own.
     fn judge(&self, envelope: &Envelope, last: Position, history: &impl History) -> Option<Refusal> {
-        let voted_for_another = envelope.epoch == self.ballot.epoch
-            && self.ballot.voted_for.is_some_and(|member| member != envelope.from);
+        let has_voted = envelope.epoch == self.ballot.epoch && self.ballot.voted_for.is_some();
         if envelope.epoch < self.ballot.epoch {
             Some(Refusal::OldEpoch)
-        } else if !self.is_certain() || !self.membership.counts(self.me) {
+        } else if !self.is_certain() {
             Some(Refusal::Uncertain)
         } else if self.has_contact() {
             Some(Refusal::Contact)
-        } else if voted_for_another {
+        } else if has_voted {
             Some(Refusal::Voted)
         } else if last < history.tip().position {
             Some(Refusal::Journal)
@@ -84,7 +95,8 @@ impl Voter {
         assert!(envelope.epoch >= self.ballot.epoch, "a vote in an epoch that was left");
         if envelope.epoch > self.ballot.epoch {
             self.enter_epoch(Ballot { epoch: envelope.epoch, voted_for: Some(envelope.from), ..self.ballot });
-        } else if self.ballot.voted_for.is_none() {
+        } else {
+            assert!(self.ballot.voted_for.is_none(), "a second vote in epoch {}", envelope.epoch);
             self.ballot.voted_for = Some(envelope.from);
             self.persist();
         }

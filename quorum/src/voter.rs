@@ -41,6 +41,7 @@ pub enum Standing {
     /// They do.
     Settled,
     /// The end of the journal was damaged and may have held something acknowledged: not until settled.
+    /// (A torn tail held nothing acknowledged: it is asked about, but needs no durable mark.)
     Unsettled,
     /// The disk has lost what was acknowledged or voted, or never knew: never again in this life.
     Amnesiac,
@@ -68,7 +69,8 @@ pub struct Start {
     pub boots: u64,
     /// A random number of this process.
     pub process: u64,
-    /// The ballot on disk.
+    /// The ballot on disk. A tail that is uncertain has made it [`Standing::Unsettled`], durably, before
+    /// anything is written behind that tail.
     pub ballot: Ballot,
     /// The voters.
     pub membership: Membership,
@@ -76,7 +78,9 @@ pub struct Start {
     pub durable: Index,
     /// What is known to be committed.
     pub commit: Index,
-    /// How the journal ends.
+    /// How the journal ends. [`Tail::Clean`] for a cluster of one, which has nobody to ask; and for a
+    /// voter that was unsettled before this start: what was in doubt then may by now lie below this tail,
+    /// and only a master can settle it.
     pub tail: Tail,
     /// Frames in the middle that are damaged, to be had from others.
     pub repairs: Vec<FrameId>,
@@ -172,7 +176,7 @@ pub struct Voter {
     pub(crate) greet_at: Time,
 
     pub(crate) ballot: Ballot,
-    durable_ballot: Ballot,
+    pub(crate) durable_ballot: Ballot,
     persist_started: Time,
     persist_took: Duration,
     pub(crate) pending_grant: Option<Grant>,
@@ -284,13 +288,16 @@ impl Voter {
                 None => self.now,
             },
             Role::StoodDown { until } | Role::Backoff { until } => *until,
-            Role::Probing(probing) => probing.started + self.delta(),
+            Role::Probing(probing) if self.now < probing.started + self.delta() => {
+                probing.started + self.delta()
+            }
+            Role::Probing(probing) => probing.started + self.delta() * 2,
             Role::Pulling(pulling) => pulling.progressed + self.times.pull,
-            Role::Campaigning(campaign) => campaign.started + self.delta() * 2,
-            Role::Master(mastership) => mastership.next_deadline(self.times.heartbeat),
+            Role::Campaigning(campaign) => campaign.started + self.times.suspicion,
+            Role::Master(mastership) => mastership.next_deadline(),
         };
-        // A deadline that has passed unmet (a probe that waits for more answers) is looked at again soon.
-        let role = if role <= self.now { self.now + Duration::from_millis(1) } else { role };
+        // A deadline that has passed without effect (who may not stand yet) is looked at again soon.
+        let role = if role <= self.now { self.now + self.times.delta_min } else { role };
         role.min(self.greet_at).max(self.now)
     }
 
@@ -365,7 +372,7 @@ impl Voter {
     }
 
     fn on_message(&mut self, envelope: &Envelope, frames: &[FrameId], history: &impl History) {
-        if !self.is_for_me(envelope) || !self.note_sender(envelope) {
+        if !self.is_for_me(envelope) || !self.note_sender(envelope, history) {
             return;
         }
         if envelope.epoch.0 > self.ballot.epoch.0.saturating_add(EPOCH_JUMP_MAX) {
@@ -378,7 +385,7 @@ impl Voter {
         }
         match &envelope.message {
             Message::Hello(hello) => self.on_hello(envelope, hello, history),
-            Message::HelloReply(hello) => self.on_hello_reply(envelope, hello),
+            Message::HelloReply(hello) => self.on_hello_reply(envelope, hello, history),
             Message::Probe { attempt, .. } => self.on_probe(envelope, *attempt, history),
             Message::Nominate => self.on_nominate(history),
             Message::ProbeReply(reply) => self.on_probe_reply(envelope, reply, history),
@@ -388,7 +395,9 @@ impl Voter {
             Message::VoteReply { attempt, refused } => {
                 self.on_vote_reply(envelope, *attempt, *refused, history);
             }
-            Message::Heartbeat { round, commit } => self.on_heartbeat(envelope, *round, *commit, history),
+            Message::Heartbeat { round, commit, last } => {
+                self.on_heartbeat(envelope, *round, *commit, *last, history);
+            }
             Message::Append(append) => self.on_append(envelope, append, frames, history),
             Message::AppendAck(ack) => self.on_append_ack(envelope, ack, history),
             Message::Fetch(fetch) => self.on_fetch(envelope, fetch, history),
@@ -437,6 +446,7 @@ impl Voter {
     pub(crate) fn is_certain(&self) -> bool {
         self.ballot.standing == Standing::Settled
             && self.durable_ballot.standing == Standing::Settled
+            && self.doubt.is_none()
             && self.me.incarnation != Incarnation::UNKNOWN
     }
 
@@ -497,8 +507,14 @@ impl Voter {
         self.ballot = ballot;
         self.round_seen = 0;
         self.matched = Index::NONE;
-        self.master = None;
         self.acknowledge_when_durable = false;
+        if self.master.take().is_some() && !self.leads() {
+            self.out.push(Effect::Changed);
+        }
+        if matches!(self.role, Role::Campaigning(_)) {
+            // The votes asked for were votes in the epoch that is left.
+            self.back_off();
+        }
         self.persist();
     }
 
@@ -545,7 +561,7 @@ impl Voter {
     fn on_durable(&mut self, index: Index, history: &impl History) {
         assert!(index <= history.tip().index(), "more is durable than was written");
         self.durable = self.durable.max(index);
-        self.settle_by_durability();
+        self.settle_by_durability(history);
         if self.leads() {
             self.advance_commit(history);
         } else if self.matched > Index::NONE && self.ballot_is_durable() {

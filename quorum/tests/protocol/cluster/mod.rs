@@ -1,0 +1,499 @@
+//! Machines, a network and a clock, all simulated; every step is checked.
+
+mod dice;
+mod journal;
+mod machine;
+mod oracle;
+mod perform;
+mod trace;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+use quorum::{
+    Ballot, Envelope, Founding, FrameId, History, Input, Kind, Membership, ReadToken, Standing, Start, Tail,
+    Time, Times, Voter, VoterInfo, check_state, check_step,
+};
+
+pub(crate) use dice::Dice;
+pub(crate) use journal::{Journal, frame_after};
+pub(crate) use machine::{Disk, Process, TailDamage};
+pub(crate) use oracle::Oracle;
+pub(crate) use trace::name;
+
+/// The ids of the machines in the stories. Ranks: A before B before C.
+pub(crate) const A: MemberId = MemberId(1);
+pub(crate) const B: MemberId = MemberId(2);
+pub(crate) const C: MemberId = MemberId(3);
+pub(crate) const D: MemberId = MemberId(4);
+pub(crate) const E: MemberId = MemberId(5);
+
+pub(crate) fn ms(milliseconds: u64) -> Duration {
+    Duration::from_millis(milliseconds)
+}
+
+/// A message under way.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) envelope: Envelope,
+    pub(crate) frames: Vec<FrameId>,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Deliver(Packet),
+    /// A sync that began with this journal is complete.
+    Synced {
+        id: MemberId,
+        life: u64,
+        began_with: Journal,
+    },
+    Persisted {
+        id: MemberId,
+        life: u64,
+        ballot: Ballot,
+    },
+}
+
+/// What the network does to messages.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Weather {
+    pub(crate) delay_min: Duration,
+    pub(crate) delay_max: Duration,
+    pub(crate) lost_percent: u64,
+    pub(crate) doubled_percent: u64,
+}
+
+impl Weather {
+    /// In order and quick.
+    pub(crate) const CALM: Weather = Weather {
+        delay_min: Duration::from_micros(500),
+        delay_max: Duration::from_micros(500),
+        lost_percent: 0,
+        doubled_percent: 0,
+    };
+}
+
+type Selector = Box<dyn Fn(&Envelope) -> bool>;
+
+pub(crate) struct Cluster {
+    pub(crate) cluster: ClusterId,
+    pub(crate) now: Time,
+    pub(crate) dice: Dice,
+    pub(crate) membership: Membership,
+    pub(crate) disks: BTreeMap<MemberId, Disk>,
+    pub(crate) processes: BTreeMap<MemberId, Process>,
+    pub(crate) oracle: Oracle,
+    pub(crate) weather: Weather,
+    pub(crate) disk_delay: (Duration, Duration),
+    /// Directions in which nothing passes.
+    pub(crate) severed: BTreeSet<(MemberId, MemberId)>,
+    held_back: Option<Selector>,
+    pub(crate) held: Vec<Packet>,
+    /// Disks whose syncs and persists do not end until they are released.
+    stuck_disks: BTreeMap<MemberId, Vec<Event>>,
+    events: BTreeMap<(Time, u64), Event>,
+    numbers: u64,
+    pub(crate) standby_only: BTreeSet<MemberId>,
+    pub(crate) founding: Founding,
+    pub(crate) trace: Option<Vec<String>>,
+    /// The last acknowledgement between two voters, so that a trace leaves out repetitions.
+    last_acks: BTreeMap<(MemberId, MemberId), (Epoch, Index, Option<Index>)>,
+}
+
+impl Cluster {
+    /// Machines as `init` made them, none started.
+    pub(crate) fn founded(count: u16, seed: u64) -> Cluster {
+        let member = |id| Member { id: MemberId(id), incarnation: Incarnation(u128::from(id) << 96 | 1) };
+        let voters = (1..=count).map(|id| VoterInfo {
+            member: member(id),
+            name: format!("pc{id}"),
+            address: String::new(),
+            rank: u32::from(count - id),
+            kind: Kind::Data,
+        });
+        let disks = (1..=count).map(|id| (MemberId(id), Disk::founded(member(id)))).collect();
+        let mut oracle = Oracle::default();
+        oracle.wrote(Tip::NONE, &Journal::founded().frames()[0]);
+        Cluster {
+            cluster: ClusterId(7),
+            now: Time::after(ms(1000)),
+            dice: Dice::seeded(seed),
+            membership: Membership::new(voters.collect()).expect("a cluster"),
+            disks,
+            processes: BTreeMap::new(),
+            oracle,
+            weather: Weather::CALM,
+            disk_delay: (ms(1), ms(1)),
+            severed: BTreeSet::new(),
+            held_back: None,
+            held: Vec::new(),
+            stuck_disks: BTreeMap::new(),
+            events: BTreeMap::new(),
+            numbers: 0,
+            standby_only: BTreeSet::new(),
+            founding: Founding::All,
+            trace: None,
+            last_acks: BTreeMap::new(),
+        }
+    }
+
+    /// The same, started, and led by A.
+    pub(crate) fn running(count: u16, seed: u64) -> Cluster {
+        let mut cluster = Cluster::founded(count, seed);
+        cluster.start_all();
+        cluster.run_until(1000, "a first master", |cluster| cluster.master() == Some(A));
+        cluster.run(200);
+        cluster
+    }
+
+    pub(crate) fn ids(&self) -> Vec<MemberId> {
+        self.disks.keys().copied().collect()
+    }
+
+    pub(crate) fn member(&self, id: MemberId) -> Member {
+        self.disks[&id].member
+    }
+
+    pub(crate) fn voter(&self, id: MemberId) -> &Voter {
+        &self.processes[&id].voter
+    }
+
+    pub(crate) fn journal(&self, id: MemberId) -> &Journal {
+        &self.disks[&id].written
+    }
+
+    pub(crate) fn is_up(&self, id: MemberId) -> bool {
+        self.processes.contains_key(&id)
+    }
+
+    /// The running voter that leads the highest epoch.
+    pub(crate) fn master(&self) -> Option<MemberId> {
+        let leading = self.processes.iter().filter(|(_, process)| process.voter.leads());
+        leading.max_by_key(|(_, process)| process.voter.epoch()).map(|(&id, _)| id)
+    }
+
+    pub(crate) fn standing(&self, id: MemberId) -> Standing {
+        self.voter(id).view().standing
+    }
+
+    pub(crate) fn commit(&self, id: MemberId) -> Index {
+        self.voter(id).commit()
+    }
+
+    // What happens to machines.
+
+    pub(crate) fn start_all(&mut self) {
+        for id in self.ids() {
+            if !self.is_up(id) {
+                self.start(id);
+            }
+        }
+    }
+
+    pub(crate) fn start(&mut self, id: MemberId) {
+        assert!(!self.is_up(id), "{id:?} runs already");
+        self.numbers += 1;
+        let (life, seed) = (self.numbers, self.dice.next());
+        let founding = if self.standby_only.contains(&id) { Founding::Never } else { self.founding };
+        let disk = self.disks.get_mut(&id).expect("a machine");
+        let (tail, repairs) = disk.start();
+        let tail = if self.membership.voters().len() == 1 { Tail::Clean } else { tail };
+        let known = disk.written.tip().index() > Index::NONE;
+        let membership = if known { self.membership.clone() } else { Membership::unknown() };
+        let start = Start {
+            cluster: self.cluster,
+            me: disk.member,
+            boots: disk.boots,
+            process: life,
+            ballot: disk.ballot,
+            membership,
+            durable: disk.durable.tip().index(),
+            commit: disk.written.base().index(),
+            tail,
+            repairs,
+            founding,
+            times: Times::LAN,
+            seed,
+        };
+        let voter = Voter::start(self.now, start);
+        check_state(&voter, &disk.written);
+        let process = Process {
+            voter,
+            life,
+            syncing: false,
+            persisting: None,
+            persist_next: None,
+            transfers: BTreeMap::new(),
+            transferred: self.now,
+            alarms: Vec::new(),
+        };
+        self.processes.insert(id, process);
+        self.note(format_args!("{} starts, its tail is {}", name(id), trace::tail(&tail)));
+        let others: Vec<MemberId> = self.processes.keys().copied().filter(|&other| other != id).collect();
+        for other in others {
+            self.input(id, Input::Connected(other));
+        }
+        self.input(id, Input::Tick);
+    }
+
+    /// The process dies; the operating system still writes what it had been given.
+    pub(crate) fn kill(&mut self, id: MemberId) {
+        let process = self.processes.remove(&id).expect("a running voter");
+        if let Some(ballot) = process.persisting.filter(|_| self.dice.one_in(2)) {
+            self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+        }
+        self.stuck_disks.remove(&id);
+        self.note(format_args!("{} is killed", name(id)));
+    }
+
+    /// The machine loses power; `frames` frames of what was not synced happen to survive.
+    pub(crate) fn cut_power(&mut self, id: MemberId, frames: u64, damage: TailDamage) {
+        self.kill(id);
+        self.disks.get_mut(&id).expect("a machine").cut_power(frames, damage);
+    }
+
+    pub(crate) fn restart(&mut self, id: MemberId) {
+        self.kill(id);
+        self.start(id);
+    }
+
+    /// The machine loses power, and the last frame that it had synced goes bad.
+    pub(crate) fn stop_and_rot(&mut self, id: MemberId, identity_known: bool) {
+        self.cut_power(id, 0, TailDamage::None);
+        self.disks.get_mut(&id).expect("a machine").rot_last(identity_known);
+        self.oracle.damaged.insert(id);
+        self.note(format_args!("the last frame of {} goes bad", name(id)));
+    }
+
+    pub(crate) fn hold_disk(&mut self, id: MemberId) {
+        self.stuck_disks.entry(id).or_default();
+    }
+
+    pub(crate) fn release_disk(&mut self, id: MemberId) {
+        for event in self.stuck_disks.remove(&id).unwrap_or_default() {
+            self.schedule(self.now, event);
+        }
+    }
+
+    // What clients do.
+
+    /// The master among `id` writes a frame of so many commands.
+    pub(crate) fn write(&mut self, id: MemberId, entries: u64) -> Option<FrameId> {
+        if !self.is_up(id) || !self.voter(id).leads() {
+            return None;
+        }
+        let frame = self.append_own(id, entries);
+        self.note(format_args!("{} writes {}", name(id), trace::range(&[frame])));
+        self.input(id, Input::Appended(frame.tip()));
+        Some(frame)
+    }
+
+    pub(crate) fn read(&mut self, id: MemberId) -> Option<ReadToken> {
+        if !self.is_up(id) || !self.voter(id).leads() {
+            return None;
+        }
+        self.numbers += 1;
+        let token = ReadToken(self.numbers);
+        self.oracle.read_arrives(token);
+        self.input(id, Input::Read(token));
+        Some(token)
+    }
+
+    /// Drops everything up to what `id` knows to be committed.
+    pub(crate) fn compact(&mut self, id: MemberId) {
+        let through = self.commit(id);
+        let disk = self.disks.get_mut(&id).expect("a machine");
+        let through = disk.durable.shared_with(&disk.written).min(through);
+        if disk.written.tip_at(through).is_some() && disk.durable.tip_at(through).is_some() {
+            disk.written.compact_through(through);
+            disk.durable.compact_through(through);
+            self.note(format_args!("{} drops all through {through}, which a snapshot covers", name(id)));
+        }
+    }
+
+    // What happens to the network.
+
+    pub(crate) fn sever(&mut self, from: MemberId, to: MemberId) {
+        self.severed.insert((from, to));
+    }
+
+    pub(crate) fn part(&mut self, left: &[MemberId], right: &[MemberId]) {
+        for &one in left {
+            for &other in right {
+                self.sever(one, other);
+                self.sever(other, one);
+            }
+        }
+    }
+
+    pub(crate) fn isolate(&mut self, id: MemberId) {
+        let others: Vec<MemberId> = self.ids().into_iter().filter(|&other| other != id).collect();
+        self.part(&[id], &others);
+    }
+
+    pub(crate) fn heal(&mut self) {
+        self.severed.clear();
+    }
+
+    /// From now on, messages like these are put aside.
+    pub(crate) fn hold(&mut self, selector: impl Fn(&Envelope) -> bool + 'static) {
+        self.held_back = Some(Box::new(selector));
+    }
+
+    /// Nothing is put aside any more; what was stays so.
+    pub(crate) fn stop_holding(&mut self) {
+        self.held_back = None;
+    }
+
+    /// What was put aside arrives now.
+    pub(crate) fn release(&mut self) {
+        self.held_back = None;
+        for packet in std::mem::take(&mut self.held) {
+            self.schedule(self.now, Event::Deliver(packet));
+        }
+    }
+
+    /// A message arrives, whoever sent it.
+    pub(crate) fn deliver(&mut self, packet: Packet) {
+        self.schedule(self.now, Event::Deliver(packet));
+        self.run(0);
+    }
+
+    // Time.
+
+    pub(crate) fn run(&mut self, milliseconds: u64) {
+        let end = self.now + ms(milliseconds);
+        self.run_to(end, |_| false);
+        self.now = end;
+    }
+
+    /// # Panics
+    /// If it does not come true in time.
+    pub(crate) fn run_until(
+        &mut self,
+        milliseconds: u64,
+        what: &str,
+        mut done: impl FnMut(&Cluster) -> bool,
+    ) {
+        let end = self.now + ms(milliseconds);
+        let met = self.run_to(end, &mut done);
+        assert!(met, "not within {milliseconds} ms: {what}\n{}", self.summary());
+    }
+
+    fn run_to(&mut self, end: Time, mut done: impl FnMut(&Cluster) -> bool) -> bool {
+        let mut steps = 0_u32;
+        loop {
+            if done(self) {
+                return true;
+            }
+            let due = self.processes.iter().map(|(&id, process)| (process.voter.next_deadline(), id)).min();
+            let event = self.events.keys().next().copied();
+            match (event, due) {
+                (Some(key), due) if key.0 <= end && due.is_none_or(|(at, _)| key.0 <= at) => {
+                    self.now = self.now.max(key.0);
+                    let event = self.events.remove(&key).expect("just seen");
+                    self.happen(event);
+                }
+                (_, Some((at, id))) if at <= end => {
+                    self.now = self.now.max(at);
+                    self.input(id, Input::Tick);
+                    self.transfer(id);
+                }
+                _ => return false,
+            }
+            steps += 1;
+            assert!(steps < 1_000_000, "the cluster is busy with nothing\n{}", self.summary());
+        }
+    }
+
+    fn happen(&mut self, event: Event) {
+        match event {
+            Event::Deliver(packet) => self.arrive(packet),
+            Event::Synced { id, life, began_with } => {
+                if let Some(process) = self.processes.get_mut(&id).filter(|process| process.life == life) {
+                    process.syncing = false;
+                    self.synced(id, began_with);
+                }
+            }
+            Event::Persisted { id, life, ballot } => {
+                if let Some(process) = self.processes.get_mut(&id).filter(|process| process.life == life) {
+                    process.persisting = None;
+                    let next = process.persist_next.take();
+                    self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+                    if let Some(next) = next {
+                        self.persist(id, next);
+                    }
+                    self.input(id, Input::Persisted(ballot));
+                }
+            }
+        }
+    }
+
+    fn synced(&mut self, id: MemberId, began_with: Journal) {
+        let disk = self.disks.get_mut(&id).expect("a machine");
+        // Counts only for what has not been cut since.
+        let durable = began_with.shared_with(&disk.written);
+        let base = disk.durable.base();
+        if began_with.tip_at(base.index()) == Some(base) {
+            disk.durable = began_with;
+            disk.durable.compact_through(base.index());
+        }
+        self.input(id, Input::Durable(durable));
+    }
+
+    fn arrive(&mut self, packet: Packet) {
+        let Packet { envelope, frames } = packet;
+        if self.severed.contains(&(envelope.from.id, envelope.to.id)) || !self.is_up(envelope.to.id) {
+            return;
+        }
+        self.input(envelope.to.id, Input::Message { envelope: &envelope, frames: &frames });
+    }
+
+    fn schedule(&mut self, at: Time, event: Event) {
+        self.numbers += 1;
+        self.events.insert((at, self.numbers), event);
+    }
+
+    fn schedule_disk(&mut self, id: MemberId, event: Event) {
+        if let Some(stuck) = self.stuck_disks.get_mut(&id) {
+            stuck.push(event);
+        } else {
+            let (least, most) = self.disk_delay;
+            let at = self.now + self.dice.between(least, most);
+            self.schedule(at, event);
+        }
+    }
+
+    /// One step of one voter, and all that follows from it at once.
+    pub(crate) fn input(&mut self, id: MemberId, input: Input<'_>) {
+        let process = self.processes.get_mut(&id).expect("a running voter");
+        let disk = &self.disks[&id];
+        let before = process.voter.clone();
+        let mut effects = Vec::new();
+        process.voter.step(self.now, input, &disk.written, &mut effects);
+        check_step(&before, &process.voter);
+        let (message, frames): (_, &[FrameId]) = match input {
+            Input::Message { envelope, frames } => (Some(envelope), frames),
+            _ => (None, &[]),
+        };
+        self.perform(id, effects, message, frames);
+        let process = &self.processes[&id];
+        check_state(&process.voter, &self.disks[&id].written);
+        self.sync_if_needed(id);
+    }
+
+    pub(crate) fn summary(&self) -> String {
+        let mut lines: Vec<String> = self.trace.clone().unwrap_or_default();
+        for (&id, disk) in &self.disks {
+            let state = match self.processes.get(&id) {
+                Some(process) => format!("{:?}", process.voter.view()),
+                None => "down".to_owned(),
+            };
+            lines.push(format!("{} journal {} {state}", name(id), disk.written.tip()));
+        }
+        lines.push(format!("severed {:?}", self.severed));
+        lines.join("\n")
+    }
+}

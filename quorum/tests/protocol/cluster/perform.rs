@@ -1,0 +1,185 @@
+//! The driver's part: effects, in the order named.
+
+use position::{Epoch, Index, MemberId, Tip};
+use quorum::{Ballot, Effect, Envelope, FrameId, History, Input, Message, SnapshotChunk};
+
+use super::{Cluster, Disk, Event, Packet, Process, frame_after, ms};
+
+/// What follows from effects, once all of them are performed.
+enum Then {
+    Appended(Tip),
+    Repaired(FrameId),
+    Installed(Tip),
+}
+
+impl Cluster {
+    fn disk(&mut self, id: MemberId) -> &mut Disk {
+        self.disks.get_mut(&id).expect("a machine")
+    }
+
+    fn process(&mut self, id: MemberId) -> &mut Process {
+        self.processes.get_mut(&id).expect("a running voter")
+    }
+
+    /// `beside`: the message of the step, and the frames that came with it.
+    pub(super) fn perform(
+        &mut self,
+        id: MemberId,
+        effects: Vec<Effect>,
+        message: Option<&Envelope>,
+        beside: &[FrameId],
+    ) {
+        let mut follow_up = Vec::new();
+        for effect in effects {
+            self.trace_effect(id, &effect, beside);
+            match effect {
+                Effect::Persist(ballot) => self.persist(id, ballot),
+                Effect::Send(envelope) => self.send(id, envelope, Vec::new()),
+                Effect::SendFrames { envelope, after, through } => {
+                    let frames = self.disks[&id].written.after(after, through);
+                    assert!(!frames.is_empty(), "frames that the journal does not have");
+                    self.send(id, envelope, frames);
+                }
+                Effect::Cut { after } => self.disk(id).written.cut_after(after),
+                Effect::Adopt { after } => self.adopt(id, after, beside),
+                Effect::Repair(frame) => {
+                    assert!(beside.contains(&frame), "the good copy travels beside the message");
+                    follow_up.push(Then::Repaired(frame));
+                }
+                Effect::Lead(epoch) => {
+                    self.lead(id, epoch);
+                    follow_up.push(Then::Appended(self.disks[&id].written.tip()));
+                }
+                Effect::StepDown => self.process(id).transfers.clear(),
+                Effect::Commit(index) => self.committed(id, index),
+                Effect::ReadReady { token, index } => self.oracle.read_passes(token, index),
+                Effect::SnapshotWanted { by } => {
+                    let base = self.disks[&id].written.base();
+                    self.process(id).transfers.insert(by, base);
+                }
+                Effect::StoreChunk => {
+                    let Some(Message::SnapshotChunk(chunk)) = message.map(|envelope| &envelope.message)
+                    else {
+                        panic!("a chunk without a message");
+                    };
+                    follow_up.push(Then::Installed(chunk.base));
+                }
+                Effect::ChunkAcknowledged { by, done, .. } => {
+                    if done {
+                        self.process(id).transfers.remove(&by);
+                    }
+                }
+                Effect::Changed => {}
+                Effect::Alarm(alarm) => self.process(id).alarms.push(alarm),
+            }
+        }
+        for then in follow_up {
+            match then {
+                Then::Appended(tip) => self.input(id, Input::Appended(tip)),
+                Then::Repaired(frame) => self.input(id, Input::Repaired(frame)),
+                Then::Installed(base) => {
+                    let disk = self.disk(id);
+                    disk.written.install(base);
+                    disk.durable = disk.written.clone();
+                    self.input(id, Input::Installed(base));
+                }
+            }
+        }
+    }
+
+    fn adopt(&mut self, id: MemberId, after: Index, beside: &[FrameId]) {
+        let new: Vec<FrameId> = beside.iter().filter(|frame| frame.first > after).copied().collect();
+        let disk = &self.disks[&id];
+        self.oracle.check_chain(disk.written.tip().hash, &new);
+        let epoch = disk.ballot.epoch;
+        assert!(new.iter().all(|frame| frame.epoch <= epoch), "a frame of an epoch that is not durable");
+        for frame in new {
+            self.disk(id).written.append(frame);
+        }
+    }
+
+    fn lead(&mut self, id: MemberId, epoch: Epoch) {
+        let member = self.member(id);
+        self.oracle.leads(member, epoch, &self.disks[&id].written);
+        self.append_own(id, 1);
+    }
+
+    pub(super) fn append_own(&mut self, id: MemberId, entries: u64) -> FrameId {
+        let nonce = self.dice.next();
+        let epoch = self.voter(id).epoch();
+        let prev = self.disks[&id].written.tip();
+        let frame = frame_after(prev, epoch, entries, nonce);
+        self.oracle.wrote(prev, &frame);
+        self.disk(id).written.append(frame);
+        frame
+    }
+
+    fn committed(&mut self, id: MemberId, index: Index) {
+        let leads = self.voter(id).leads();
+        let disks: Vec<(MemberId, &Disk)> = self.disks.iter().map(|(&id, disk)| (id, disk)).collect();
+        let written = &self.disks[&id].written;
+        assert!(index <= written.tip().index(), "commits what is not written");
+        self.oracle.commits(leads, index, written, &disks);
+    }
+
+    pub(super) fn persist(&mut self, id: MemberId, ballot: Ballot) {
+        let process = self.process(id);
+        if process.persisting.is_some() {
+            process.persist_next = Some(ballot);
+            return;
+        }
+        process.persisting = Some(ballot);
+        let life = process.life;
+        self.schedule_disk(id, Event::Persisted { id, life, ballot });
+    }
+
+    pub(super) fn sync_if_needed(&mut self, id: MemberId) {
+        let disk = &self.disks[&id];
+        let process = &self.processes[&id];
+        if process.syncing || disk.durable == disk.written {
+            return;
+        }
+        let (life, began_with) = (process.life, disk.written.clone());
+        self.process(id).syncing = true;
+        self.schedule_disk(id, Event::Synced { id, life, began_with });
+    }
+
+    fn send(&mut self, id: MemberId, envelope: Envelope, frames: Vec<FrameId>) {
+        let disk = &self.disks[&id];
+        self.oracle.promises(&envelope, disk, &disk.written);
+        let packet = Packet { envelope, frames };
+        if self.held_back.as_ref().is_some_and(|selects| selects(&packet.envelope)) {
+            self.held.push(packet);
+            return;
+        }
+        if self.dice.below(100) < self.weather.lost_percent {
+            return;
+        }
+        let copies = if self.dice.below(100) < self.weather.doubled_percent { 2 } else { 1 };
+        for _ in 0..copies {
+            let at = self.now + self.dice.between(self.weather.delay_min, self.weather.delay_max);
+            self.schedule(at, Event::Deliver(packet.clone()));
+        }
+    }
+
+    /// Sends the newest snapshot to whoever needs it, again and again until it is acknowledged.
+    pub(super) fn transfer(&mut self, id: MemberId) {
+        let now = self.now;
+        let Some(process) = self.processes.get_mut(&id) else { return };
+        if process.transfers.is_empty() || now.since(process.transferred) < ms(20) {
+            return;
+        }
+        process.transferred = now;
+        let chunks: Vec<Envelope> = process
+            .transfers
+            .iter()
+            .filter_map(|(&to, &base)| {
+                let chunk = SnapshotChunk { round: 0, base, offset: 0, total: 1 };
+                process.voter.snapshot_chunk(to, chunk)
+            })
+            .collect();
+        for envelope in chunks {
+            self.send(id, envelope, Vec::new());
+        }
+    }
+}

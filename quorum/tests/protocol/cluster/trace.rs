@@ -1,0 +1,148 @@
+//! A run as a story: what was said and done, without the greetings and heartbeats that change nothing.
+
+use std::fmt::Arguments;
+
+use position::{Index, MemberId};
+use quorum::{Effect, Envelope, FetchOutcome, FrameId, History, Message, Standing, Tail, Time, Want};
+
+use super::{Cluster, ms};
+
+pub(crate) fn name(id: MemberId) -> char {
+    char::from(b'A' + u8::try_from(id.0 - 1).expect("few machines"))
+}
+
+/// The entries of some frames, with their epochs.
+pub(crate) fn range(frames: &[FrameId]) -> String {
+    match (frames.first(), frames.last()) {
+        (Some(first), Some(last)) if first.first == last.last => format!("{}:{}", last.epoch, last.last),
+        (Some(first), Some(last)) => format!("{}:{}..{}", last.epoch, first.first, last.last),
+        _ => "nothing".to_owned(),
+    }
+}
+
+impl Cluster {
+    pub(crate) fn note(&mut self, text: Arguments<'_>) {
+        let elapsed = self.now.since(Time::after(ms(1000)));
+        if let Some(trace) = &mut self.trace {
+            let tenths = elapsed.as_micros() / 100;
+            trace.push(format!("{:>6}.{} {text}", tenths / 10, tenths % 10));
+        }
+    }
+
+    pub(super) fn trace_effect(&mut self, id: MemberId, effect: &Effect, beside: &[FrameId]) {
+        if self.trace.is_none() {
+            return;
+        }
+        let me = name(id);
+        match effect {
+            Effect::Persist(ballot) => {
+                let vote = ballot.voted_for.map_or("nobody".to_owned(), |member| name(member.id).to_string());
+                let standing = match ballot.standing {
+                    Standing::Settled => "",
+                    Standing::Unsettled => ", unsettled",
+                    Standing::Amnesiac => ", amnesiac",
+                };
+                self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
+            }
+            Effect::Send(envelope) => self.trace_message(envelope, &[]),
+            Effect::SendFrames { envelope, after, through } => {
+                let frames = self.disks[&id].written.after(*after, *through);
+                self.trace_message(envelope, &frames);
+            }
+            Effect::Cut { after } => self.note(format_args!("{me} cuts everything after {after}")),
+            Effect::Adopt { after } => {
+                let new: Vec<FrameId> = beside.iter().filter(|frame| frame.first > *after).copied().collect();
+                self.note(format_args!("{me} writes {}", range(&new)));
+            }
+            Effect::Repair(frame) => self.note(format_args!("{me} repairs {}", range(&[*frame]))),
+            Effect::Lead(epoch) => {
+                let next = self.disks[&id].written.tip().index().next();
+                self.note(format_args!("{me} LEADS epoch {epoch}, writes its no-op {epoch}:{next}"));
+            }
+            Effect::StepDown => self.note(format_args!("{me} STEPS DOWN")),
+            Effect::Commit(index) => self.note(format_args!("{me} commits through {index}")),
+            Effect::ReadReady { index, .. } => {
+                self.note(format_args!("{me} may answer a read as of {index}"))
+            }
+            Effect::SnapshotWanted { by } => {
+                self.note(format_args!("{me} wants a snapshot sent to {}", name(by.id)));
+            }
+            Effect::StoreChunk => self.note(format_args!("{me} installs the snapshot")),
+            Effect::ChunkAcknowledged { .. } | Effect::Changed => {}
+            Effect::Alarm(alarm) => self.note(format_args!("{me} ALARM: {alarm}")),
+        }
+    }
+
+    fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId]) {
+        let Some(said) = said(&envelope.message, frames) else { return };
+        let (from, to) = (envelope.from.id, envelope.to.id);
+        if let Message::AppendAck(ack) = &envelope.message {
+            let key = (from, to);
+            let news = (envelope.epoch, ack.durable_match, ack.conflict.map(|conflict| conflict.start));
+            if self.last_acks.insert(key, news) == Some(news) {
+                return;
+            }
+        }
+        let fate = if self.severed.contains(&(from, to)) {
+            " (lost)"
+        } else if self.held_back.as_ref().is_some_and(|selects| selects(envelope)) {
+            " (held)"
+        } else {
+            ""
+        };
+        let (from, to) = (name(from), name(to));
+        self.note(format_args!("{from} → {to}  e{} {said}{fate}", envelope.epoch));
+    }
+}
+
+/// What a message says; `None` for greetings and heartbeats.
+fn said(message: &Message, frames: &[FrameId]) -> Option<String> {
+    let yes = |flag: bool, word: &'static str| if flag { word } else { "" };
+    Some(match message {
+        Message::Hello(_) | Message::HelloReply(_) | Message::Heartbeat { .. } => return None,
+        Message::Probe { last, .. } => format!("Probe: mine ends at {last}"),
+        Message::Nominate => "Nominate".to_owned(),
+        Message::ProbeReply(reply) => format!(
+            "ProbeReply: ends at {}{}{}{}",
+            reply.last,
+            yes(reply.contact, ", hears a master"),
+            yes(!reply.certain, ", uncertain"),
+            yes(!reply.eligible, ", not eligible"),
+        ),
+        Message::VoteRequest { last, .. } => format!("VoteRequest: mine ends at {last}"),
+        Message::VoteReply { refused: None, .. } => "VoteReply: granted".to_owned(),
+        Message::VoteReply { refused: Some(why), .. } => format!("VoteReply: refused, {why:?}"),
+        Message::Append(append) => {
+            format!("Append {} after {}, commit {}", range(frames), append.prev.position, append.commit)
+        }
+        Message::AppendAck(ack) => match ack.conflict {
+            Some(conflict) => format!("AppendAck: differs from {} on", conflict.start),
+            None if ack.durable_match == Index::NONE => return None,
+            None => format!("AppendAck: durable {}{}", ack.durable_match, yes(!ack.certain, ", uncertain")),
+        },
+        Message::Fetch(fetch) => match fetch.want {
+            Want::After(tip) => format!("Fetch what follows {}", tip.position),
+            Want::Frame(frame) => format!("Fetch {} itself", range(&[frame])),
+            Want::Any { at, after, until } => format!("Fetch any frame at {at} of epochs {after} to {until}"),
+        },
+        Message::FetchReply(reply) => {
+            let what = match reply.outcome {
+                FetchOutcome::Frames { .. } => range(frames),
+                FetchOutcome::DontHave { .. } => "I don't have it".to_owned(),
+                FetchOutcome::Compacted => "no longer in my journal".to_owned(),
+            };
+            format!("FetchReply: {what}{}", yes(!reply.certain, ", uncertain"))
+        }
+        Message::SnapshotChunk(chunk) => format!("SnapshotChunk of {}", chunk.base.position),
+        Message::SnapshotAck(ack) => format!("SnapshotAck: durable {}", ack.durable_match),
+    })
+}
+
+/// How a transcript calls the end of a journal as a start finds it.
+pub(crate) fn tail(tail: &Tail) -> &'static str {
+    match tail {
+        Tail::Clean => "clean",
+        Tail::Torn { .. } => "torn",
+        Tail::Uncertain { .. } => "uncertain",
+    }
+}
