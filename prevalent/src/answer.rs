@@ -46,6 +46,12 @@ impl Tag {
     }
 }
 
+/// Appends the answer to a registration.
+pub(crate) fn append_registered(session: SessionId, out: &mut Vec<u8>) {
+    out.push(Tag::Registered.byte());
+    out.extend_from_slice(&session.0.to_le_bytes());
+}
+
 /// What became of a command, or of a registration.
 pub enum Reply<S: Prevalent> {
     /// The change was made.

@@ -60,7 +60,9 @@ pub enum CodecError {
         source: rancor::Error,
     },
     /// The bytes are not a well-formed archive of this type, or nest too deep.
-    #[error("these {bytes} bytes are no valid archive of {type_name} (or nest deeper than {depth_max}): {source}")]
+    #[error(
+        "these {bytes} bytes are no valid archive of {type_name} (or nest deeper than {depth_max}): {source}"
+    )]
     Decode {
         /// The Rust type.
         type_name: &'static str,
@@ -219,7 +221,8 @@ mod tests {
     #[test]
     fn every_truncation_is_refused_or_at_least_harmless() {
         let mut bytes = Vec::new();
-        encode(&Note { lines: vec!["a longer line than fits inline".into()], number: 7 }, &mut bytes).unwrap();
+        encode(&Note { lines: vec!["a longer line than fits inline".into()], number: 7 }, &mut bytes)
+            .unwrap();
         for length in 0..bytes.len() {
             assert!(decode::<Note>(&bytes[..length]).is_err(), "accepted {length} of {} bytes", bytes.len());
         }

@@ -294,7 +294,7 @@ impl Journal {
     ///
     /// # Errors
     /// If the disk refuses: the next start then takes this for a crash.
-    pub fn stop_clean(mut self) -> Result<(), JournalError> {
+    pub fn stop_clean(&mut self) -> Result<(), JournalError> {
         self.sync_now()?;
         if self.evidence == Evidence::NotNeeded {
             self.mark(true).store(&*self.disk)?;

@@ -11,16 +11,20 @@ mod codec;
 mod engine;
 mod entry;
 mod execution;
+mod founding;
 mod frame;
 mod image;
 mod journal;
 mod kept;
+mod meta;
 mod prevalent;
 mod registration;
 mod replay;
+mod replica;
 mod segment;
 mod session;
 mod snapshotter;
+mod store;
 pub mod testing;
 
 pub use actor::{Actor, Role};
@@ -32,6 +36,7 @@ pub use codec::{
 pub use engine::{ApplyError, Engine, Members, SnapshotRule};
 pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
 pub use execution::{CommandRefused, QueryError, answer_query, check_command};
+pub use founding::{Founding, decode_members};
 pub use frame::{
     FRAME_ALIGNMENT, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame, FrameBuilder, FrameError, FrameFull,
     FrameHeader, Stamp, UnverifiedFrames,
@@ -42,9 +47,14 @@ pub use journal::{
     list_segments, view_segment,
 };
 pub use kept::{KeptAnswer, SESSION_WINDOW};
+pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
 pub use registration::{ActorTooLong, registration};
 pub use replay::ReplayError;
+pub use replica::{
+    Answered, ClientId, Effects, Fatal, Finished, Input, Job, Now, OpenError, Options, Outgoing,
+    RebuildError, Refused, Replica, Unanswered,
+};
 pub use segment::{
     FIRST_SEGMENT_BYTES, Generation, JOURNAL_FORMAT, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
@@ -53,6 +63,7 @@ pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, Sess
 pub use snapshotter::{
     LoadError, Loaded, Made, PassedOver, PassedOverError, SnapshotJob, SnapshotJobError, load,
 };
+pub use store::{ExecuteError, Pending, Store, StoreOpenError, wall_time};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;

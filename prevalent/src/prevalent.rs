@@ -61,7 +61,8 @@ impl Moment<'_> {
     /// A random source of this command's own, the same in every replay. Not for secrets.
     #[must_use]
     pub fn random(&self) -> Random {
-        let time = u64::try_from(self.cluster_time.as_nanos() & u128::from(u64::MAX)).expect("masked to 64 bits");
+        let time =
+            u64::try_from(self.cluster_time.as_nanos() & u128::from(u64::MAX)).expect("masked to 64 bits");
         Random { state: self.index.0 ^ time.rotate_left(32) }
     }
 }

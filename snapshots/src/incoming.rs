@@ -1,3 +1,5 @@
+use std::fmt;
+
 use position::Tip;
 use storage::Stage;
 
@@ -102,6 +104,13 @@ impl Incoming {
             }));
         }
         Ok(header)
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Incoming { tip, received, file_bytes, .. } = self;
+        write!(f, "Incoming({tip}, {received} of {file_bytes} bytes)")
     }
 }
 

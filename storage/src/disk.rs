@@ -70,7 +70,7 @@ pub trait Disk: Send + Sync + fmt::Debug {
 }
 
 /// A file in the making. Writing appends, without a buffer in between; dropped unpublished, it is removed.
-pub trait Stage: io::Write + Send {
+pub trait Stage: io::Write + Send + Sync {
     /// Writes at a place of its own, which may be beyond the end. What is appended goes behind the end as
     /// before, or behind these bytes if they reach further.
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;

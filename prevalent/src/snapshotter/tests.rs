@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::journal::{JournalWriter, entry};
 use crate::testing::script::Time;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{Actor, Answers, EntryKind, Frame, Schema, registration};
+use crate::{Actor, EntryKind, Frame, Schema, registration};
 
 const CLUSTER: ClusterId = ClusterId(9);
 
@@ -38,7 +38,7 @@ impl Bench {
         let time = Time { cluster: self.live.cluster_time(), wall: 77 };
         let frame = self.journal.frame(time, entries.iter().copied());
         self.segment.append(&frame).unwrap();
-        self.live.apply(&Frame::verify(&frame).unwrap(), &mut Answers::default()).unwrap();
+        self.live.apply(&Frame::verify(&frame).unwrap(), &mut crate::Answers::default()).unwrap();
     }
 
     /// Commands in frames of their own; returns where they end.

@@ -134,7 +134,7 @@ fn below_the_mark_nothing_is_torn() {
 #[test]
 fn after_a_clean_stop_nothing_is_torn() {
     let mut rig = rig(3, 1);
-    let journal = rig.journal.take().unwrap();
+    let mut journal = rig.journal.take().unwrap();
     journal.stop_clean().unwrap();
     lose_sector(&rig, 4);
     let damaged = id_of(&rig, 4);
@@ -160,7 +160,7 @@ fn a_doubt_outlives_a_restart() {
     lose_sector(&rig, 4);
     let frame = Some(id_of(&rig, 4));
     for _ in 0..3 {
-        let recovered = rig.crash();
+        let mut recovered = rig.crash();
         check(&recovered, 3, Tail::Torn { frame, at: Index(4), after: Epoch(1) }, &[]);
         recovered.journal.note_mark().unwrap();
         recovered.journal.stop_clean().unwrap();

@@ -107,7 +107,7 @@ fn perform(rig: &mut Rig, operation: &Operation) -> Result<(), super::super::Jou
             }
         }
         Operation::CleanStop => {
-            let journal = rig.journal.take().unwrap();
+            let mut journal = rig.journal.take().unwrap();
             journal.stop_clean()?;
             rig.machine.power_cut();
             let recovered = rig.open();

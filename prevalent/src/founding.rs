@@ -1,0 +1,81 @@
+//! The first frame of a cluster: who its voters are.
+//!
+//! Responsible for: making a data directory that can start as a voter. Not responsible for: who may
+//! found (an operator, once, for all voters at a time) and what a voter does with it (`quorum`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use position::{ClusterId, Epoch, Index, Member, Tip};
+use quorum::{Membership, VoterInfo};
+use storage::Disk;
+
+use crate::meta::{FoundMeta, Meta};
+use crate::{
+    Entry, EntryKind, Frame, FrameBuilder, Journal, JournalTag, OpenError, Prevalent, Stamp, archive_tag,
+};
+
+/// A cluster that is about to exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Founding {
+    /// Drawn at random by whoever founds.
+    pub cluster: ClusterId,
+    /// Its voters, each in a life drawn at random.
+    pub membership: Membership,
+}
+
+impl Founding {
+    /// Writes the identity of one voter and the founding frame into an empty data directory. All voters
+    /// get the same frame.
+    ///
+    /// # Errors
+    /// If the directory already has an identity, or cannot be written.
+    pub fn write<S: Prevalent>(&self, disk: &Arc<dyn Disk>, me: Member) -> Result<(), OpenError> {
+        assert!(self.membership.counts(me), "only voters found");
+        if Meta::read(&**disk)? != FoundMeta::Missing {
+            return Err(OpenError::AlreadyFounded);
+        }
+        let mut journal = Journal::create(Arc::clone(disk), JournalTag::of::<S>(self.cluster), Tip::NONE)?;
+        let mut builder = FrameBuilder::new();
+        let members = encode_members(&self.membership);
+        let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
+        fits.expect("a list of voters is small");
+        let stamp = Stamp {
+            previous: Tip::NONE,
+            epoch: Epoch::NONE,
+            commit: Index::NONE,
+            cluster_time: Duration::ZERO,
+            wall_time: 0,
+        };
+        journal.append(&builder.seal(&stamp))?;
+        journal.ticket().perform()?;
+        Meta::founded(self.cluster, me).write(&**disk)?;
+        Ok(())
+    }
+}
+
+impl JournalTag {
+    /// The tag of a journal of `S` in this cluster.
+    #[must_use]
+    pub fn of<S: Prevalent>(cluster: ClusterId) -> JournalTag {
+        JournalTag { cluster, archive_tag: archive_tag::<S>(), schema: S::SCHEMA }
+    }
+}
+
+/// The payload of a members entry. A format: see docs/format/journal.md.
+pub(crate) fn encode_members(membership: &Membership) -> Vec<u8> {
+    postcard::to_allocvec(membership.voters()).expect("a list of voters always encodes")
+}
+
+/// The list of voters that a frame brings, if it does. Such a list is always a frame of its own.
+pub(crate) fn members_of(frame: &Frame<'_>) -> Option<Membership> {
+    let (_, entry) = frame.entries().next()?;
+    (entry.kind == EntryKind::Members).then(|| decode_members(entry.payload)).flatten()
+}
+
+/// Reads the payload of a members entry; `None` if it is none.
+#[must_use]
+pub fn decode_members(payload: &[u8]) -> Option<Membership> {
+    let voters: Vec<VoterInfo> = postcard::from_bytes(payload).ok()?;
+    Membership::new(voters).ok()
+}

@@ -1,0 +1,257 @@
+//! What a voter must know before it says anything: who it is, how often it was started, its ballot.
+//!
+//! Responsible for: the bytes of the two copies, which one counts, the order in which they are written.
+//! Not responsible for: when a ballot changes (`quorum`).
+
+use std::sync::Arc;
+
+use position::{ClusterId, Epoch, Incarnation, Member, MemberId};
+use quorum::{Ballot, Standing};
+use storage::{Disk, DiskError};
+
+const COPIES: [&str; 2] = ["meta.0", "meta.1"];
+const MAGIC: [u8; 8] = *b"PVMETA01";
+
+/// One sector: a power cut leaves either the old or the new copy, or a bad one, and the other copy whole.
+const META_BYTES: usize = 512;
+
+// Byte offsets; the table stands in docs/format/journal.md.
+const CHECKSUM: usize = 8;
+const GENERATION: usize = 16;
+const CLUSTER: usize = 24;
+const INCARNATION: usize = 40;
+const BOOTS: usize = 56;
+const EPOCH: usize = 64;
+const VOTED_INCARNATION: usize = 72;
+const ID: usize = 88;
+const VOTED_ID: usize = 90;
+const HAS_VOTED: usize = 92;
+const STANDING: usize = 93;
+const USED: usize = 94;
+
+/// A voter's identity and ballot, as its data directory holds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meta {
+    /// Its cluster.
+    pub cluster: ClusterId,
+    /// Itself, in this life of its directory.
+    pub me: Member,
+    /// How often the directory has been started.
+    pub boots: u64,
+    /// What it has promised.
+    pub ballot: Ballot,
+    /// Counts the writes: of two good copies the later one counts.
+    generation: u64,
+}
+
+/// What the two copies say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundMeta {
+    /// There is none: a directory without identity.
+    Missing,
+    /// At least one copy is good.
+    Good(Meta),
+    /// Both copies are damaged. Whatever was voted is forgotten.
+    Damaged,
+}
+
+impl Meta {
+    /// The identity that `init` gives a new voter.
+    #[must_use]
+    pub fn founded(cluster: ClusterId, me: Member) -> Meta {
+        let ballot = Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled };
+        Meta { cluster, me, boots: 0, ballot, generation: 0 }
+    }
+
+    /// Reads both copies. The later good one counts: a vote is told to nobody before both hold it.
+    ///
+    /// # Errors
+    /// If a copy cannot be read at all.
+    pub fn read(disk: &dyn Disk) -> Result<FoundMeta, DiskError> {
+        let mut found = FoundMeta::Missing;
+        for name in COPIES {
+            let Some(bytes) = disk.read(name, META_BYTES as u64)? else { continue };
+            found = match (found, Meta::decode(&bytes)) {
+                (FoundMeta::Good(known), Some(meta)) if known.generation >= meta.generation => found,
+                (_, Some(meta)) => FoundMeta::Good(meta),
+                (FoundMeta::Good(_), None) => found,
+                (_, None) => FoundMeta::Damaged,
+            };
+        }
+        Ok(found)
+    }
+
+    /// Makes this the meta of the directory: one copy, synced, then the other, synced.
+    ///
+    /// # Errors
+    /// If a copy cannot be made durable. Nothing may then be promised with it.
+    pub fn write(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+        let bytes = self.encode();
+        COPIES.iter().try_for_each(|name| disk.overwrite(name, &bytes))
+    }
+
+    pub(crate) fn with_ballot(&self, ballot: Ballot) -> Meta {
+        Meta { ballot, generation: self.generation + 1, ..*self }
+    }
+
+    pub(crate) fn started_again(&self, ballot: Ballot) -> Meta {
+        Meta { boots: self.boots + 1, ..self.with_ballot(ballot) }
+    }
+
+    fn encode(&self) -> [u8; META_BYTES] {
+        let mut bytes = [0; META_BYTES];
+        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
+        put(0, &MAGIC);
+        put(GENERATION, &self.generation.to_le_bytes());
+        put(CLUSTER, &self.cluster.0.to_le_bytes());
+        put(INCARNATION, &self.me.incarnation.0.to_le_bytes());
+        put(BOOTS, &self.boots.to_le_bytes());
+        put(EPOCH, &self.ballot.epoch.0.to_le_bytes());
+        if let Some(voted_for) = self.ballot.voted_for {
+            put(VOTED_INCARNATION, &voted_for.incarnation.0.to_le_bytes());
+            put(VOTED_ID, &voted_for.id.0.to_le_bytes());
+            put(HAS_VOTED, &[1]);
+        }
+        put(ID, &self.me.id.0.to_le_bytes());
+        put(STANDING, &[standing_code(self.ballot.standing)]);
+        let checksum = checksum(&bytes);
+        bytes[CHECKSUM..GENERATION].copy_from_slice(&checksum);
+        bytes
+    }
+
+    fn decode(bytes: &[u8]) -> Option<Meta> {
+        let bytes: &[u8; META_BYTES] = bytes.try_into().ok()?;
+        let whole = bytes[..8] == MAGIC && bytes[CHECKSUM..GENERATION] == checksum(bytes);
+        if !whole || bytes[USED..].iter().any(|&byte| byte != 0) {
+            return None;
+        }
+        let voted_for = Member {
+            id: MemberId(u16_at(bytes, VOTED_ID)),
+            incarnation: incarnation_at(bytes, VOTED_INCARNATION),
+        };
+        Some(Meta {
+            cluster: ClusterId(u128_at(bytes, CLUSTER)),
+            me: Member { id: MemberId(u16_at(bytes, ID)), incarnation: incarnation_at(bytes, INCARNATION) },
+            boots: u64_at(bytes, BOOTS),
+            ballot: Ballot {
+                epoch: Epoch(u64_at(bytes, EPOCH)),
+                voted_for: (bytes[HAS_VOTED] == 1).then_some(voted_for),
+                standing: standing_of(bytes[STANDING])?,
+            },
+            generation: u64_at(bytes, GENERATION),
+        })
+    }
+}
+
+/// A ballot on its way to the disk.
+#[derive(Clone, Debug)]
+pub struct MetaOrder {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) meta: Meta,
+}
+
+impl MetaOrder {
+    /// Makes the ballot durable; blocks. The driver then gives it to [`Input::Persisted`](crate::Input).
+    ///
+    /// # Errors
+    /// If the disk fails: the process must end.
+    pub fn perform(&self) -> Result<Ballot, DiskError> {
+        self.meta.write(&*self.disk)?;
+        Ok(self.meta.ballot)
+    }
+}
+
+fn checksum(bytes: &[u8; META_BYTES]) -> [u8; 8] {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(&bytes[..CHECKSUM]).update(&bytes[GENERATION..]);
+    hasher.finalize().as_bytes()[..8].try_into().expect("eight of thirty-two bytes")
+}
+
+fn standing_code(standing: Standing) -> u8 {
+    match standing {
+        Standing::Settled => 0,
+        Standing::Unsettled => 1,
+        Standing::Amnesiac => 2,
+    }
+}
+
+fn standing_of(code: u8) -> Option<Standing> {
+    [Standing::Settled, Standing::Unsettled, Standing::Amnesiac]
+        .into_iter()
+        .find(|&s| standing_code(s) == code)
+}
+
+fn u16_at(bytes: &[u8; META_BYTES], at: usize) -> u16 {
+    u16::from_le_bytes(bytes[at..at + 2].try_into().expect("two bytes"))
+}
+
+fn u64_at(bytes: &[u8; META_BYTES], at: usize) -> u64 {
+    u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"))
+}
+
+fn u128_at(bytes: &[u8; META_BYTES], at: usize) -> u128 {
+    u128::from_le_bytes(bytes[at..at + 16].try_into().expect("sixteen bytes"))
+}
+
+fn incarnation_at(bytes: &[u8; META_BYTES], at: usize) -> Incarnation {
+    Incarnation(u128_at(bytes, at))
+}
+
+#[cfg(test)]
+mod tests {
+    use storage::SimDisk;
+
+    use super::*;
+
+    fn example() -> Meta {
+        let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
+        let voted_for = Some(Member { id: MemberId(2), incarnation: Incarnation(66) });
+        let ballot = Ballot { epoch: Epoch(9), voted_for, standing: Standing::Unsettled };
+        Meta::founded(ClusterId(5), me).started_again(ballot)
+    }
+
+    #[test]
+    fn one_damaged_copy_of_two_is_survived() {
+        for damaged in COPIES {
+            let machine = SimDisk::new(1);
+            example().write(&*machine.disk()).unwrap();
+            machine.rot(damaged, 70, 1);
+            assert_eq!(
+                Meta::read(&*machine.disk()).unwrap(),
+                FoundMeta::Good(example()),
+                "{damaged} was damaged"
+            );
+        }
+    }
+
+    #[test]
+    fn two_damaged_copies_are_told_from_none() {
+        let machine = SimDisk::new(1);
+        assert_eq!(Meta::read(&*machine.disk()).unwrap(), FoundMeta::Missing);
+        example().write(&*machine.disk()).unwrap();
+        COPIES.iter().for_each(|name| machine.rot(name, 70, 1));
+        assert_eq!(Meta::read(&*machine.disk()).unwrap(), FoundMeta::Damaged);
+    }
+
+    #[test]
+    fn every_flipped_bit_is_noticed() {
+        let bytes = example().encode();
+        for bit in 0..bytes.len() * 8 {
+            let mut flipped = bytes;
+            flipped[bit / 8] ^= 1 << (bit % 8);
+            assert_eq!(Meta::decode(&flipped), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn the_later_copy_counts() {
+        let machine = SimDisk::new(1);
+        let disk = machine.disk();
+        let older = example();
+        older.write(&*disk).unwrap();
+        let later =
+            older.with_ballot(Ballot { epoch: Epoch(10), voted_for: None, standing: Standing::Settled });
+        disk.overwrite(COPIES[0], &later.encode()).unwrap();
+        assert_eq!(Meta::read(&*disk).unwrap(), FoundMeta::Good(later));
+    }
+}

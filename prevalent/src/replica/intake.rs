@@ -1,0 +1,205 @@
+//! The master's side of a command: from a client's batch to a frame in the journal.
+
+use std::ops::Range;
+
+use position::Index;
+
+use crate::answer::Tag;
+use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
+use crate::{
+    Actor, Admission, Entries, Entry, EntryKind, Prevalent, Sequence, SessionId, Stamp, check_command,
+    registration,
+};
+
+/// So many entries may wait for their answer. More than a disk of a thousand syncs a second and frames
+/// of sixty commands drain in a second.
+const PENDING_MAX: usize = 65_536;
+
+/// Who waits for the answer of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pending {
+    pub(crate) index: Index,
+    pub(crate) client: ClientId,
+    pub(crate) session: SessionId,
+    pub(crate) sequence: Option<Sequence>,
+}
+
+impl Pending {
+    /// Its answer, which lies at `bytes`. A session's id is the index of the entry that registered it.
+    pub(crate) fn answered(&self, bytes: Range<usize>) -> Answered {
+        let session = if self.sequence.is_some() { self.session } else { SessionId(self.index.0) };
+        Answered { client: self.client, session, sequence: self.sequence, bytes }
+    }
+}
+
+impl<S: Prevalent> Replica<S> {
+    pub(crate) fn register(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        actor: &Actor,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let why = match (self.unable_to_take(), registration(actor)) {
+            (Some(why), _) => why,
+            (None, Err(flaw)) => Refused::BadCommand(flaw.to_string()),
+            (None, Ok(payload)) => {
+                return self.push(now, client, &Entry::internal(EntryKind::Register, &payload), out);
+            }
+        };
+        out.unanswered.push(Unanswered { client, session: SessionId(0), sequence: None, commands: 1, why });
+        Ok(())
+    }
+
+    /// Looks at each command of a batch: answered before, to be journaled, or to be refused.
+    pub(crate) fn take_commands(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        actor: &Actor,
+        bytes: &[u8],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let entries = match Entries::check(bytes) {
+            Ok(entries) => entries,
+            Err(flaw) => {
+                let why = Refused::Malformed(flaw.to_string());
+                out.unanswered.push(Unanswered {
+                    client,
+                    session: SessionId(0),
+                    sequence: None,
+                    commands: 1,
+                    why,
+                });
+                return Ok(());
+            }
+        };
+        let all = entries.count() as usize;
+        for (before, entry) in entries.iter().enumerate() {
+            match self.admit(client, actor, &entry, out) {
+                Ok(true) => self.push(now, client, &entry, out)?,
+                Ok(false) => {}
+                Err(why) => {
+                    // What follows a command that has to come again has to come again too, in order.
+                    let stop = matches!(why, Refused::Busy | Refused::NotMaster);
+                    let (session, sequence) = (entry.session, Some(entry.sequence));
+                    let commands = if stop { all - before } else { 1 };
+                    out.unanswered.push(Unanswered { client, session, sequence, commands, why });
+                    if stop {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `true`: to be journaled. `false`: its answer was kept, and is given again.
+    fn admit(
+        &mut self,
+        client: ClientId,
+        actor: &Actor,
+        entry: &Entry<'_>,
+        out: &mut Effects<S>,
+    ) -> Result<bool, Refused> {
+        if let Some(why) = self.unable_to_take() {
+            return Err(why);
+        }
+        if entry.kind != EntryKind::Command {
+            return Err(Refused::Malformed("clients send commands only".to_owned()));
+        }
+        let engine = self.engine.as_ref().expect("a voter without a state takes nothing");
+        let start = out.bytes.len();
+        match engine.admit(entry.session, entry.sequence, entry.lowest_unacknowledged, actor) {
+            Admission::New => {
+                check_command::<S>(entry.payload).map_err(|flaw| Refused::BadCommand(flaw.to_string()))?;
+                return Ok(true);
+            }
+            Admission::Busy => return Err(Refused::Busy),
+            Admission::WrongActor => return Err(Refused::WrongActor),
+            Admission::Answered(kept) => out.bytes.extend_from_slice(kept.bytes),
+            Admission::Forgotten => out.bytes.push(Tag::Forgotten.byte()),
+            Admission::UnknownSession => out.bytes.push(Tag::UnknownSession.byte()),
+        }
+        let sequence = Some(entry.sequence);
+        let session = entry.session;
+        out.answers.push(Answered { client, session, sequence, bytes: start..out.bytes.len() });
+        Ok(false)
+    }
+
+    fn unable_to_take(&self) -> Option<Refused> {
+        if !self.voter.leads() {
+            Some(Refused::NotMaster)
+        } else if self.engine.is_none() || self.pending.len() >= PENDING_MAX {
+            Some(Refused::Busy)
+        } else {
+            None
+        }
+    }
+
+    /// Puts an entry into the frame that is being packed; a full one is written first.
+    fn push(
+        &mut self,
+        now: Now,
+        client: ClientId,
+        entry: &Entry<'_>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        if self.builder.room() < entry.bytes() {
+            self.append_frame(now, out)?;
+        }
+        self.builder.push(entry).expect("an empty frame has room for any entry");
+        let index = self.journal.last().index().plus(u64::from(self.builder.entries()));
+        let sequence = (entry.kind == EntryKind::Command).then_some(entry.sequence);
+        self.pending.push_back(Pending { index, client, session: entry.session, sequence });
+        Ok(())
+    }
+
+    /// Writes what waits as one frame of this epoch.
+    pub(crate) fn append_frame(&mut self, now: Now, out: &mut Effects<S>) -> Result<(), Fatal> {
+        let frame = self.builder.seal(&Stamp {
+            previous: self.journal.last(),
+            epoch: self.voter.epoch(),
+            commit: self.voter.commit(),
+            cluster_time: self.clock.read(now.time),
+            wall_time: now.wall_time,
+        });
+        self.journal.append(&frame)?;
+        self.builder.clear();
+        self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out)
+    }
+
+    /// A mastership starts: its first frame is a no-op, since frames of earlier epochs are committed only
+    /// by one of this epoch behind them.
+    pub(crate) fn open_epoch(&mut self, now: Now, out: &mut Effects<S>) -> Result<(), Fatal> {
+        assert!(self.pending.is_empty() && self.builder.entries() == 0, "a standby takes no commands");
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        self.clock.run(now.time);
+        let noop = Entry::internal(EntryKind::Noop, &[]);
+        self.builder.push(&noop).expect("an empty frame has room for any entry");
+        self.append_frame(now, out)
+    }
+
+    /// Nobody gets an answer any more: what is pending may yet be committed by another master.
+    pub(crate) fn step_down(&mut self, out: &mut Effects<S>) {
+        self.builder.clear();
+        self.pending.clear();
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        self.transfers.clear();
+        out.unanswered_reads.extend(self.reads.drain(..).map(|(token, _)| token));
+        out.stepped_down = true;
+    }
+
+    /// Removes sessions that have been idle for long, by an entry, so that every replica does it at once.
+    pub(crate) fn expire_sessions(&mut self, now: Now) {
+        let Some(engine) = &self.engine else { return };
+        if !self.voter.leads() || self.builder.entries() > 0 {
+            return;
+        }
+        let idle: Vec<SessionId> = engine.expirable(self.clock.read(now.time)).take(64).collect();
+        for session in idle {
+            let expire = Entry { session, ..Entry::internal(EntryKind::Expire, &[]) };
+            self.builder.push(&expire).expect("an empty frame has room for a few entries");
+        }
+    }
+}

@@ -1,0 +1,289 @@
+//! Work that would stall the loop: it runs elsewhere, holds what it needs, and comes back as an input.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use position::{ClusterId, Index, Tip};
+use quorum::Time;
+use snapshots::{Incoming, Opened, Shelf, SnapshotError};
+use storage::{DiskError, Slice};
+
+use crate::engine::SnapshotRule;
+use crate::replica::{Effects, Fatal, Now, Replica};
+use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
+use crate::{Engine, Prevalent, SpareOrder};
+
+/// Work for another thread.
+#[derive(Debug)]
+pub struct Job<S: Prevalent>(Work<S>);
+
+#[derive(Debug)]
+enum Work<S: Prevalent> {
+    /// Zero-fills the next segment.
+    Prepare(SpareOrder),
+    /// Makes a snapshot from the previous one and the journal.
+    Snapshot(SnapshotJob<S>),
+    /// Verifies a snapshot that a master sent, makes it durable and loads it.
+    Install { incoming: Incoming, shelf: Shelf, cluster: ClusterId },
+    /// Builds the state again without the commands that panicked.
+    Rebuild(Rebuild),
+}
+
+#[derive(Debug)]
+struct Rebuild {
+    shelf: Shelf,
+    cluster: ClusterId,
+    frames: Vec<Slice>,
+    through: Index,
+    panics: BTreeSet<Index>,
+    rule: SnapshotRule,
+}
+
+/// What came of a [`Job`].
+#[derive(Debug)]
+pub struct Finished<S: Prevalent>(Outcome<S>);
+
+#[derive(Debug)]
+enum Outcome<S: Prevalent> {
+    Prepared(Result<(), DiskError>),
+    Made(Result<Made, SnapshotJobError>),
+    Installed(Result<(Opened, Box<Engine<S>>), InstallError>),
+    Rebuilt(Result<Box<Engine<S>>, RebuildError>),
+}
+
+#[derive(Debug, thiserror::Error)]
+enum InstallError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("the snapshot at {0} does not load")]
+    NotLoaded(Tip),
+}
+
+/// The state could not be rebuilt.
+#[derive(Debug, thiserror::Error)]
+pub enum RebuildError {
+    /// No snapshot could be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The journal could not be replayed.
+    #[error(transparent)]
+    Replay(#[from] crate::replay::ReplayError),
+}
+
+impl<S: Prevalent> Job<S> {
+    /// Does the work. Blocks on disks, and takes as long as it takes.
+    #[must_use]
+    pub fn run(self) -> Finished<S> {
+        Finished(match self.0 {
+            Work::Prepare(order) => Outcome::Prepared(order.perform()),
+            Work::Snapshot(job) => Outcome::Made(job.run()),
+            Work::Install { incoming, shelf, cluster } => {
+                Outcome::Installed(install(incoming, &shelf, cluster))
+            }
+            Work::Rebuild(rebuild) => Outcome::Rebuilt(rebuild.run().map(Box::new)),
+        })
+    }
+
+    /// The job's name in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.0 {
+            Work::Prepare(_) => "prepare a segment",
+            Work::Snapshot(_) => "make a snapshot",
+            Work::Install { .. } => "install a snapshot",
+            Work::Rebuild(_) => "rebuild the state",
+        }
+    }
+}
+
+fn install<S: Prevalent>(
+    incoming: Incoming,
+    shelf: &Shelf,
+    cluster: ClusterId,
+) -> Result<(Opened, Box<Engine<S>>), InstallError> {
+    let opened = incoming.finish()?;
+    let loaded = snapshotter::load::<S>(shelf, cluster)?;
+    match loaded.head {
+        Some(head) if head.tip == opened.head().tip => Ok((opened, Box::new(loaded.engine))),
+        _ => Err(InstallError::NotLoaded(opened.head().tip)),
+    }
+}
+
+impl Rebuild {
+    fn run<S: Prevalent>(self) -> Result<Engine<S>, RebuildError> {
+        let mut panics = self.panics;
+        // Every pass finds at least one more command that panics, or ends: the set is bounded by the engine.
+        loop {
+            let engine = snapshotter::load::<S>(&self.shelf, self.cluster)?.engine;
+            let mut engine = engine.with_panics(&panics).with_snapshot_rule(self.rule);
+            match crate::replay::replay(&mut engine, &self.frames, self.through) {
+                Ok(()) => return Ok(engine),
+                Err(error) => match error.panicked() {
+                    Some(index) if panics.insert(index) => {}
+                    _ => return Err(error.into()),
+                },
+            }
+        }
+    }
+}
+
+/// Which jobs run, and which wait for their turn. At most one of each kind runs.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs {
+    snapshotting: bool,
+    installing: bool,
+    wanted: Option<Tip>,
+    looked_at: Time,
+}
+
+impl Jobs {
+    /// The engine has passed a position at which a snapshot is due. Only the latest is still of use.
+    pub(crate) fn want_snapshot(&mut self, tip: Tip) {
+        self.wanted = Some(tip);
+    }
+
+    pub(crate) fn is_installing(&self) -> bool {
+        self.installing
+    }
+
+    pub(crate) fn is_due(&mut self, now: Time, period: Duration) -> bool {
+        let due = now.since(self.looked_at) >= period;
+        if due {
+            self.looked_at = now;
+        }
+        due
+    }
+}
+
+impl<S: Prevalent> Replica<S> {
+    pub(crate) fn start_jobs(&mut self, out: &mut Effects<S>) {
+        if let Some(order) = self.journal.spare_wanted() {
+            out.start.push(Job(Work::Prepare(order)));
+        }
+        let Some(engine) = self.engine.as_ref().filter(|_| !self.jobs.snapshotting && !self.jobs.installing)
+        else {
+            return;
+        };
+        if let Some(target) = self.jobs.wanted.take() {
+            self.jobs.snapshotting = true;
+            let frames = self.journal.frames_between(self.journal.base().index(), target.index());
+            let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
+            out.start.push(Job(Work::Snapshot(job)));
+        }
+    }
+
+    pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
+        self.jobs.installing = true;
+        let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
+        out.start.push(Job(Work::Install { incoming, shelf, cluster }));
+    }
+
+    /// Gives up the state that a panic left behind, and has it built anew without that command. The voter
+    /// goes on voting, storing and acknowledging; clients are told to come back.
+    pub(crate) fn rebuild_without(&mut self, index: Index, out: &mut Effects<S>) {
+        let Some(engine) = self.engine.take() else { return };
+        let mut panics = engine.panics().clone();
+        panics.insert(index);
+        let commit = self.committed_tip().index();
+        out.start.push(Job(Work::Rebuild(Rebuild {
+            shelf: self.shelf.clone(),
+            cluster: self.meta.cluster,
+            frames: self.journal.frames_between(self.journal.base().index(), commit),
+            through: commit,
+            panics,
+            rule: engine.snapshot_rule(),
+        })));
+    }
+
+    pub(crate) fn on_finished(
+        &mut self,
+        now: Now,
+        finished: Finished<S>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        match finished.0 {
+            Outcome::Prepared(prepared) => {
+                // Without a spare the journal makes its next segment itself, or says why it cannot.
+                if let Err(error) = prepared {
+                    tracing::warn!(%error, "the next segment could not be prepared");
+                }
+            }
+            Outcome::Made(made) => {
+                self.jobs.snapshotting = false;
+                self.on_made(made)?;
+            }
+            Outcome::Installed(installed) => {
+                self.jobs.installing = false;
+                self.on_install_done(now, installed, out)?;
+            }
+            Outcome::Rebuilt(Ok(engine)) => {
+                // What was committed meanwhile is applied as usual.
+                out.applied = Some(engine.applied());
+                self.engine = Some(*engine);
+                self.hand_out_kept_answers(out);
+            }
+            Outcome::Rebuilt(Err(error)) => return Err(Fatal::Rebuild(error)),
+        }
+        Ok(())
+    }
+
+    fn on_made(&mut self, made: Result<Made, SnapshotJobError>) -> Result<(), Fatal> {
+        match made {
+            Ok(made) => {
+                for passed_over in &made.passed_over {
+                    tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
+                }
+                self.compact()
+            }
+            Err(SnapshotJobError::Overtaken { .. }) => Ok(()),
+            // The journal holds everything: the next position that is due tries again.
+            Err(error) => {
+                tracing::error!(%error, "no snapshot was made; the journal keeps what it would have covered");
+                Ok(())
+            }
+        }
+    }
+
+    /// Drops what two snapshots cover: should the newest turn out bad, the one before it and the journal
+    /// still make the state.
+    fn compact(&mut self) -> Result<(), Fatal> {
+        let listed = self.shelf.list()?;
+        if let Some(second) = listed.get(1) {
+            self.journal.compact(second.index);
+        }
+        Ok(())
+    }
+
+    fn on_install_done(
+        &mut self,
+        now: Now,
+        installed: Result<(Opened, Box<Engine<S>>), InstallError>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let (opened, engine) = match installed {
+            Ok(installed) => installed,
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was not installed; the master will send it again");
+                return Ok(());
+            }
+        };
+        let base = opened.head().tip;
+        if base.index() <= self.voter.commit() {
+            // Frames came first, from the same or another master.
+            return Ok(());
+        }
+        self.journal.reset(base)?;
+        self.sync_in_flight = None;
+        if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
+        {
+            self.voter.adopt_membership(membership);
+        }
+        let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
+        self.engine = Some(engine.with_snapshot_rule(rule));
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        out.applied = Some(base);
+        self.decide(now, quorum::Input::Installed(base), &[], out)
+    }
+}

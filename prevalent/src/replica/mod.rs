@@ -1,0 +1,361 @@
+//! One voter: journal, engine and quorum behind one step function.
+//!
+//! Responsible for: what happens between a message and the disk, in which order, and what a crash between
+//! any two steps leaves. Not responsible for: threads, sockets and clocks. A driver (`Store`, `shipper`,
+//! the simulator) gives inputs and performs [`Effects`]; [`Replica::step`] never blocks on a sync and runs
+//! no user code, [`Replica::apply`] runs it within a budget.
+
+mod apply;
+mod clock;
+mod effects;
+mod input;
+mod intake;
+mod jobs;
+mod open;
+mod transfer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use position::{Index, Member, Tip};
+use quorum::{Envelope, FrameId, History, Membership, ReadToken, Voter, VoterView};
+use snapshots::Shelf;
+use storage::{Disk, Slice};
+
+pub use effects::{Answered, ClientId, Effects, Outgoing, Refused, Unanswered};
+pub use input::{Input, Now};
+pub use jobs::{Finished, Job, RebuildError};
+pub use open::{OpenError, Options};
+
+use crate::founding::members_of;
+use crate::meta::{Meta, MetaOrder};
+use crate::{
+    Answers, Engine, Frame, FrameBuilder, FrameError, Journal, JournalError, Prevalent, Ticket,
+    UnverifiedFrames,
+};
+use clock::ClusterClock;
+use intake::Pending;
+use jobs::Jobs;
+use transfer::{Receiving, Transfers};
+
+/// Something that ends the process: the disk failed, or the journal needs a newer program. What was
+/// acknowledged stays acknowledged; a restart recovers from what the disk really holds.
+#[derive(Debug, thiserror::Error)]
+pub enum Fatal {
+    /// The journal could not be written or read.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] storage::DiskError),
+    /// A frame could not be applied.
+    #[error(transparent)]
+    Apply(#[from] crate::ApplyError),
+    /// The snapshots could not be listed or read.
+    #[error(transparent)]
+    Snapshot(#[from] snapshots::SnapshotError),
+    /// The state could not be rebuilt after a panic.
+    #[error("the state cannot be rebuilt after a panic: {0}")]
+    Rebuild(RebuildError),
+}
+
+/// One voter of a cluster, or all of it.
+#[derive(Debug)]
+pub struct Replica<S: Prevalent> {
+    disk: Arc<dyn Disk>,
+    meta: Meta,
+    voter: Voter,
+    journal: Journal,
+    shelf: Shelf,
+    /// `None` while the state is being rebuilt or installed by a job.
+    engine: Option<Engine<S>>,
+    clock: ClusterClock,
+
+    /// What waits for the next frame.
+    builder: FrameBuilder,
+    /// Who waits for the answer of which entry, in the order of the journal.
+    pending: VecDeque<Pending>,
+    /// Reads that wait for this index to be applied.
+    reads: VecDeque<(ReadToken, Index)>,
+
+    sync_in_flight: Option<Ticket>,
+    jobs: Jobs,
+    transfers: Transfers,
+    receiving: Option<Receiving>,
+
+    decisions: Vec<quorum::Effect>,
+    answers: Answers,
+}
+
+impl<S: Prevalent> Replica<S> {
+    /// Deals with one input, and adds to `out` what must be done.
+    ///
+    /// # Errors
+    /// If the disk failed: the driver must end the process without another word to anybody.
+    pub fn step(&mut self, now: Now, input: Input<'_, S>, out: &mut Effects<S>) -> Result<(), Fatal> {
+        match input {
+            Input::Tick => {
+                self.decide(now, quorum::Input::Tick, &[], out)?;
+                self.on_tick(now, out);
+            }
+            Input::Connected(id) => self.decide(now, quorum::Input::Connected(id), &[], out)?,
+            Input::Message { envelope, payload } => self.on_message(now, envelope, payload, out)?,
+            Input::Register { client, actor } => self.register(now, client, actor, out)?,
+            Input::Commands { client, actor, entries } => {
+                self.take_commands(now, client, actor, entries, out)?
+            }
+            Input::Read(token) if self.voter.leads() => {
+                self.decide(now, quorum::Input::Read(token), &[], out)?
+            }
+            Input::Read(token) => out.unanswered_reads.push(token),
+            Input::Synced(ticket) => {
+                self.sync_in_flight = None;
+                let durable = self.journal.synced(ticket);
+                self.journal.note_mark()?;
+                self.decide(now, quorum::Input::Durable(durable.index()), &[], out)?;
+            }
+            Input::Persisted(ballot) => self.decide(now, quorum::Input::Persisted(ballot), &[], out)?,
+            Input::Finished(finished) => self.on_finished(now, finished, out)?,
+        }
+        self.order_sync(out);
+        Ok(())
+    }
+
+    /// Packs everything that waits into one frame. The driver calls this once it has no more input at
+    /// hand, so that a frame grows with the load.
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn flush(&mut self, now: Now, out: &mut Effects<S>) -> Result<(), Fatal> {
+        if self.builder.entries() > 0 && self.voter.leads() {
+            self.append_frame(now, out)?;
+            self.order_sync(out);
+        }
+        Ok(())
+    }
+
+    /// When [`Input::Tick`] is due at the latest.
+    #[must_use]
+    pub fn next_deadline(&self) -> quorum::Time {
+        self.voter.next_deadline()
+    }
+
+    /// What others may know of this voter.
+    #[must_use]
+    pub fn view(&self) -> VoterView {
+        self.voter.view()
+    }
+
+    /// The voters of the cluster.
+    #[must_use]
+    pub fn membership(&self) -> &Membership {
+        self.voter.membership()
+    }
+
+    /// Who this voter is.
+    #[must_use]
+    pub fn me(&self) -> Member {
+        self.voter.me()
+    }
+
+    /// Its cluster.
+    #[must_use]
+    pub fn cluster(&self) -> position::ClusterId {
+        self.meta.cluster
+    }
+
+    /// The engine; `None` while the state is being rebuilt.
+    #[must_use]
+    pub fn engine(&self) -> Option<&Engine<S>> {
+        self.engine.as_ref()
+    }
+
+    /// End of what is applied; nothing while the state is being rebuilt.
+    #[must_use]
+    pub fn applied(&self) -> Tip {
+        self.engine.as_ref().map_or(Tip::NONE, Engine::applied)
+    }
+
+    /// End of the written journal.
+    #[must_use]
+    pub fn last(&self) -> Tip {
+        self.journal.last()
+    }
+
+    /// The protocol's state, for invariant checks.
+    #[must_use]
+    pub fn voter(&self) -> &Voter {
+        &self.voter
+    }
+
+    /// The journal, for followers and invariant checks.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// The ids of the voters that have not been heard of: whom a founding waits for.
+    #[must_use]
+    pub fn unheard(&self) -> Vec<position::MemberId> {
+        self.voter.unheard()
+    }
+
+    /// Committed frames after the tip `after`, for a follower that never counts: at most `bytes_max`, at
+    /// least one frame if there is any. `None` if the journal no longer reaches back that far, or never held
+    /// that tip: the follower needs a snapshot.
+    #[must_use]
+    pub fn committed_frames(&self, after: Tip, bytes_max: usize) -> Option<Vec<Slice>> {
+        if self.journal.tip_at(after.index()) != Some(after) {
+            return None;
+        }
+        let commit = self.voter.commit();
+        let reach = self.journal.reach(after.index(), bytes_max).map(|(through, _)| through.min(commit));
+        match reach.map(|through| self.journal.tip_at_or_below(through).index()) {
+            Some(through) if through > after.index() => {
+                Some(self.journal.frames_between(after.index(), through))
+            }
+            _ => Some(Vec::new()),
+        }
+    }
+
+    /// The newest snapshot, for a follower that the journal can no longer serve.
+    ///
+    /// # Errors
+    /// If the snapshots cannot be read.
+    pub fn newest_snapshot(&self) -> Result<Option<snapshots::Opened>, snapshots::SnapshotError> {
+        Ok(self.shelf.newest_valid()?.snapshot)
+    }
+
+    /// Notes that this process ends as it should: the next start need not doubt the journal's end.
+    ///
+    /// # Errors
+    /// If the disk failed.
+    pub fn stop(&mut self) -> Result<(), Fatal> {
+        self.journal.stop_clean()?;
+        Ok(())
+    }
+
+    /// Gives one input to the protocol, and performs what it decides, in order.
+    fn decide(
+        &mut self,
+        now: Now,
+        input: quorum::Input<'_>,
+        frames: &[Frame<'_>],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.voter.step(now.time, input, &self.journal, &mut decisions);
+        for decision in decisions.drain(..) {
+            self.perform(now, decision, frames, out)?;
+        }
+        self.decisions = decisions;
+        Ok(())
+    }
+
+    fn perform(
+        &mut self,
+        now: Now,
+        decision: quorum::Effect,
+        frames: &[Frame<'_>],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        match decision {
+            quorum::Effect::Persist(ballot) => {
+                self.meta = self.meta.with_ballot(ballot);
+                out.persist = Some(MetaOrder { disk: Arc::clone(&self.disk), meta: self.meta });
+            }
+            quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
+            quorum::Effect::SendFrames { envelope, after, through } => {
+                let payload = self.journal.frames_between(after, through);
+                out.send.push(Outgoing { envelope, payload });
+            }
+            quorum::Effect::Cut { after } => {
+                self.journal.cut_after(after)?;
+                self.clock.follow(&self.journal, self.engine.as_ref());
+            }
+            quorum::Effect::Adopt { after } => self.adopt(after, frames)?,
+            quorum::Effect::Repair(frame) => self.repair(now, frame, frames, out)?,
+            quorum::Effect::Lead(_) => self.open_epoch(now, out)?,
+            quorum::Effect::StepDown => self.step_down(out),
+            quorum::Effect::Commit(_) => {}
+            quorum::Effect::ReadReady { token, index } => self.reads.push_back((token, index)),
+            quorum::Effect::SnapshotWanted { by } => self.offer_snapshot(now, by, out)?,
+            quorum::Effect::StoreChunk => {}
+            quorum::Effect::ChunkAcknowledged { by, base, received, done } => {
+                self.transfers.acknowledged(now, by, base, received, done);
+                self.send_chunks(now, out);
+            }
+            quorum::Effect::Changed => out.changed = true,
+            quorum::Effect::Alarm(alarm) => out.alarms.push(alarm),
+        }
+        Ok(())
+    }
+
+    fn on_message(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        payload: &[u8],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        if matches!(envelope.message, quorum::Message::SnapshotChunk(_)) {
+            return self.on_chunk(now, envelope, payload, out);
+        }
+        // Bytes of a peer are believed once every frame's hash is right and each follows the one before.
+        let prev = match envelope.message {
+            quorum::Message::Append(append) => Some(append.prev),
+            quorum::Message::FetchReply(quorum::FetchReply {
+                outcome: quorum::FetchOutcome::Frames { prev },
+                ..
+            }) => Some(prev),
+            _ => None,
+        };
+        let frames: Result<Vec<Frame<'_>>, FrameError> = match prev {
+            Some(prev) => UnverifiedFrames::after(prev, payload).collect(),
+            None => Ok(Vec::new()),
+        };
+        let frames = match frames {
+            Ok(frames) => frames,
+            Err(flaw) => {
+                tracing::warn!(from = %envelope.from, %flaw, "a peer's frames were dropped; it sends them again");
+                return Ok(());
+            }
+        };
+        let ids: Vec<FrameId> = frames.iter().map(Frame::id).collect();
+        self.decide(now, quorum::Input::Message { envelope, frames: &ids }, &frames, out)
+    }
+
+    /// Writes the frames that lie after the journal's end.
+    fn adopt(&mut self, after: Index, frames: &[Frame<'_>]) -> Result<(), Fatal> {
+        assert_eq!(self.journal.last().index(), after, "frames are adopted at the journal's end");
+        for frame in frames.iter().filter(|frame| frame.id().first > after) {
+            self.journal.append(frame)?;
+            if let Some(membership) = members_of(frame) {
+                self.voter.adopt_membership(membership);
+            }
+        }
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        Ok(())
+    }
+
+    fn repair(
+        &mut self,
+        now: Now,
+        damaged: FrameId,
+        frames: &[Frame<'_>],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let Some(good) = frames.iter().find(|frame| frame.id() == damaged) else { return Ok(()) };
+        self.journal.repair(good.bytes())?;
+        self.decide(now, quorum::Input::Repaired(damaged), &[], out)
+    }
+
+    /// One sync at a time: the newest covers everything written before it began.
+    fn order_sync(&mut self, out: &mut Effects<S>) {
+        if self.sync_in_flight.is_none() && self.journal.durable() != self.journal.last() {
+            let order = self.journal.ticket();
+            self.sync_in_flight = Some(order.ticket());
+            out.sync = Some(order);
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
+
+use std::sync::Arc;
+
+use position::{ClusterId, Incarnation, Index, Member, MemberId, Tip};
+use quorum::{Ballot, FrameId, History, Membership, Standing, Start, Tail, Times, Voter};
+use snapshots::Shelf;
+use storage::{Disk, DiskError};
+
+use crate::engine::SnapshotRule;
+use crate::founding::members_of;
+use crate::meta::{FoundMeta, Meta};
+use crate::replay::{ReplayError, replay};
+use crate::replica::clock::ClusterClock;
+use crate::replica::jobs::Jobs;
+use crate::replica::transfer::Transfers;
+use crate::replica::{Now, Replica};
+use crate::snapshotter::{self, LoadError};
+use crate::{
+    Answers, Engine, FrameBuilder, Journal, JournalError, JournalTag, Prevalent, Recovered, decode_members,
+};
+
+/// How a voter runs. What it *is* stands in its data directory.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// For a directory without identity: the cluster and the id that the certificate names. Such a voter
+    /// learns and never counts. `None`: such a directory is refused.
+    pub learner: Option<(ClusterId, MemberId)>,
+    /// Who founds.
+    pub founding: quorum::Founding,
+    /// When snapshots are due; the same on all voters.
+    pub snapshot_rule: SnapshotRule,
+    /// The protocol's times.
+    pub times: Times,
+    /// A random number of this process.
+    pub process: u64,
+    /// Seed of the protocol's chance.
+    pub seed: u64,
+}
+
+impl Options {
+    /// As most voters run, with a random number of this process.
+    #[must_use]
+    pub fn new(process: u64) -> Options {
+        Options {
+            learner: None,
+            founding: quorum::Founding::All,
+            snapshot_rule: SnapshotRule::default(),
+            times: Times::LAN,
+            process,
+            seed: process,
+        }
+    }
+}
+
+/// A voter cannot start. The directory was left as it was, unless the text says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The directory was never founded, and nothing says who it is.
+    #[error(
+        "the data directory has no identity (no meta.0, no meta.1): it was never founded, or it was wiped; copy the folder that `init` made for this machine"
+    )]
+    NoIdentity,
+    /// Both copies of the meta are damaged.
+    #[error(
+        "both copies of the identity (meta.0, meta.1) are damaged: the directory no longer knows what it voted for; nothing was changed; remove this voter from the cluster and add it anew"
+    )]
+    IdentityDamaged,
+    /// The directory belongs elsewhere.
+    #[error(
+        "the data directory belongs to voter {found} of cluster {found_cluster}, and the certificate is for voter {expected} of cluster {expected_cluster}; nothing was changed"
+    )]
+    OtherIdentity {
+        /// In the directory.
+        found: MemberId,
+        /// In the directory.
+        found_cluster: ClusterId,
+        /// In the certificate.
+        expected: MemberId,
+        /// In the certificate.
+        expected_cluster: ClusterId,
+    },
+    /// There is an identity already.
+    #[error("the data directory has an identity already; nothing was changed")]
+    AlreadyFounded,
+    /// The end of the only copy is damaged in a way that a crash does not explain.
+    #[error(
+        "the journal's last frame (from entry {at} on) is damaged, and it was whole once: a disk error, not a crash; this is the only copy, so nothing was changed; restore a backup, or open with salvage, which drops that frame and what follows it"
+    )]
+    OnlyCopyUncertain {
+        /// The frame's first entry.
+        at: Index,
+    },
+    /// A frame in the middle of the only copy is damaged.
+    #[error(
+        "entries {first} to {last} of the journal are damaged: a disk error, not a crash; this is the only copy, so nothing was changed; restore a backup"
+    )]
+    OnlyCopyDamaged {
+        /// The frame's first entry.
+        first: Index,
+        /// The frame's last entry.
+        last: Index,
+    },
+    /// The journal cannot be opened.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The disk failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// No state can be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// The journal cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
+}
+
+impl<S: Prevalent> Replica<S> {
+    /// Starts a voter from its data directory: newest snapshot, then the journal. Blocks until everything
+    /// that is known to be committed is applied.
+    ///
+    /// # Errors
+    /// If the directory cannot be a voter's.
+    pub fn open(now: Now, disk: Arc<dyn Disk>, options: &Options) -> Result<Replica<S>, OpenError> {
+        let meta = identity(&*disk, options)?;
+        let shelf = Shelf::new(Arc::clone(&disk));
+        let loaded = snapshotter::load::<S>(&shelf, meta.cluster)?;
+        for passed_over in &loaded.passed_over {
+            tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
+        }
+        let base = loaded.head.as_ref().map(|head| head.tip);
+        let mut engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
+
+        let Recovered { journal, tail, amnesia } = open_journal::<S>(&disk, &meta, base)?;
+        let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
+        let membership = newest_membership(&journal, &engine);
+        let alone = membership.voters().len() == 1;
+        if alone {
+            refuse_damage_of_the_only_copy(tail, &damaged)?;
+        }
+        let tail = if alone { Tail::Clean } else { tail };
+
+        let ballot = Ballot { standing: standing(&meta, tail, &journal, amnesia), ..meta.ballot };
+        let meta = meta.started_again(ballot);
+        // The doubt is durable before anything is written behind the journal's damaged end, and the count
+        // of starts before the first message.
+        meta.write(&*disk)?;
+
+        let commit = known_commit(&journal).max(engine.applied().index());
+        replay_committed(&mut engine, &journal, &shelf, meta.cluster, commit)?;
+
+        let voter = Voter::start(
+            now.time,
+            Start {
+                cluster: meta.cluster,
+                me: meta.me,
+                boots: meta.boots,
+                process: options.process,
+                ballot,
+                membership,
+                durable: journal.durable().index(),
+                commit,
+                tail,
+                repairs: damaged,
+                founding: options.founding,
+                times: options.times,
+                seed: options.seed ^ meta.boots,
+            },
+        );
+        let mut clock = ClusterClock::default();
+        clock.follow(&journal, Some(&engine));
+        Ok(Replica {
+            disk,
+            meta,
+            voter,
+            journal,
+            shelf,
+            engine: Some(engine),
+            clock,
+            builder: FrameBuilder::new(),
+            pending: std::collections::VecDeque::new(),
+            reads: std::collections::VecDeque::new(),
+            sync_in_flight: None,
+            jobs: Jobs::default(),
+            transfers: Transfers::default(),
+            receiving: None,
+            decisions: Vec::new(),
+            answers: Answers::default(),
+        })
+    }
+}
+
+/// A learner's directory has no journal before its first start.
+fn open_journal<S: Prevalent>(
+    disk: &Arc<dyn Disk>,
+    meta: &Meta,
+    base: Option<Tip>,
+) -> Result<Recovered, OpenError> {
+    let tag = JournalTag::of::<S>(meta.cluster);
+    match Journal::open(Arc::clone(disk), tag, base) {
+        Err(JournalError::Missing) if meta.me.incarnation == Incarnation::UNKNOWN => {
+            let journal = Journal::create(Arc::clone(disk), tag, base.unwrap_or(Tip::NONE))?;
+            Ok(Recovered { journal, tail: Tail::Clean, amnesia: false })
+        }
+        opened => Ok(opened?),
+    }
+}
+
+fn identity(disk: &dyn Disk, options: &Options) -> Result<Meta, OpenError> {
+    let meta = match (Meta::read(disk)?, options.learner) {
+        (FoundMeta::Good(meta), _) => meta,
+        (FoundMeta::Missing, None) => return Err(OpenError::NoIdentity),
+        (FoundMeta::Damaged, None) => return Err(OpenError::IdentityDamaged),
+        (FoundMeta::Missing | FoundMeta::Damaged, Some((cluster, id))) => {
+            // A wiped machine cannot know that it was wiped: it learns, and never counts.
+            Meta::founded(cluster, Member { id, incarnation: Incarnation::UNKNOWN })
+        }
+    };
+    match options.learner {
+        Some((cluster, id)) if (cluster, id) != (meta.cluster, meta.me.id) => Err(OpenError::OtherIdentity {
+            found: meta.me.id,
+            found_cluster: meta.cluster,
+            expected: id,
+            expected_cluster: cluster,
+        }),
+        _ => Ok(meta),
+    }
+}
+
+/// Whether what the disk holds still allows this voter to count.
+fn standing(meta: &Meta, tail: Tail, journal: &Journal, amnesia: bool) -> Standing {
+    let forgot_an_epoch = journal.last().epoch() > meta.ballot.epoch;
+    match meta.ballot.standing {
+        Standing::Amnesiac => Standing::Amnesiac,
+        _ if forgot_an_epoch || amnesia => Standing::Amnesiac,
+        Standing::Settled if tail == Tail::Clean => Standing::Settled,
+        _ => Standing::Unsettled,
+    }
+}
+
+fn refuse_damage_of_the_only_copy(tail: Tail, damaged: &[FrameId]) -> Result<(), OpenError> {
+    if let Tail::Uncertain { at, .. } = tail {
+        return Err(OpenError::OnlyCopyUncertain { at });
+    }
+    match damaged.first() {
+        Some(frame) => Err(OpenError::OnlyCopyDamaged { first: frame.first, last: frame.last }),
+        None => Ok(()),
+    }
+}
+
+/// What the master that wrote the last frame knew to be committed.
+fn known_commit(journal: &Journal) -> Index {
+    let last = journal.last().index();
+    if last == journal.base().index() {
+        return last;
+    }
+    journal.read_frame(last).map_or(Index::NONE, |frame| frame.header().commit).max(journal.base().index())
+}
+
+/// The newest list of voters: in the journal, or else in the snapshot.
+fn newest_membership<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Membership {
+    let from = engine.members().map_or(Index::NONE, |members| members.index).max(journal.base().index());
+    let mut newest = None;
+    let mut next = from.next();
+    while next <= journal.last().index() {
+        // A damaged frame that lists voters is one that somebody else will lead.
+        let Ok(frame) = journal.read_frame(next) else { break };
+        newest = members_of(&frame).or(newest);
+        next = frame.tip().index().next();
+    }
+    let applied = engine.members().and_then(|members| decode_members(&members.payload));
+    newest.or(applied).unwrap_or_else(Membership::unknown)
+}
+
+/// Applies what is known to be committed. What panics on the way is passed over, as it was before.
+fn replay_committed<S: Prevalent>(
+    engine: &mut Engine<S>,
+    journal: &Journal,
+    shelf: &Shelf,
+    cluster: ClusterId,
+    commit: Index,
+) -> Result<(), OpenError> {
+    loop {
+        let after = journal.tip_at_or_below(engine.applied().index()).index();
+        let frames = journal.frames_between(after, commit);
+        let Err(error) = replay(engine, &frames, commit) else { return Ok(()) };
+        let Some(panicked) = error.panicked() else { return Err(error.into()) };
+        let mut panics = engine.panics().clone();
+        if !panics.insert(panicked) {
+            return Err(error.into());
+        }
+        let rule = engine.snapshot_rule();
+        *engine =
+            snapshotter::load::<S>(shelf, cluster)?.engine.with_panics(&panics).with_snapshot_rule(rule);
+    }
+}

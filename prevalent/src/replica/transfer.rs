@@ -1,0 +1,166 @@
+//! Snapshots between voters: sent in pieces by the master, gathered by a standby whose journal ends before
+//! the master's begins.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use position::{Index, Member, Tip};
+use quorum::{Envelope, Message, SnapshotChunk, Time};
+use snapshots::{Incoming, Opened};
+
+use crate::Prevalent;
+use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
+
+/// One message carries so much of a snapshot.
+const CHUNK_BYTES: usize = 256 * 1024;
+/// So much may be on its way to one standby. The pieces travel on a connection of their own.
+const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// Pieces that nobody acknowledged for this long are sent again.
+const RESEND_AFTER: Duration = Duration::from_millis(500);
+
+/// The snapshots that a master is sending, one per standby.
+#[derive(Debug, Default)]
+pub(crate) struct Transfers(BTreeMap<Member, Transfer>);
+
+#[derive(Debug)]
+struct Transfer {
+    snapshot: Opened,
+    sent: u64,
+    received: u64,
+    progressed: Time,
+}
+
+impl Transfers {
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    pub(crate) fn acknowledged(&mut self, now: Now, by: Member, base: Index, received: u64, done: bool) {
+        if done {
+            self.0.remove(&by);
+            return;
+        }
+        let Some(transfer) = self.0.get_mut(&by) else { return };
+        if transfer.snapshot.index() == base && received > transfer.received {
+            transfer.received = received;
+            transfer.sent = transfer.sent.max(received);
+            transfer.progressed = now.time;
+        }
+    }
+}
+
+/// The snapshot that a standby is gathering.
+#[derive(Debug)]
+pub(crate) struct Receiving {
+    base: Tip,
+    incoming: Incoming,
+}
+
+impl<S: Prevalent> Replica<S> {
+    /// A standby needs frames that are compacted away.
+    pub(crate) fn offer_snapshot(&mut self, now: Now, to: Member, out: &mut Effects<S>) -> Result<(), Fatal> {
+        let newest = self.newest_snapshot()?;
+        let Some(snapshot) = newest.filter(|found| found.index() >= self.journal.base().index()) else {
+            tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby cannot be served");
+            return Ok(());
+        };
+        let transfer = Transfer { snapshot, sent: 0, received: 0, progressed: now.time };
+        self.transfers.0.insert(to, transfer);
+        self.send_chunks(now, out);
+        Ok(())
+    }
+
+    pub(crate) fn send_chunks(&mut self, now: Now, out: &mut Effects<S>) {
+        for (&to, transfer) in &mut self.transfers.0 {
+            let file = transfer.snapshot.file();
+            let total = file.len() as u64;
+            while transfer.sent < total && transfer.sent - transfer.received < WINDOW_BYTES {
+                let start = usize::try_from(transfer.sent).expect("a mapped file fits the address space");
+                let end = file.len().min(start + CHUNK_BYTES);
+                let base = transfer.snapshot.head().tip;
+                let chunk = SnapshotChunk { round: 0, base, offset: transfer.sent, total };
+                let Some(envelope) = self.voter.snapshot_chunk(to, chunk) else { return };
+                out.send.push(Outgoing { envelope, payload: vec![file.subslice(start..end)] });
+                transfer.sent = end as u64;
+                if transfer.received == 0 {
+                    transfer.progressed = now.time;
+                }
+            }
+        }
+    }
+
+    pub(crate) fn resend_chunks(&mut self, now: Now, out: &mut Effects<S>) {
+        let mut stalled = false;
+        for transfer in self.transfers.0.values_mut() {
+            if now.time.since(transfer.progressed) > RESEND_AFTER {
+                transfer.progressed = now.time;
+                transfer.sent = transfer.received;
+                stalled = true;
+            }
+        }
+        if stalled {
+            self.send_chunks(now, out);
+        }
+    }
+
+    /// A piece of a snapshot: kept if the protocol says that it is the master's and needed.
+    pub(crate) fn on_chunk(
+        &mut self,
+        now: Now,
+        envelope: &Envelope,
+        bytes: &[u8],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let Message::SnapshotChunk(chunk) = envelope.message else { return Ok(()) };
+        let mut decisions = std::mem::take(&mut self.decisions);
+        self.voter.step(
+            now.time,
+            quorum::Input::Message { envelope, frames: &[] },
+            &self.journal,
+            &mut decisions,
+        );
+        let mut wanted = false;
+        for decision in decisions.drain(..) {
+            wanted |= decision == quorum::Effect::StoreChunk;
+            self.perform(now, decision, &[], out)?;
+        }
+        if wanted && !self.jobs.is_installing() {
+            let received = self.store_chunk(&chunk, bytes, out);
+            self.voter.acknowledge_stored(chunk.base, received, &mut decisions);
+            for decision in decisions.drain(..) {
+                self.perform(now, decision, &[], out)?;
+            }
+        }
+        self.decisions = decisions;
+        Ok(())
+    }
+
+    /// Returns how much of the file has arrived without a gap. A snapshot that cannot be stored is given up:
+    /// its pieces come again.
+    fn store_chunk(&mut self, chunk: &SnapshotChunk, bytes: &[u8], out: &mut Effects<S>) -> u64 {
+        if self.receiving.as_ref().is_none_or(|receiving| receiving.base != chunk.base) {
+            self.receiving = None;
+            match self.shelf.receive(chunk.base, chunk.total) {
+                Ok(incoming) => self.receiving = Some(Receiving { base: chunk.base, incoming }),
+                Err(error) => {
+                    tracing::warn!(%error, "a snapshot cannot be received now");
+                    return 0;
+                }
+            }
+        }
+        let Some(receiving) = &mut self.receiving else { return 0 };
+        match receiving.incoming.write(chunk.offset, bytes) {
+            Ok(received) if receiving.incoming.is_complete() => {
+                let complete = self.receiving.take().expect("just written to");
+                self.start_install(complete.incoming, out);
+                received
+            }
+            Ok(received) => received,
+            Err(error) => {
+                tracing::warn!(%error, "a piece of a snapshot could not be stored");
+                self.receiving = None;
+                0
+            }
+        }
+    }
+}

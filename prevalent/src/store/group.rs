@@ -1,0 +1,367 @@
+//! Group commit: the first thread that waits leads for all.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use position::Tip;
+use quorum::Time;
+
+use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
+use crate::store::pending::{Pending, Slot, Verdict, Woken};
+use crate::store::{ExecuteError, wall_time};
+use crate::{Actor, Entry, EntryKind, Prevalent, Sequence, SessionId, encode};
+
+/// So many commands may be under way: below the window of answers that a session keeps.
+const UNDER_WAY_MAX: usize = 512;
+
+/// The store's only client.
+const CLIENT: ClientId = ClientId(0);
+
+/// So many frames are applied before readers get a turn.
+const APPLY_FRAMES: usize = 64;
+
+/// The store's clock: monotonic, from its opening on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock(Instant);
+
+impl Clock {
+    pub(crate) fn start() -> Clock {
+        Clock(Instant::now())
+    }
+
+    pub(crate) fn now(self) -> Now {
+        Now { time: Time::after(self.0.elapsed()), wall_time: wall_time() }
+    }
+}
+
+/// What the threads of a store share.
+pub(crate) struct Group<S: Prevalent> {
+    clock: Clock,
+    session: SessionId,
+    /// Taken for writing by whoever leads, and by finished jobs; for reading by readers.
+    replica: RwLock<Replica<S>>,
+    queue: Mutex<Queue>,
+    room: Condvar,
+    /// The leader's own memory, reused from round to round.
+    round: Mutex<Round<S>>,
+    /// Background jobs. They hold the directory's lock, so the store waits for them when it closes.
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+#[derive(Default)]
+struct Queue {
+    next: u64,
+    /// What waits for the next round, laid out as entries.
+    entries: Vec<u8>,
+    /// Whether a thread leads now.
+    led: bool,
+    /// Commands whose answers have not come yet, in order.
+    under_way: VecDeque<(u64, Arc<Slot>)>,
+    /// The store has failed: what it said.
+    failed: Option<String>,
+}
+
+struct Round<S: Prevalent> {
+    effects: Effects<S>,
+    entries: Vec<u8>,
+}
+
+impl<S: Prevalent> Group<S> {
+    /// Founds an epoch of its own, registers a session and applies everything.
+    pub(crate) fn start(mut replica: Replica<S>, clock: Clock) -> Result<Arc<Group<S>>, Fatal> {
+        let mut effects = Effects::new();
+        replica.step(clock.now(), Input::Tick, &mut effects)?;
+        settle_inline(&mut replica, clock, &mut effects)?;
+        assert!(replica.view().role == quorum::RoleName::Master, "a voter alone elects itself");
+        effects.clear();
+        let actor = Actor::embedded();
+        replica.step(clock.now(), Input::Register { client: CLIENT, actor: &actor }, &mut effects)?;
+        replica.flush(clock.now(), &mut effects)?;
+        settle_inline(&mut replica, clock, &mut effects)?;
+        let session = effects.answers.first().expect("a registration is answered once it is applied").session;
+        let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
+        effects.clear();
+        let group = Arc::new(Group {
+            clock,
+            session,
+            replica: RwLock::new(replica),
+            queue: Mutex::new(Queue { next: Sequence::FIRST.0, ..Queue::default() }),
+            room: Condvar::new(),
+            round: Mutex::new(Round { effects, entries: Vec::new() }),
+            threads: Mutex::new(Vec::new()),
+        });
+        jobs.into_iter().for_each(|job| group.spawn(job));
+        Ok(group)
+    }
+
+    pub(crate) fn submit(
+        self: &Arc<Self>,
+        command: &S::Command,
+    ) -> Result<Pending<S>, ExecuteError<S::Rejection>> {
+        let mut payload = Vec::new();
+        encode(command, &mut payload)?;
+        let slot = Arc::new(Slot::default());
+        let mut queue = self.lock_queue();
+        while queue.under_way.len() >= UNDER_WAY_MAX && queue.failed.is_none() {
+            if queue.led {
+                queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                // Nobody waits for an answer yet: then this thread makes room.
+                queue.led = true;
+                drop(queue);
+                self.lead_once();
+                queue = self.lock_queue();
+                self.pass_the_lead(&mut queue);
+            }
+        }
+        if let Some(why) = &queue.failed {
+            return Err(ExecuteError::Failed(why.clone()));
+        }
+        let sequence = queue.next;
+        let lowest = queue.under_way.front().map_or(sequence, |(oldest, _)| *oldest);
+        let entry = Entry {
+            kind: EntryKind::Command,
+            session: self.session,
+            sequence: Sequence(sequence),
+            lowest_unacknowledged: Sequence(lowest),
+            payload: &payload,
+        };
+        entry.write(&mut queue.entries).map_err(|flaw| ExecuteError::BadCommand(flaw.to_string()))?;
+        queue.next += 1;
+        queue.under_way.push_back((sequence, Arc::clone(&slot)));
+        drop(queue);
+        Ok(Pending { group: Arc::clone(self), slot })
+    }
+
+    /// Waits for a slot's verdict; leads as long as nobody else does.
+    pub(crate) fn wait(self: &Arc<Self>, slot: &Arc<Slot>) -> Verdict {
+        loop {
+            if let Some(verdict) = slot.take() {
+                return verdict;
+            }
+            let woken = slot.sleep(|| {
+                let mut queue = self.lock_queue();
+                // Stay asleep while somebody leads: the lead is passed on to a sleeper.
+                std::mem::replace(&mut queue.led, true)
+            });
+            match woken {
+                Woken::Done(verdict) => return verdict,
+                Woken::Lead => {
+                    self.lead_once();
+                    let mut queue = self.lock_queue();
+                    self.pass_the_lead(&mut queue);
+                }
+            }
+        }
+    }
+
+    /// One round: journal what waits, sync, apply, hand out. The caller holds the lead.
+    fn lead_once(self: &Arc<Self>) {
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err(fatal) = self.run_round(&mut round) {
+            self.fail(&fatal.to_string());
+        }
+        let jobs: Vec<Job<S>> = round.effects.start.drain(..).collect();
+        drop(round);
+        jobs.into_iter().for_each(|job| self.spawn(job));
+    }
+
+    fn run_round(&self, round: &mut Round<S>) -> Result<(), Fatal> {
+        let Round { effects, entries } = round;
+        entries.clear();
+        {
+            let mut queue = self.lock_queue();
+            std::mem::swap(&mut queue.entries, entries);
+        }
+        let actor = Actor::embedded();
+        effects.clear();
+        let mut replica = self.write_replica();
+        let now = self.clock.now();
+        replica.step(now, Input::Tick, effects)?;
+        if !entries.is_empty() {
+            let commands = Input::Commands { client: CLIENT, actor: &actor, entries };
+            replica.step(now, commands, effects)?;
+            replica.flush(now, effects)?;
+        }
+        loop {
+            // Readers and other threads' submissions go on while the disk works.
+            let synced = match (effects.sync.take(), effects.persist.take()) {
+                (None, None) => None,
+                (sync, persist) => {
+                    drop(replica);
+                    let persisted = persist.map(|order| order.perform()).transpose()?;
+                    let synced = sync.map(|order| order.perform().map(|()| order.ticket())).transpose()?;
+                    replica = self.write_replica();
+                    Some((persisted, synced))
+                }
+            };
+            if let Some((persisted, synced)) = synced {
+                let now = self.clock.now();
+                if let Some(ballot) = persisted {
+                    replica.step(now, Input::Persisted(ballot), effects)?;
+                }
+                if let Some(ticket) = synced {
+                    replica.step(now, Input::Synced(ticket), effects)?;
+                }
+            }
+            let more = replica.apply(APPLY_FRAMES, effects)?;
+            if replica.engine().is_none() {
+                // A command panicked. Nobody can be answered before the state is rebuilt, readers included.
+                rebuild_inline(&mut replica, self.clock, effects)?;
+                continue;
+            }
+            if !more && effects.sync.is_none() && effects.persist.is_none() {
+                break;
+            }
+        }
+        drop(replica);
+        self.hand_out(effects);
+        Ok(())
+    }
+
+    /// Puts the answers into their slots. Answers come in the order of the sequences.
+    fn hand_out(&self, effects: &Effects<S>) {
+        let mut queue = self.lock_queue();
+        for answer in &effects.answers {
+            let Some(Sequence(sequence)) = answer.sequence else { continue };
+            let verdict = Verdict::Answer(effects.bytes[answer.bytes.clone()].to_vec());
+            settle(&mut queue, sequence, verdict);
+        }
+        for unanswered in &effects.unanswered {
+            let Some(Sequence(sequence)) = unanswered.sequence else { continue };
+            settle(&mut queue, sequence, Verdict::Refused(unanswered.why.to_string()));
+        }
+        self.room.notify_all();
+    }
+
+    /// Gives the lead to a thread that sleeps, if anything is left to do.
+    fn pass_the_lead(&self, queue: &mut MutexGuard<'_, Queue>) {
+        let next = queue.under_way.iter().find(|(_, slot)| slot.ask_to_lead());
+        queue.led = next.is_some();
+    }
+
+    fn fail(&self, why: &str) {
+        tracing::error!(why, "the store has failed; it takes no further command");
+        let mut queue = self.lock_queue();
+        queue.failed = Some(why.to_owned());
+        for (_, slot) in queue.under_way.drain(..) {
+            slot.put(Verdict::Failed(why.to_owned()));
+        }
+        self.room.notify_all();
+    }
+
+    /// Runs a job on a thread of its own and gives its result to the replica.
+    fn spawn(self: &Arc<Self>, job: Job<S>) {
+        let group = Arc::downgrade(self);
+        let started = std::thread::Builder::new().name("prevalent-job".to_owned()).spawn(move || {
+            let finished = job.run();
+            if let Some(group) = group.upgrade() {
+                group.finish(finished);
+            }
+        });
+        match started {
+            Ok(thread) => {
+                let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+                threads.retain(|thread| !thread.is_finished());
+                threads.push(thread);
+            }
+            Err(error) => self.fail(&format!("no thread for a background job: {error}")),
+        }
+    }
+
+    fn finish(self: &Arc<Self>, finished: Finished<S>) {
+        let mut effects = Effects::new();
+        let mut replica = self.write_replica();
+        let stepped = replica.step(self.clock.now(), Input::Finished(finished), &mut effects);
+        let settled = stepped.and_then(|()| settle_inline(&mut replica, self.clock, &mut effects));
+        drop(replica);
+        self.hand_out(&effects);
+        if let Err(fatal) = settled {
+            self.fail(&fatal.to_string());
+        }
+        effects.start.drain(..).for_each(|job| self.spawn(job));
+    }
+
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
+        let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
+        look(replica.engine().expect("the state is being rebuilt after a panic").state())
+    }
+
+    pub(crate) fn applied(&self) -> Tip {
+        self.replica.read().unwrap_or_else(PoisonError::into_inner).applied()
+    }
+
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_replica(&self) -> RwLockWriteGuard<'_, Replica<S>> {
+        self.replica.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<S: Prevalent> Drop for Group<S> {
+    fn drop(&mut self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        // The last clone may have been dropped by a job that was just handing in its result.
+        let others = threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id());
+        for thread in others {
+            if thread.join().is_err() {
+                tracing::error!("a background job panicked; the store's files are as they were before it");
+            }
+        }
+        let replica = self.replica.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Err(error) = replica.stop() {
+            tracing::warn!(%error, "the store did not note its clean end; the next opening recovers as after a crash");
+        }
+    }
+}
+
+impl<S: Prevalent> fmt::Debug for Group<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Group").field("session", &self.session).finish_non_exhaustive()
+    }
+}
+
+fn settle(queue: &mut Queue, sequence: u64, verdict: Verdict) {
+    if let Some(at) = queue.under_way.iter().position(|(known, _)| *known == sequence)
+        && let Some((_, slot)) = queue.under_way.remove(at)
+    {
+        slot.put(verdict);
+    }
+}
+
+/// Has the state rebuilt on this thread, which holds the lock that readers wait for.
+fn rebuild_inline<S: Prevalent>(
+    replica: &mut Replica<S>,
+    clock: Clock,
+    effects: &mut Effects<S>,
+) -> Result<(), Fatal> {
+    let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
+    for job in jobs {
+        replica.step(clock.now(), Input::Finished(job.run()), effects)?;
+    }
+    Ok(())
+}
+
+/// Performs syncs and ballots on this thread until nothing is left to do.
+fn settle_inline<S: Prevalent>(
+    replica: &mut Replica<S>,
+    clock: Clock,
+    effects: &mut Effects<S>,
+) -> Result<(), Fatal> {
+    loop {
+        if let Some(order) = effects.persist.take() {
+            let ballot = order.perform()?;
+            replica.step(clock.now(), Input::Persisted(ballot), effects)?;
+        } else if let Some(order) = effects.sync.take() {
+            order.perform()?;
+            replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
+        } else if !replica.apply(APPLY_FRAMES, effects)? {
+            return Ok(());
+        }
+    }
+}

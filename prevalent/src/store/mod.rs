@@ -1,0 +1,194 @@
+//! The embedded store: a cluster of one, driven by the threads that call it.
+//!
+//! Responsible for: group commit. Of the threads that wait, one leads: it journals what all have brought,
+//! syncs once, applies, hands out the answers and passes the lead on. A hand-over to a flusher thread and
+//! back would cost half a sync. Not responsible for: what is written and in which order (`replica`).
+
+mod group;
+mod pending;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use position::{ClusterId, Incarnation, Member, MemberId, Tip};
+use quorum::{Kind, Membership, VoterInfo};
+use storage::{Disk, DiskError, LocalDisk};
+
+use crate::meta::{FoundMeta, Meta};
+use crate::replica::{Fatal, OpenError, Options, Replica};
+use crate::{CodecError, Founding, Prevalent, Reply, ReplyError};
+use group::Group;
+pub use pending::Pending;
+
+/// State that survives its process: plain structs, a journal, snapshots, in one directory.
+///
+/// Cheap to clone; all clones are the same store. Commands of many threads share syncs. The directory is
+/// locked until the last clone is dropped.
+pub struct Store<S: Prevalent> {
+    group: Arc<Group<S>>,
+}
+
+/// A store cannot be opened. The directory was left as it was.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot open the store in {directory}: {source}")]
+pub struct StoreOpenError {
+    /// The directory.
+    directory: PathBuf,
+    /// Why not.
+    source: StoreOpenReason,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum StoreOpenReason {
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    #[error(transparent)]
+    Replica(#[from] OpenError),
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
+    #[error("the system gives no random numbers: {0}")]
+    Random(getrandom::Error),
+    #[error("it belongs to a cluster of {0} voters: only the master executable may run it")]
+    NotAlone(usize),
+}
+
+/// A command was not executed, or its outcome is unknown.
+#[derive(Debug, thiserror::Error)]
+pub enum ExecuteError<R: fmt::Debug> {
+    /// The state refused the command, and is as it was before.
+    #[error("rejected: {0:?}")]
+    Rejected(R),
+    /// The command made the program panic. It changed nothing, and will change nothing in any replay.
+    #[error("the command made the program panic; it changed nothing")]
+    Panicked,
+    /// The command is too large, nests too deep, or cannot be archived. Nothing was journaled.
+    #[error("the command was not journaled: {0}")]
+    BadCommand(String),
+    /// The disk failed while the command was under way: a restart tells whether it was executed. No further
+    /// command is taken.
+    #[error("the store has failed and must be opened again: {0}")]
+    Failed(String),
+    /// The answer cannot be read: it was made by another version of the program.
+    #[error(transparent)]
+    Answer(#[from] ReplyError),
+}
+
+impl<S: Prevalent> Clone for Store<S> {
+    fn clone(&self) -> Store<S> {
+        Store { group: Arc::clone(&self.group) }
+    }
+}
+
+impl<S: Prevalent> fmt::Debug for Store<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("state", &S::NAME).finish_non_exhaustive()
+    }
+}
+
+impl<S: Prevalent> Store<S> {
+    /// Opens the store in this directory, and makes it if there is none. Recovers: newest snapshot, then
+    /// the journal.
+    ///
+    /// # Errors
+    /// If another process runs it, if it holds another type's state, or if its only copy is damaged in a
+    /// way that a crash does not explain. Nothing is changed then.
+    pub fn open(directory: impl AsRef<Path>) -> Result<Store<S>, StoreOpenError> {
+        let directory = directory.as_ref();
+        let failed = |source| StoreOpenError { directory: directory.to_owned(), source };
+        let disk = LocalDisk::open(directory).map_err(|error| failed(error.into()))?;
+        Store::open_on(Arc::new(disk)).map_err(failed)
+    }
+
+    fn open_on(disk: Arc<dyn Disk>) -> Result<Store<S>, StoreOpenReason> {
+        let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(StoreOpenReason::Random);
+        let (mut cluster, mut incarnation, mut process) = ([0; 16], [0; 16], [0; 8]);
+        random(&mut cluster)?;
+        random(&mut incarnation)?;
+        random(&mut process)?;
+        if Meta::read(&*disk)? == FoundMeta::Missing {
+            let me = Member { id: MemberId(1), incarnation: Incarnation(u128::from_le_bytes(incarnation)) };
+            found_alone::<S>(&disk, ClusterId(u128::from_le_bytes(cluster)), me)?;
+        }
+        let options = Options::new(u64::from_le_bytes(process));
+        let clock = group::Clock::start();
+        let replica = Replica::<S>::open(clock.now(), disk, &options)?;
+        let voters = replica.membership().voters().len();
+        if voters != 1 {
+            return Err(StoreOpenReason::NotAlone(voters));
+        }
+        Ok(Store { group: Group::start(replica, clock)? })
+    }
+
+    /// Executes a command and returns its outcome once it is durable.
+    ///
+    /// # Errors
+    /// If the state rejected it, or if it was not executed; see [`ExecuteError`].
+    pub fn execute(&self, command: S::Command) -> Result<S::Outcome, ExecuteError<S::Rejection>> {
+        self.submit(&command)?.wait()
+    }
+
+    /// Gives a command to the store without waiting, so that one thread can have many under way. They are
+    /// executed in the order in which they were submitted.
+    ///
+    /// Blocks while too many are under way. Nothing is executed before somebody waits for an answer.
+    ///
+    /// # Errors
+    /// If the command cannot be journaled at all.
+    pub fn submit(&self, command: &S::Command) -> Result<Pending<S>, ExecuteError<S::Rejection>> {
+        self.group.submit(command)
+    }
+
+    /// Looks at the state: as of the last command whose answer was handed out, or later. Commands wait
+    /// meanwhile; other readers do not.
+    ///
+    /// # Panics
+    /// If the state is gone because the disk failed while it was being rebuilt after a panic.
+    pub fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
+        self.group.read(look)
+    }
+
+    /// The end of the history that the state reflects.
+    #[must_use]
+    pub fn applied(&self) -> Tip {
+        self.group.applied()
+    }
+}
+
+fn found_alone<S: Prevalent>(disk: &Arc<dyn Disk>, cluster: ClusterId, me: Member) -> Result<(), OpenError> {
+    let voter = VoterInfo {
+        member: me,
+        name: "embedded".to_owned(),
+        address: String::new(),
+        rank: 0,
+        kind: Kind::Data,
+    };
+    let membership = Membership::new(vec![voter]).expect("one data voter is a cluster");
+    Founding { cluster, membership }.write::<S>(disk, me)
+}
+
+/// The machine's clock, in nanoseconds since 1970: for people to read.
+#[must_use]
+pub fn wall_time() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+    i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+impl<R: fmt::Debug> From<CodecError> for ExecuteError<R> {
+    fn from(error: CodecError) -> ExecuteError<R> {
+        ExecuteError::BadCommand(error.to_string())
+    }
+}
+
+/// What became of a command, from its answer's bytes.
+fn read_answer<S: Prevalent>(bytes: &[u8]) -> Result<S::Outcome, ExecuteError<S::Rejection>> {
+    match Reply::<S>::read(bytes)? {
+        Reply::Outcome(outcome) => Ok(outcome),
+        Reply::Rejection(rejection) => Err(ExecuteError::Rejected(rejection)),
+        Reply::Panicked => Err(ExecuteError::Panicked),
+        other => Err(ExecuteError::Failed(format!("the store answered itself with {other:?}"))),
+    }
+}

@@ -1,0 +1,163 @@
+use std::sync::Arc;
+
+use storage::{Disk, SimDisk};
+
+use super::*;
+use crate::{Moment, Schema};
+
+/// Every number that was ever pushed. Odd ones above 1000 are refused, 13 panics.
+#[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct Numbers(Vec<u64>);
+
+impl Prevalent for Numbers {
+    type Command = u64;
+    type Outcome = usize;
+    type Rejection = String;
+    type Query = ();
+    type Answer = u64;
+    const NAME: &'static str = "numbers";
+    const SCHEMA: Schema = Schema(1);
+
+    fn execute(&mut self, number: u64, _at: &Moment<'_>) -> Result<usize, String> {
+        if number > 1000 && number % 2 == 1 {
+            return Err(format!("{number} is odd"));
+        }
+        self.0.push(number);
+        assert!(number != 13, "unlucky");
+        Ok(self.0.len())
+    }
+
+    fn answer(&self, (): &()) -> u64 {
+        self.0.iter().sum()
+    }
+}
+
+fn open(machine: &SimDisk) -> Store<Numbers> {
+    Store::open_on(machine.disk()).expect("the store opens")
+}
+
+fn numbers(store: &Store<Numbers>) -> Vec<u64> {
+    store.read(|numbers| numbers.0.clone())
+}
+
+#[test]
+fn what_was_answered_survives_a_power_cut() {
+    for seed in 0..20 {
+        let machine = SimDisk::new(seed);
+        let store = open(&machine);
+        for number in 0..10 {
+            assert_eq!(store.execute(number).unwrap(), usize::try_from(number).unwrap() + 1);
+        }
+        machine.power_cut();
+        drop(store);
+        let store = open(&machine);
+        assert_eq!(numbers(&store), (0..10).collect::<Vec<_>>(), "seed {seed}");
+        store.execute(10).unwrap();
+        assert_eq!(numbers(&store).len(), 11);
+    }
+}
+
+#[test]
+fn a_rejection_says_why_and_changes_nothing() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    match store.execute(1001) {
+        Err(ExecuteError::Rejected(why)) => assert_eq!(why, "1001 is odd"),
+        other => panic!("{other:?}"),
+    }
+    assert!(numbers(&store).is_empty());
+}
+
+#[test]
+fn a_command_that_panics_is_undone_and_passed_over_in_every_replay() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    store.execute(1).unwrap();
+    assert!(matches!(store.execute(13), Err(ExecuteError::Panicked)));
+    store.execute(2).unwrap();
+    assert_eq!(numbers(&store), [1, 2]);
+    drop(store);
+    let store = open(&machine);
+    assert_eq!(numbers(&store), [1, 2]);
+    store.execute(3).unwrap();
+}
+
+#[test]
+fn threads_share_syncs_and_each_gets_its_own_answer() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    let before = machine.syncs();
+    let threads: Vec<_> = (0..16_u64)
+        .map(|thread| {
+            let store = store.clone();
+            std::thread::spawn(move || {
+                for number in 0..50 {
+                    store.execute(thread * 100 + number * 2).unwrap();
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    let mut found = numbers(&store);
+    found.sort_unstable();
+    let mut expected: Vec<u64> =
+        (0..16).flat_map(|t| (0..50).map(move |number| t * 100 + number * 2)).collect();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "nothing was doubled or lost");
+    assert!(machine.syncs() - before <= 801, "no command needs more than one sync");
+}
+
+#[test]
+fn one_thread_can_have_many_under_way_and_they_are_executed_in_order() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    let before = machine.syncs();
+    let pending: Vec<_> = (0..2000).map(|number| store.submit(&(number * 2)).unwrap()).collect();
+    for command in pending {
+        command.wait().unwrap();
+    }
+    assert_eq!(numbers(&store), (0..2000).map(|number| number * 2).collect::<Vec<_>>());
+    assert!(machine.syncs() - before < 100, "{} syncs for 2000 commands", machine.syncs() - before);
+}
+
+#[test]
+fn a_failed_sync_ends_the_store_and_is_never_retried() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    store.execute(1).unwrap();
+    machine.fail_next_sync();
+    assert!(matches!(store.execute(2), Err(ExecuteError::Failed(_))));
+    assert!(matches!(store.execute(3), Err(ExecuteError::Failed(_))));
+    machine.power_cut();
+    drop(store);
+    let found = numbers(&open(&machine));
+    assert!(found == [1] || found == [1, 2], "{found:?}");
+}
+
+#[test]
+fn a_store_of_another_type_is_refused() {
+    #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+    struct Other;
+    impl Prevalent for Other {
+        type Command = u64;
+        type Outcome = ();
+        type Rejection = ();
+        type Query = ();
+        type Answer = ();
+        const NAME: &'static str = "other";
+        const SCHEMA: Schema = Schema(1);
+        fn execute(&mut self, _: u64, _: &Moment<'_>) -> Result<(), ()> {
+            Ok(())
+        }
+        fn answer(&self, (): &()) {}
+    }
+    let machine = SimDisk::new(1);
+    drop(open(&machine));
+    let disk: Arc<dyn Disk> = machine.disk();
+    let error = Store::<Other>::open_on(disk).unwrap_err().to_string();
+    assert!(
+        error.contains("belongs to the type of state") && error.contains("nothing was changed"),
+        "{error}"
+    );
+    assert!(numbers(&open(&machine)).is_empty());
+}
