@@ -6,8 +6,8 @@
 
 mod backlog;
 mod courier;
-mod member_file;
-mod reach;
+pub(crate) mod member_file;
+pub(crate) mod reach;
 mod watching;
 
 use std::future::Future;
@@ -337,7 +337,11 @@ impl VoterConnection {
     }
 
     /// Opens a conversation. Dropping the reader ends it.
-    async fn open(&self, ask: Ask, payload: Bytes) -> Result<(MessageReader, MessageWriter), WireError> {
+    pub(crate) async fn open(
+        &self,
+        ask: Ask,
+        payload: Bytes,
+    ) -> Result<(MessageReader, MessageWriter), WireError> {
         let (questions, answers) = self.0.open_bi().await.map_err(quinn::WriteError::from)?;
         let mut writer = MessageWriter::new(questions);
         writer.write(&ask, &[payload]).await?;

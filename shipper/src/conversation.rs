@@ -100,9 +100,10 @@ pub(crate) enum Answered {
     Frames {
         commit: Index,
     },
-    /// What follows is a snapshot file of so many bytes.
+    /// What follows is a snapshot file of so many bytes, which covers everything up to `base`.
     Snapshot {
         bytes: u64,
+        base: Tip,
     },
     /// The payload is its next piece.
     Piece,
@@ -229,7 +230,7 @@ mod tests {
         check(&Told::NotMaster, TOLD);
         check(&Answered::Answer { epoch: Epoch(3), index: Index(900) }, ANSWERED);
         check(&Answered::Frames { commit: Index(900) }, ANSWERED);
-        check(&Answered::Snapshot { bytes: 1 << 40 }, ANSWERED);
+        check(&Answered::Snapshot { bytes: 1 << 40, base: Tip::NONE }, ANSWERED);
         check(&Push::Greeting { cluster: ClusterId(9), voter: MemberId(2), version: "0.1".into() }, PUSHED);
         check(&Push::Cluster(view()), PUSHED);
         let standbys = vec![StandbyStatus { voter: MemberId(2), present: true, durable: Index(9) }];

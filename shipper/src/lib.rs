@@ -1,7 +1,7 @@
 //! QUIC around a replica.
 //!
 //! Responsible for: who may speak ([`Authority`], [`Credentials`]), over what ([`Endpoint`]), and what is
-//! said between voters and with clients ([`Service`], [`Client`]). Not responsible for: deciding an
+//! said between voters and with clients ([`Service`], [`Client`], [`Observer`]). Not responsible for: deciding an
 //! election or a commit (`quorum`), and what commands mean.
 
 mod backoff;
@@ -12,6 +12,7 @@ mod credentials;
 mod endpoint;
 mod identity;
 mod listener;
+mod observer;
 mod orders;
 mod peer;
 mod service;
@@ -27,4 +28,5 @@ pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
 pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
+pub use observer::{Condition, Observer, ObserverError, ObserverOptions, Progress};
 pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Replies, Service, ToLoop};

@@ -575,7 +575,7 @@ impl Conversation {
                     after = through;
                 }
                 Ok(Followed::Snapshot { file, base }) => {
-                    write_snapshot(&file, writer).await?;
+                    write_snapshot(&file, base, writer).await?;
                     after = base;
                 }
                 Err(denied) => return tell(&Answered::from(denied), writer).await,
@@ -613,8 +613,12 @@ async fn tell(answered: &Answered, writer: &mut MessageWriter) -> Result<(), Con
     Ok(writer.write(answered, &[]).await?)
 }
 
-async fn write_snapshot(file: &Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
-    writer.write(&Answered::Snapshot { bytes: file.len() as u64 }, &[]).await?;
+async fn write_snapshot(
+    file: &Bytes,
+    base: Tip,
+    writer: &mut MessageWriter,
+) -> Result<(), ConversationError> {
+    writer.write(&Answered::Snapshot { bytes: file.len() as u64, base }, &[]).await?;
     for start in (0..file.len()).step_by(PIECE_BYTES) {
         let piece = file.slice(start..file.len().min(start + PIECE_BYTES));
         // The first touch of a mapped page may wait for the disk, which no network thread does.

@@ -71,6 +71,7 @@ pub enum Reached {
 #[derive(Clone, Debug)]
 pub(crate) struct Master {
     pub(crate) epoch: Epoch,
+    pub(crate) address: SocketAddr,
     pub(crate) connection: VoterConnection,
 }
 
@@ -103,14 +104,15 @@ impl Standing {
     fn conclude(&mut self) {
         let mut newest: Option<&ClusterView> = None;
         self.master = None;
-        for reached in self.voters.values() {
+        for (address, reached) in &self.voters {
             let Reached::Connected { voter, view, connection } = reached else { continue };
             if newest.is_none_or(|newest| (view.epoch, view.master) > (newest.epoch, newest.master)) {
                 newest = Some(view);
             }
             let says_so = view.master == Some(*voter);
             if says_so && self.master.as_ref().is_none_or(|master| view.epoch > master.epoch) {
-                self.master = Some(Master { epoch: view.epoch, connection: connection.clone() });
+                self.master =
+                    Some(Master { epoch: view.epoch, address: *address, connection: connection.clone() });
             }
         }
         // With nobody connected, the last view is the best there is.

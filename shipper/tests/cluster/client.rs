@@ -1,11 +1,9 @@
 //! A client in front of a cluster whose masters come and go.
 
-mod fake_cluster;
-
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use fake_cluster::{Event, FakeCluster, Ledger, UNLUCKY};
+use crate::fake_cluster::{Event, FakeCluster, Ledger, UNLUCKY};
 use position::MemberId;
 use shipper::{Client, ClientError, ClientOptions, Holder, Name, Reached};
 

@@ -11,18 +11,20 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
-use position::{ClusterId, Epoch, Index, MemberId};
-use prevalent::rkyv;
+use position::{ClusterId, Epoch, Index, MemberId, Tip};
 use prevalent::{
     Answers, Engine, Entries, Entry, EntryKind, Frame, FrameBuilder, Moment, Prevalent, Schema, Stamp,
     answer_query, registration,
 };
+use prevalent::{archive_tag, rkyv};
 use shipper::{
-    Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, FromLoop, Gate, Holder,
-    MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, serve_clients,
+    Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
+    Holder, MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, serve_clients,
 };
+use snapshots::{Head, Shelf};
+use storage::LocalDisk;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// Remembers every number that it was given, so that a lost or doubled one shows.
 #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize, Default, Debug, PartialEq)]
@@ -30,6 +32,8 @@ use tokio::sync::{mpsc, watch};
 pub(crate) struct Ledger {
     pub(crate) numbers: Vec<u64>,
 }
+
+const CLUSTER: ClusterId = ClusterId(77);
 
 /// The ledger refuses this number.
 pub(crate) const UNLUCKY: u64 = 13_000_000;
@@ -82,6 +86,10 @@ struct World {
     members: Vec<MemberAddress>,
     voters: BTreeMap<MemberId, FakeVoter>,
     watchers: Vec<(watch::Sender<Option<Answer>>, Bytes)>,
+    /// Frames, each with the tip that it follows and its own.
+    journal: Vec<(Tip, Tip, Bytes)>,
+    snapshots: Shelf,
+    followers: Vec<(Tip, oneshot::Sender<Result<Followed, Denied>>)>,
     script: VecDeque<(usize, Event)>,
     cluster_time: Duration,
     busy: bool,
@@ -96,7 +104,7 @@ impl FakeCluster {
     /// Starts `voters` voters without a master.
     pub(crate) fn start(voters: u16) -> FakeCluster {
         let folder = tempfile::tempdir().unwrap();
-        let authority = Authority::create(ClusterId(77)).unwrap();
+        let authority = Authority::create(CLUSTER).unwrap();
         authority.write(folder.path()).unwrap();
         let world = World {
             engine: Engine::new(),
@@ -105,6 +113,9 @@ impl FakeCluster {
             members: Vec::new(),
             voters: BTreeMap::new(),
             watchers: Vec::new(),
+            journal: Vec::new(),
+            snapshots: Shelf::new(Arc::new(LocalDisk::open(folder.path().join("snapshots")).unwrap())),
+            followers: Vec::new(),
             script: VecDeque::new(),
             cluster_time: Duration::ZERO,
             busy: false,
@@ -155,6 +166,35 @@ impl FakeCluster {
     /// What is to happen when the ledger has so many numbers; in order.
     pub(crate) fn script(&self, events: &[(usize, Event)]) {
         self.world().script.extend(events.iter().copied());
+    }
+
+    /// Makes a snapshot and forgets the journal before it.
+    pub(crate) fn compact(&self) {
+        let mut world = self.world();
+        let head = Head {
+            archive_tag: archive_tag::<Ledger>(),
+            type_name: Ledger::NAME.to_owned(),
+            schema: Ledger::SCHEMA.0,
+            cluster: CLUSTER,
+            tip: world.engine.applied(),
+            time: 0,
+        };
+        let mut writer = world.snapshots.begin(head).unwrap();
+        world.engine.write_image(&mut writer).unwrap();
+        writer.finish().unwrap();
+        world.journal.clear();
+    }
+
+    /// Journals an entry that a newer program wrote.
+    pub(crate) fn journal_from_the_future(&self) {
+        let mut world = self.world();
+        let mut builder = FrameBuilder::new();
+        builder.push(&Entry::internal(EntryKind::Feature, b"new")).unwrap();
+        let previous = world.engine.applied();
+        let stamp = world.stamp(previous);
+        let frame = builder.seal(&stamp);
+        world.journal.push((previous, frame.tip(), Bytes::copy_from_slice(frame.bytes())));
+        world.tell_followers();
     }
 
     pub(crate) fn numbers(&self) -> Vec<u64> {
@@ -223,16 +263,57 @@ impl World {
     fn apply(&mut self, fill: impl FnOnce(&mut FrameBuilder)) -> Answers {
         let mut builder = FrameBuilder::new();
         fill(&mut builder);
-        let frame: Frame<'_> = builder.seal(&Stamp {
-            previous: self.engine.applied(),
+        let previous = self.engine.applied();
+        let frame: Frame<'_> = builder.seal(&self.stamp(previous));
+        let mut answers = Answers::default();
+        self.engine.apply(&frame, &mut answers).unwrap();
+        self.journal.push((previous, frame.tip(), Bytes::copy_from_slice(frame.bytes())));
+        self.tell_followers();
+        answers
+    }
+
+    fn stamp(&self, previous: Tip) -> Stamp {
+        Stamp {
+            previous,
             epoch: self.epoch,
             commit: Index::NONE,
             cluster_time: self.cluster_time,
             wall_time: 0,
-        });
-        let mut answers = Answers::default();
-        self.engine.apply(&frame, &mut answers).unwrap();
-        answers
+        }
+    }
+
+    /// What follows `after`; `None`: nothing yet.
+    fn followed(&self, after: Tip) -> Option<Followed> {
+        if let Some(at) = self.journal.iter().position(|(previous, ..)| *previous == after) {
+            // A few at a time, so that followers have to ask again.
+            let frames: Vec<_> = self.journal[at..].iter().take(3).collect();
+            let through = frames.last()?.1;
+            return Some(Followed::Frames {
+                frames: frames.iter().map(|frame| frame.2.clone()).collect(),
+                through,
+            });
+        }
+        if after == self.engine.applied() || self.journal.last().is_some_and(|(_, tip, _)| *tip == after) {
+            return None;
+        }
+        let snapshot = self.snapshots.newest_valid().unwrap().snapshot?;
+        Some(Followed::Snapshot {
+            file: Bytes::from_owner(snapshot.file().clone()),
+            base: snapshot.head().tip,
+        })
+    }
+
+    fn tell_followers(&mut self) {
+        for (after, reply) in std::mem::take(&mut self.followers) {
+            self.follow(after, reply);
+        }
+    }
+
+    fn follow(&mut self, after: Tip, reply: oneshot::Sender<Result<Followed, Denied>>) {
+        match self.followed(after) {
+            Some(followed) => drop(reply.send(Ok(followed))),
+            None => self.followers.push((after, reply)),
+        }
     }
 
     fn expire_all(&mut self) {
@@ -318,7 +399,7 @@ impl World {
                 changes.send_replace(Some(self.answer(&query)));
                 self.watchers.push((changes, query));
             }
-            ToLoop::Follow { reply, .. } => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Follow { after, reply, .. } => self.follow(after, reply),
         }
     }
 
