@@ -105,7 +105,7 @@ struct Intake<'a> {
 }
 
 impl Intake<'_> {
-    /// Runs until the client has finished, and then for as long as answers are awaited.
+    /// Runs until the client ends the stream, which it does when it wants no more answers from here.
     async fn run(self, reader: &mut MessageReader) -> Result<(), ConversationError> {
         while let Some((submit, payload)) = reader.next::<Submit>().await? {
             match submit {
@@ -115,7 +115,7 @@ impl Intake<'_> {
                 Submit::Batch { .. } => self.batch(payload)?,
             }
         }
-        std::future::pending().await
+        Ok(())
     }
 
     fn register(&self) {

@@ -388,6 +388,7 @@ impl Service {
             let current = view.borrow_and_update().clone();
             writer.write(&Push::Cluster(current), &[]).await?;
             if view.changed().await.is_err() {
+                writer.finish();
                 return Ok(());
             }
         }

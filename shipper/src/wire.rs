@@ -16,7 +16,7 @@
 //! is reserved for what a length announces; memory grows with what has arrived, up to the limit.
 
 use bytes::{Buf, Bytes, BytesMut};
-use quinn::{ReadError, RecvStream, SendStream, WriteError};
+use quinn::{ReadError, RecvStream, SendStream, VarInt, WriteError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -163,14 +163,18 @@ impl MessageReader {
 }
 
 /// The messages that leave on a stream.
+///
+/// Dropped unfinished it resets the stream: the other end then knows that it was abandoned, and does not
+/// take half a message for a broken one.
 #[derive(Debug)]
 pub(crate) struct MessageWriter {
     stream: SendStream,
+    finished: bool,
 }
 
 impl MessageWriter {
     pub(crate) fn new(stream: SendStream) -> MessageWriter {
-        MessageWriter { stream }
+        MessageWriter { stream, finished: false }
     }
 
     /// Writes a message, and waits while the other end reads slower than this end writes.
@@ -191,6 +195,7 @@ impl MessageWriter {
 
     /// Says that nothing more will come.
     pub(crate) fn finish(&mut self) {
+        self.finished = true;
         // An error says that the stream is closed already, which is as good.
         drop(self.stream.finish());
     }
@@ -204,6 +209,15 @@ impl MessageWriter {
     pub(crate) fn set_priority(&self, priority: i32) {
         // An error says that the stream is closed, which the next write reports.
         drop(self.stream.set_priority(priority));
+    }
+}
+
+impl Drop for MessageWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            // An error says that the stream is closed already.
+            drop(self.stream.reset(VarInt::from_u32(0)));
+        }
     }
 }
 

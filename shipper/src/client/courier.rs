@@ -30,6 +30,8 @@ pub(crate) struct Courier<S: Prevalent> {
     stream: Option<Stream>,
     /// Not before this: the voter was busy, or has ended the stream.
     resume_at: Option<Instant>,
+    /// Which connection the pause is for.
+    paused: Option<usize>,
     backoff: Backoff,
 }
 
@@ -64,6 +66,7 @@ impl<S: Prevalent> Courier<S> {
             session: Session::None,
             stream: None,
             resume_at: None,
+            paused: None,
             backoff: Backoff::new(),
         }
     }
@@ -77,10 +80,7 @@ impl<S: Prevalent> Courier<S> {
                 Event::Order(None) | Event::Standing(false) => return,
                 Event::Standing(true) => self.follow_master(),
                 Event::Told(Some((told, payload))) => self.hear(told, payload),
-                Event::Told(None) | Event::StreamGone => {
-                    self.drop_stream();
-                    self.pause();
-                }
+                Event::Told(None) | Event::StreamGone => self.give_up_stream(),
                 Event::Room(permit) => self.send(permit),
                 Event::Time => self.look_at_the_clock(),
             }
@@ -135,18 +135,20 @@ impl<S: Prevalent> Courier<S> {
 
     /// Goes where the master is.
     fn follow_master(&mut self) {
-        let master = self.standing.borrow_and_update().master.clone();
-        let is_same = match (&self.stream, &master) {
-            (Some(stream), Some(master)) => stream.is_to(master),
-            (None, None) => true,
-            (Some(_), None) | (None, Some(_)) => false,
+        let Some(master) = self.standing.borrow_and_update().master.clone() else {
+            return self.drop_stream();
         };
-        // Without a stream but with a pause the same master is tried again afterwards.
-        if is_same || (self.stream.is_none() && self.resume_at.is_some()) {
+        if self.stream.as_ref().is_some_and(|stream| stream.connection == master.id()) {
+            return;
+        }
+        if self.resume_at.is_some() && self.paused == Some(master.id()) {
+            // It has just ended the stream itself. It is tried again after the pause.
             return;
         }
         self.drop_stream();
-        self.stream = master.map(Stream::open);
+        // A pause was for the sake of another master.
+        self.resume_at = None;
+        self.stream = Some(Stream::open(master));
     }
 
     fn drop_stream(&mut self) {
@@ -158,8 +160,15 @@ impl<S: Prevalent> Courier<S> {
         }
     }
 
+    /// The stream is of no use any more, but its voter may still say that it is master.
+    fn give_up_stream(&mut self) {
+        self.pause();
+        self.drop_stream();
+    }
+
     fn pause(&mut self) {
         self.resume_at = Some(Instant::now() + self.backoff.next());
+        self.paused = self.stream.as_ref().map(|stream| stream.connection);
     }
 
     fn look_at_the_clock(&mut self) {
@@ -203,10 +212,7 @@ impl<S: Prevalent> Courier<S> {
                     stream.attempt += 1;
                 }
             }
-            Told::NotMaster => {
-                self.drop_stream();
-                self.pause();
-            }
+            Told::NotMaster => self.give_up_stream(),
         }
     }
 
@@ -223,8 +229,7 @@ impl<S: Prevalent> Courier<S> {
             let length = length as usize;
             if length > payload.len() {
                 // The voter is faulty: ask again, over a new stream.
-                self.drop_stream();
-                return self.pause();
+                return self.give_up_stream();
             }
             let (sequence, answer) = (Sequence(sequence), payload.split_to(length));
             match Reply::read(&answer) {
@@ -259,17 +264,13 @@ impl Stream {
     fn open(master: Master) -> Stream {
         let (outbox, submits) = mpsc::channel(STREAM_MESSAGES_MAX);
         let (told_to, told) = mpsc::channel(STREAM_MESSAGES_MAX);
-        let connection = master.connection.0.stable_id();
+        let connection = master.id();
         let task = tokio::spawn(async move {
             if let Err(error) = pump(master, submits, told_to).await {
                 tracing::debug!(%error, "the stream of commands has ended");
             }
         });
         Stream { connection, outbox, told, attempt: 0, task }
-    }
-
-    fn is_to(&self, master: &Master) -> bool {
-        self.connection == master.connection.0.stable_id()
     }
 }
 

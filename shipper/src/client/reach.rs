@@ -75,6 +75,13 @@ pub(crate) struct Master {
     pub(crate) connection: VoterConnection,
 }
 
+impl Master {
+    /// Tells connections apart.
+    pub(crate) fn id(&self) -> usize {
+        self.connection.0.stable_id()
+    }
+}
+
 impl Standing {
     /// Whether the master is connected.
     #[must_use]
@@ -88,8 +95,12 @@ impl Standing {
         let mut text = String::new();
         for (address, reached) in &self.voters {
             let separator = if text.is_empty() { "" } else { ", " };
+            let leads = self.master.as_ref().is_some_and(|master| master.address == *address);
             let result = match reached {
                 Reached::Connecting => write!(text, "{separator}{address} (no answer yet)"),
+                Reached::Connected { voter, .. } if leads => {
+                    write!(text, "{separator}{address} (voter {voter}, master)")
+                }
                 Reached::Connected { voter, .. } => {
                     write!(text, "{separator}{address} (voter {voter}, not master)")
                 }

@@ -94,13 +94,13 @@ async fn follow<S: Prevalent>(client: Client<S>, query: Bytes, publish: watch::S
         else {
             return;
         };
-        let connection = found.expect("it was waited for").connection;
-        if let Ok((mut reader, _writer)) = connection.open(Ask::Watch, query.clone()).await {
+        let master = found.expect("it was waited for");
+        if let Ok((mut reader, _writer)) = master.connection.open(Ask::Watch, query.clone()).await {
             loop {
                 // A new master is asked at once, even while the old one still thinks that it is one.
                 let message = tokio::select! {
                     message = reader.next::<Answered>() => message,
-                    () = replaced(&mut standing, connection.0.stable_id()) => break,
+                    () = replaced(&mut standing, master.id()) => break,
                 };
                 match message {
                     Ok(Some((Answered::Answer { epoch, index }, archive))) => {
@@ -120,9 +120,8 @@ async fn follow<S: Prevalent>(client: Client<S>, query: Bytes, publish: watch::S
 
 /// Returns once another connection is the master's.
 async fn replaced(standing: &mut watch::Receiver<super::Standing>, connection: usize) {
-    let is_another = |standing: &super::Standing| {
-        standing.master.as_ref().is_some_and(|master| master.connection.0.stable_id() != connection)
-    };
+    let is_another =
+        |standing: &super::Standing| standing.master.as_ref().is_some_and(|master| master.id() != connection);
     if standing.wait_for(is_another).await.is_err() {
         // The client is closed; its connections end by themselves.
         std::future::pending().await

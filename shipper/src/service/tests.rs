@@ -89,7 +89,8 @@ struct Visitor {
 impl Visitor {
     async fn ask(&self, ask: Ask, payload: &[u8]) -> Answered {
         let (send, receive) = self.connection.open_bi().await.unwrap();
-        MessageWriter::new(send).write(&ask, &[Bytes::copy_from_slice(payload)]).await.unwrap();
+        let mut writer = MessageWriter::new(send);
+        writer.write(&ask, &[Bytes::copy_from_slice(payload)]).await.unwrap();
         MessageReader::new(receive, ANSWERED).next().await.unwrap().unwrap().0
     }
 
