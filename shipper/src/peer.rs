@@ -170,3 +170,6 @@ impl Drop for Peers {
         self.dialers.values().for_each(CancellationToken::cancel);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -641,4 +641,4 @@ impl From<Denied> for Answered {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,9 +1,12 @@
 //! The receiving side of a link: whatever a voter sends, by stream or datagram, goes to the loop.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use position::MemberId;
 use quinn::{Connection, RecvStream};
-use quorum::{APPEND_BYTES_MAX, Envelope};
-use tokio::sync::mpsc;
+use quorum::{APPEND_BYTES_MAX, Envelope, IN_FLIGHT_BYTES_MAX};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
 use crate::endpoint::{Closed, close};
@@ -11,7 +14,12 @@ use crate::peer::FromPeer;
 use crate::wire::{Decoder, Limits, MessageReader, WireError};
 
 /// A message carries at most so many bytes of frames, or one frame, or a piece of a snapshot.
-const LIMITS: Limits = Limits { header_bytes_max: 16 * 1024, payload_bytes_max: prevalent::FRAME_BYTES_MAX };
+/// (Every header is a fixed number of small fields.)
+const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: prevalent::FRAME_BYTES_MAX };
+
+/// Bytes of payloads of one connection that may wait for the loop. Whoever sends more waits in turn, which
+/// no voter does that keeps to what it may have in flight.
+const WAITING_BYTES_MAX: usize = IN_FLIGHT_BYTES_MAX + prevalent::FRAME_BYTES_MAX;
 
 const _: () = assert!(APPEND_BYTES_MAX <= LIMITS.payload_bytes_max);
 
@@ -28,19 +36,40 @@ enum Deaf {
     Stopping,
 }
 
+/// Where the messages of one connection go.
+#[derive(Clone)]
+struct Desk {
+    from: MemberId,
+    inbox: mpsc::Sender<FromPeer>,
+    room: Arc<Semaphore>,
+}
+
+/// A payload that makes room for others when the loop drops it.
+struct Held {
+    payload: Bytes,
+    _room: OwnedSemaphorePermit,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.payload
+    }
+}
+
 /// Hands everything that comes over a connection to the loop, until it ends or breaks the rules.
 pub(super) async fn receive(from: MemberId, connection: Connection, inbox: mpsc::Sender<FromPeer>) {
+    let desk = Desk { from, inbox, room: Arc::new(Semaphore::new(WAITING_BYTES_MAX)) };
     let mut streams = JoinSet::new();
     let why = loop {
         tokio::select! {
             stream = connection.accept_uni() => match stream {
                 Ok(stream) => {
-                    streams.spawn(hear(from, stream, inbox.clone()));
+                    streams.spawn(desk.clone().hear(stream));
                 }
                 Err(error) => break Deaf::from(error),
             },
             datagram = connection.read_datagram() => match datagram {
-                Ok(datagram) => if let Err(error) = take_datagram(from, &datagram, &inbox).await {
+                Ok(datagram) => if let Err(error) = desk.take_datagram(&datagram).await {
                     break error;
                 },
                 Err(error) => break Deaf::from(error),
@@ -69,31 +98,38 @@ pub(super) async fn receive(from: MemberId, connection: Connection, inbox: mpsc:
     }
 }
 
-async fn hear(from: MemberId, stream: RecvStream, inbox: mpsc::Sender<FromPeer>) -> Result<(), Deaf> {
-    let mut reader = MessageReader::new(stream, LIMITS);
-    while let Some((envelope, payload)) = reader.next::<Envelope>().await? {
-        hand_in(from, envelope, payload, &inbox).await?;
+impl Desk {
+    async fn hear(self, stream: RecvStream) -> Result<(), Deaf> {
+        let mut reader = MessageReader::new(stream, LIMITS);
+        while let Some((envelope, payload)) = reader.next::<Envelope>().await? {
+            self.hand_in(envelope, payload).await?;
+        }
+        Ok(())
     }
-    Ok(())
-}
 
-async fn take_datagram(from: MemberId, datagram: &[u8], inbox: &mpsc::Sender<FromPeer>) -> Result<(), Deaf> {
-    let mut decoder = Decoder::new(LIMITS);
-    decoder.push(datagram);
-    match decoder.take::<Envelope>()? {
-        Some((envelope, payload)) if decoder.is_empty() => hand_in(from, envelope, payload, inbox).await,
-        _ => Err(WireError::Truncated.into()),
+    async fn take_datagram(&self, datagram: &[u8]) -> Result<(), Deaf> {
+        let mut decoder = Decoder::new(LIMITS);
+        decoder.push(datagram);
+        match decoder.take::<Envelope>()? {
+            Some((envelope, payload)) if decoder.is_empty() => self.hand_in(envelope, payload).await,
+            _ => Err(WireError::Truncated.into()),
+        }
     }
-}
 
-async fn hand_in(
-    from: MemberId,
-    envelope: Envelope,
-    payload: bytes::Bytes,
-    inbox: &mpsc::Sender<FromPeer>,
-) -> Result<(), Deaf> {
-    if envelope.from.id != from {
-        return Err(Deaf::Impostor(envelope.from.id));
+    async fn hand_in(&self, envelope: Envelope, payload: Bytes) -> Result<(), Deaf> {
+        if envelope.from.id != self.from {
+            return Err(Deaf::Impostor(envelope.from.id));
+        }
+        let payload = self.hold(payload).await?;
+        self.inbox.send(FromPeer::Message { envelope, payload }).await.map_err(|_closed| Deaf::Stopping)
     }
-    inbox.send(FromPeer::Message { envelope, payload }).await.map_err(|_closed| Deaf::Stopping)
+
+    async fn hold(&self, payload: Bytes) -> Result<Bytes, Deaf> {
+        let Some(bytes) = u32::try_from(payload.len()).ok().filter(|&bytes| bytes > 0) else {
+            return Ok(payload);
+        };
+        let room =
+            Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_closed| Deaf::Stopping)?;
+        Ok(Bytes::from_owner(Held { payload, _room: room }))
+    }
 }

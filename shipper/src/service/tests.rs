@@ -14,7 +14,7 @@ use crate::{Authority, Credentials, Name};
 /// Answers with what it is asked; commands are texts.
 #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
 #[rkyv(crate = prevalent::rkyv)]
-struct Echo;
+pub(crate) struct Echo;
 
 impl Prevalent for Echo {
     type Command = String;
