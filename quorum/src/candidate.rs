@@ -167,7 +167,8 @@ impl Voter {
     fn choose(&mut self, history: &impl History) {
         let Role::Probing(probing) = &self.role else { return };
         let mine = history.tip().position;
-        let eligible = probing.replies.iter().filter(|(_, reply)| reply.eligible && reply.certain);
+        let eligible =
+            probing.replies.iter().filter(|(_, reply)| reply.eligible && reply.certain && !reply.contact);
         let best = eligible.map(|(member, reply)| (reply.last, reply.rank, member.id, *member)).max();
         match best {
             Some((last, rank, id, member))

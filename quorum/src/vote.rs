@@ -3,7 +3,7 @@
 use position::{Member, Position};
 
 use crate::message::{Envelope, Message, Refusal};
-use crate::voter::{Ballot, Standing};
+use crate::voter::{Ballot, Founding, Standing};
 use crate::{History, Voter};
 
 /// A vote that was decided and waits for the disk.
@@ -117,9 +117,11 @@ impl Voter {
         }
     }
 
-    /// A directory as the founder made it: nothing but the founding frame, and no vote ever.
+    /// A directory as the founder made it: nothing but the founding frame, and no vote ever. Unless the
+    /// operator says otherwise, it may be a fresh copy of one that had more.
     pub(crate) fn is_pristine(&self, history: &impl History) -> bool {
-        self.ballot.epoch == position::Epoch::NONE
+        self.founding != Founding::Majority
+            && self.ballot.epoch == position::Epoch::NONE
             && self.holds_only_founding(history)
             && self.ballot.standing == Standing::Settled
     }

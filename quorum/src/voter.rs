@@ -52,7 +52,8 @@ pub enum Standing {
 pub enum Founding {
     /// All voters: a machine whose folder was copied afresh looks just as empty.
     All,
-    /// A majority, by the operator's explicit word.
+    /// A majority, by the operator's explicit word that no directory was copied afresh. It also lets such
+    /// a directory vote for a candidate that has a history.
     Majority,
     /// Not I: a standby waits for others to found the cluster.
     Never,

@@ -3,7 +3,13 @@
 //! `cluster` runs them and holds every step against the invariants and the oracles; the other modules say
 //! what happens to them.
 
-#[allow(dead_code, reason = "the schedules that use the rest of it follow")]
 mod cluster;
+mod elections;
 mod founding;
+mod graphs;
+mod memory;
+mod reads;
+mod replication;
 mod storm;
+mod tails;
+mod transcript;

@@ -12,6 +12,8 @@ use super::journal::Journal;
 pub(crate) struct Disk {
     pub(crate) member: Member,
     pub(crate) boots: u64,
+    /// Its latest process.
+    pub(crate) life: u64,
     pub(crate) ballot: Ballot,
     /// Survives a power cut.
     pub(crate) durable: Journal,
@@ -55,6 +57,7 @@ impl Disk {
         Disk {
             member,
             boots: 0,
+            life: 0,
             ballot,
             durable: Journal::founded(),
             written: Journal::founded(),

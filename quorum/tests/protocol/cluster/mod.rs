@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
 use quorum::{
-    Ballot, Envelope, Founding, FrameId, History, Input, Kind, Membership, ReadToken, Standing, Start, Tail,
-    Time, Times, Voter, VoterInfo, check_state, check_step,
+    Ballot, Envelope, Founding, FrameId, History, Input, Kind, Membership, Message, ReadToken, Standing,
+    Start, Tail, Time, Times, Voter, VoterInfo, check_state, check_step,
 };
 
 pub(crate) use dice::Dice;
@@ -56,6 +56,13 @@ enum Event {
     },
 }
 
+/// What a disk is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Order {
+    Sync,
+    Ballot,
+}
+
 /// What the network does to messages.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Weather {
@@ -91,12 +98,16 @@ pub(crate) struct Cluster {
     pub(crate) severed: BTreeSet<(MemberId, MemberId)>,
     held_back: Option<Selector>,
     pub(crate) held: Vec<Packet>,
-    /// Disks whose syncs and persists do not end until they are released.
-    stuck_disks: BTreeMap<MemberId, Vec<Event>>,
+    /// Disks whose syncs, or whose ballots, do not become durable until they are released.
+    stuck: BTreeMap<(MemberId, Order), Vec<Event>>,
+    /// Stopped processes, and what has arrived for them meanwhile.
+    frozen: BTreeMap<MemberId, Vec<Packet>>,
     events: BTreeMap<(Time, u64), Event>,
     numbers: u64,
     pub(crate) standby_only: BTreeSet<MemberId>,
     pub(crate) founding: Founding,
+    /// How many frames were sent, repetitions included.
+    pub(crate) frames_sent: usize,
     pub(crate) trace: Option<Vec<String>>,
     /// The last acknowledgement between two voters, so that a trace leaves out repetitions.
     last_acks: BTreeMap<(MemberId, MemberId), (Epoch, Index, Option<Index>)>,
@@ -129,11 +140,13 @@ impl Cluster {
             severed: BTreeSet::new(),
             held_back: None,
             held: Vec::new(),
-            stuck_disks: BTreeMap::new(),
+            stuck: BTreeMap::new(),
+            frozen: BTreeMap::new(),
             events: BTreeMap::new(),
             numbers: 0,
             standby_only: BTreeSet::new(),
             founding: Founding::All,
+            frames_sent: 0,
             trace: None,
             last_acks: BTreeMap::new(),
         }
@@ -174,6 +187,13 @@ impl Cluster {
         leading.max_by_key(|(_, process)| process.voter.epoch()).map(|(&id, _)| id)
     }
 
+    /// The same, of all but one.
+    pub(crate) fn master_but(&self, id: MemberId) -> Option<MemberId> {
+        let mut leading =
+            self.processes.iter().filter(|(other, process)| **other != id && process.voter.leads());
+        leading.next().map(|(&id, _)| id)
+    }
+
     pub(crate) fn standing(&self, id: MemberId) -> Standing {
         self.voter(id).view().standing
     }
@@ -198,6 +218,7 @@ impl Cluster {
         let (life, seed) = (self.numbers, self.dice.next());
         let founding = if self.standby_only.contains(&id) { Founding::Never } else { self.founding };
         let disk = self.disks.get_mut(&id).expect("a machine");
+        disk.life = life;
         let (tail, repairs) = disk.start();
         let tail = if self.membership.voters().len() == 1 { Tail::Clean } else { tail };
         let known = disk.written.tip().index() > Index::NONE;
@@ -244,7 +265,10 @@ impl Cluster {
         if let Some(ballot) = process.persisting.filter(|_| self.dice.one_in(2)) {
             self.disks.get_mut(&id).expect("a machine").ballot = ballot;
         }
-        self.stuck_disks.remove(&id);
+        self.frozen.remove(&id);
+        for order in [Order::Sync, Order::Ballot] {
+            self.stuck.remove(&(id, order));
+        }
         self.note(format_args!("{} is killed", name(id)));
     }
 
@@ -267,13 +291,26 @@ impl Cluster {
         self.note(format_args!("the last frame of {} goes bad", name(id)));
     }
 
-    pub(crate) fn hold_disk(&mut self, id: MemberId) {
-        self.stuck_disks.entry(id).or_default();
+    /// From now on nothing of this kind becomes durable there.
+    pub(crate) fn stick(&mut self, id: MemberId, order: Order) {
+        self.stuck.entry((id, order)).or_default();
     }
 
-    pub(crate) fn release_disk(&mut self, id: MemberId) {
-        for event in self.stuck_disks.remove(&id).unwrap_or_default() {
+    pub(crate) fn unstick(&mut self, id: MemberId, order: Order) {
+        for event in self.stuck.remove(&(id, order)).unwrap_or_default() {
             self.schedule(self.now, event);
+        }
+    }
+
+    /// The process is stopped (SIGSTOP): it neither hears nor notices the time.
+    pub(crate) fn freeze(&mut self, id: MemberId) {
+        self.frozen.insert(id, Vec::new());
+    }
+
+    /// It goes on, with all that has arrived meanwhile before it looks at the clock.
+    pub(crate) fn thaw(&mut self, id: MemberId) {
+        for packet in self.frozen.remove(&id).expect("it was frozen") {
+            self.arrive(packet);
         }
     }
 
@@ -355,10 +392,26 @@ impl Cluster {
         }
     }
 
-    /// A message arrives, whoever sent it.
-    pub(crate) fn deliver(&mut self, packet: Packet) {
-        self.schedule(self.now, Event::Deliver(packet));
-        self.run(0);
+    /// A message arrives as if `from`, in its present or last process, had sent it.
+    pub(crate) fn forge(&mut self, from: MemberId, to: MemberId, epoch: Epoch, message: Message) {
+        let process = self.disks[&from].life;
+        let envelope = Envelope {
+            cluster: self.cluster,
+            from: self.member(from),
+            to: self.member(to),
+            boots: self.disks[&from].boots.max(1),
+            process,
+            counter: 1,
+            epoch,
+            message,
+        };
+        self.arrive(Packet { envelope, frames: Vec::new() });
+    }
+
+    /// What was put aside, by its sender and receiver.
+    pub(crate) fn held_messages(&self) -> Vec<(MemberId, MemberId, &Message)> {
+        let said = |packet: &'_ Packet| (packet.envelope.from.id, packet.envelope.to.id);
+        self.held.iter().map(|packet| (said(packet).0, said(packet).1, &packet.envelope.message)).collect()
     }
 
     // Time.
@@ -388,7 +441,8 @@ impl Cluster {
             if done(self) {
                 return true;
             }
-            let due = self.processes.iter().map(|(&id, process)| (process.voter.next_deadline(), id)).min();
+            let awake = self.processes.iter().filter(|(id, _)| !self.frozen.contains_key(id));
+            let due = awake.map(|(&id, process)| (process.voter.next_deadline(), id)).min();
             let event = self.events.keys().next().copied();
             match (event, due) {
                 (Some(key), due) if key.0 <= end && due.is_none_or(|(at, _)| key.0 <= at) => {
@@ -443,12 +497,15 @@ impl Cluster {
         self.input(id, Input::Durable(durable));
     }
 
-    fn arrive(&mut self, packet: Packet) {
+    pub(crate) fn arrive(&mut self, packet: Packet) {
         let Packet { envelope, frames } = packet;
         if self.severed.contains(&(envelope.from.id, envelope.to.id)) || !self.is_up(envelope.to.id) {
             return;
         }
-        self.input(envelope.to.id, Input::Message { envelope: &envelope, frames: &frames });
+        match self.frozen.get_mut(&envelope.to.id) {
+            Some(mailbox) => mailbox.push(Packet { envelope, frames }),
+            None => self.input(envelope.to.id, Input::Message { envelope: &envelope, frames: &frames }),
+        }
     }
 
     fn schedule(&mut self, at: Time, event: Event) {
@@ -456,8 +513,8 @@ impl Cluster {
         self.events.insert((at, self.numbers), event);
     }
 
-    fn schedule_disk(&mut self, id: MemberId, event: Event) {
-        if let Some(stuck) = self.stuck_disks.get_mut(&id) {
+    fn schedule_disk(&mut self, id: MemberId, order: Order, event: Event) {
+        if let Some(stuck) = self.stuck.get_mut(&(id, order)) {
             stuck.push(event);
         } else {
             let (least, most) = self.disk_delay;

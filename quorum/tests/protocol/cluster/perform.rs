@@ -3,7 +3,7 @@
 use position::{Epoch, Index, MemberId, Tip};
 use quorum::{Ballot, Effect, Envelope, FrameId, History, Input, Message, SnapshotChunk};
 
-use super::{Cluster, Disk, Event, Packet, Process, frame_after, ms};
+use super::{Cluster, Disk, Event, Order, Packet, Process, frame_after, ms};
 
 /// What follows from effects, once all of them are performed.
 enum Then {
@@ -130,7 +130,7 @@ impl Cluster {
         }
         process.persisting = Some(ballot);
         let life = process.life;
-        self.schedule_disk(id, Event::Persisted { id, life, ballot });
+        self.schedule_disk(id, Order::Ballot, Event::Persisted { id, life, ballot });
     }
 
     pub(super) fn sync_if_needed(&mut self, id: MemberId) {
@@ -141,12 +141,13 @@ impl Cluster {
         }
         let (life, began_with) = (process.life, disk.written.clone());
         self.process(id).syncing = true;
-        self.schedule_disk(id, Event::Synced { id, life, began_with });
+        self.schedule_disk(id, Order::Sync, Event::Synced { id, life, began_with });
     }
 
     fn send(&mut self, id: MemberId, envelope: Envelope, frames: Vec<FrameId>) {
         let disk = &self.disks[&id];
         self.oracle.promises(&envelope, disk, &disk.written);
+        self.frames_sent += frames.len();
         let packet = Packet { envelope, frames };
         if self.held_back.as_ref().is_some_and(|selects| selects(&packet.envelope)) {
             self.held.push(packet);

@@ -15,7 +15,10 @@ pub(crate) fn name(id: MemberId) -> char {
 pub(crate) fn range(frames: &[FrameId]) -> String {
     match (frames.first(), frames.last()) {
         (Some(first), Some(last)) if first.first == last.last => format!("{}:{}", last.epoch, last.last),
-        (Some(first), Some(last)) => format!("{}:{}..{}", last.epoch, first.first, last.last),
+        (Some(first), Some(last)) if first.epoch == last.epoch => {
+            format!("{}:{}..{}", last.epoch, first.first, last.last)
+        }
+        (Some(first), Some(last)) => format!("{}:{}..{}:{}", first.epoch, first.first, last.epoch, last.last),
         _ => "nothing".to_owned(),
     }
 }

@@ -1,0 +1,266 @@
+//! Ends of journals that a crash or a rotten sector left in doubt.
+
+use position::MemberId;
+use quorum::{FrameId, History, Message, Standing};
+
+use crate::cluster::{A, B, C, Cluster, D, E, Order, TailDamage, Weather, ms};
+
+/// A leads, and x is committed by A and B while C is cut off.
+fn committed_by_a_and_b() -> (Cluster, FrameId) {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.isolate(C);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run_until(50, "A and B commit x", |cluster| cluster.commit(A) == x.last);
+    (cluster, x)
+}
+
+/// Everybody is well again: a master is elected, everyone has x, and B counts.
+fn ends_well(cluster: &mut Cluster, x: &FrameId) {
+    cluster.run_until(3_000, "all have x, and B counts", |cluster| {
+        cluster.ids().into_iter().all(|id| cluster.is_up(id) && cluster.journal(id).holds(x))
+            && cluster.standing(B) == Standing::Settled
+    });
+}
+
+#[test]
+fn cut_by_absence() {
+    for identity_known in [true, false] {
+        let (mut cluster, x) = committed_by_a_and_b();
+        cluster.kill(A);
+        cluster.stop_and_rot(B, identity_known);
+        cluster.heal();
+        cluster.start(B);
+        cluster.run(3_000);
+        assert_eq!(cluster.master(), None, "elected without x");
+        assert_eq!(cluster.standing(B), Standing::Unsettled);
+        cluster.start(A);
+        ends_well(&mut cluster, &x);
+    }
+}
+
+#[test]
+fn an_uncertain_frame_that_nobody_has_is_dropped() {
+    for identity_known in [true, false] {
+        let mut cluster = Cluster::running(5, 1);
+        // x reaches B alone, of five.
+        cluster.hold(|envelope| envelope.message.name() == "Append" && envelope.to.id != B);
+        let x = cluster.write(A, 1).expect("leads");
+        cluster.run(5);
+        assert!(cluster.disks[&B].durable.holds(&x));
+        cluster.kill(A);
+        cluster.stop_and_rot(B, identity_known);
+        cluster.held.clear();
+        cluster.stop_holding();
+        // Of the others C, D and E: three without x, so that no majority had it.
+        cluster.start(B);
+        cluster.run_until(2_000, "B counts again", |cluster| cluster.standing(B) == Standing::Settled);
+        cluster.run_until(2_000, "somebody leads", |cluster| cluster.master().is_some());
+    }
+}
+
+#[test]
+fn settled_by_a_heartbeat() {
+    let (mut cluster, x) = committed_by_a_and_b();
+    cluster.stop_and_rot(B, true);
+    cluster.kill(A);
+    cluster.heal();
+    // A is elected by C; its heartbeats and greetings reach B, its frames do not.
+    cluster.start(A);
+    cluster.run_until(1_000, "A leads by C's vote", |cluster| cluster.master() == Some(A));
+    cluster
+        .hold(|envelope| envelope.to.id == B && ["Append", "FetchReply"].contains(&envelope.message.name()));
+    cluster.start(B);
+    cluster.run(500);
+    assert_eq!(cluster.voter(B).view().master, Some(A), "B hears A");
+    assert_eq!(cluster.standing(B), Standing::Unsettled);
+    cluster.hold(|_| false);
+    cluster.held.clear();
+    ends_well(&mut cluster, &x);
+}
+
+#[test]
+fn settled_by_a_master_that_was_elected_without_this_vote() {
+    let (mut cluster, x) = committed_by_a_and_b();
+    cluster.stop_and_rot(B, false);
+    cluster.kill(A);
+    cluster.heal();
+    cluster.start(A);
+    cluster.run_until(1_000, "A leads by C's vote", |cluster| cluster.master() == Some(A));
+    cluster.start(B);
+    ends_well(&mut cluster, &x);
+}
+
+#[test]
+fn settled_by_a_stale_fetch() {
+    for identity_known in [true, false] {
+        let mut cluster = Cluster::running(3, 1);
+        // A keeps an old frame where B and C commit another.
+        cluster.isolate(A);
+        let old = cluster.write(A, 1).expect("leads still");
+        cluster.run_until(1_000, "B leads", |cluster| cluster.master_but(A) == Some(B));
+        cluster.run_until(100, "B and C commit", |cluster| cluster.commit(C) >= old.last);
+        let x = cluster.journal(B).frame_containing(old.first).expect("B's no-op");
+        // C's goes bad; B is away; A shows its old one.
+        cluster.kill(B);
+        cluster.stop_and_rot(C, identity_known);
+        cluster.heal();
+        cluster.start(C);
+        cluster.run(3_000);
+        assert_eq!(cluster.master(), None, "elected without what B and C had committed");
+        cluster.start(B);
+        cluster.run_until(3_000, "all have what was committed", |cluster| {
+            [A, B, C].into_iter().all(|id| cluster.journal(id).holds(&x))
+        });
+    }
+}
+
+#[test]
+fn absence_asked_for_while_a_master_still_ships_the_frame() {
+    let mut cluster = Cluster::running(5, 1);
+    // x is on A and B; on its way to C, D and E.
+    cluster.hold(|envelope| envelope.message.name() == "Append" && envelope.to.id != B);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(5);
+    assert!(cluster.disks[&B].durable.holds(&x) && cluster.commit(A) < x.last);
+    // A stops for a while. B finds x bad; C, D and E truthfully do not have it.
+    cluster.freeze(A);
+    cluster.stop_and_rot(B, true);
+    cluster.start(B);
+    cluster.run(60);
+    assert_eq!(cluster.standing(B), Standing::Unsettled, "who may yet get x said that it does not exist");
+    // Now A's frames arrive, A goes on, and counts what B had acknowledged before.
+    cluster.release();
+    cluster.run(5);
+    cluster.thaw(A);
+    cluster.run(20);
+    cluster.kill(A);
+    cluster.kill(C);
+    cluster.run(3_000);
+    for id in [C, A] {
+        cluster.start(id);
+    }
+    cluster.run_until(3_000, "somebody leads", |cluster| cluster.master().is_some());
+}
+
+#[test]
+fn absence_is_believed_only_of_who_has_left_the_epoch() {
+    let mut cluster = Cluster::running(5, 1);
+    cluster.hold(|envelope| envelope.message.name() == "Append" && envelope.to.id != B);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(5);
+    cluster.freeze(A);
+    cluster.stop_and_rot(B, true);
+    // Nobody but B asks anything, for long.
+    cluster.held.clear();
+    cluster.hold(|envelope| {
+        let name = envelope.message.name();
+        envelope.from.id != B && ["Probe", "VoteRequest"].contains(&name)
+    });
+    cluster.start(B);
+    cluster.run_until(1_000, "B counts", |cluster| cluster.standing(B) == Standing::Settled);
+    let left = [C, D, E].into_iter().filter(|&id| cluster.disks[&id].ballot.epoch > x.epoch).count();
+    assert_eq!(left, 3, "they could still acknowledge x to A");
+}
+
+#[test]
+fn an_uncertain_acknowledgement_does_not_count() {
+    let (mut cluster, _) = committed_by_a_and_b();
+    // A was elected with B's vote, and what B's frame was can no longer be read.
+    cluster.stop_and_rot(B, false);
+    cluster.start(B);
+    cluster.run(20);
+    let y = cluster.write(A, 1).expect("leads");
+    cluster.run(20);
+    assert!(cluster.disks[&B].durable.holds(&y));
+    assert!(cluster.commit(A) < y.last, "B counted though it doubts itself");
+    cluster.run(200);
+    assert_eq!(cluster.master(), None, "A leads on with a quorum of one");
+}
+
+#[test]
+fn a_torn_tail_after_a_power_cut_everywhere() {
+    for damage in [TailDamage::Torn, TailDamage::TornUnknown] {
+        let mut cluster = Cluster::running(3, 1);
+        for id in [A, B, C] {
+            cluster.stick(id, Order::Sync);
+        }
+        cluster.write(A, 1).expect("leads");
+        cluster.run(5);
+        for id in [A, B, C] {
+            cluster.cut_power(id, 0, damage);
+        }
+        cluster.start_all();
+        cluster.run_until(2_000, "somebody leads", |cluster| cluster.master().is_some());
+        let settled = |cluster: &Cluster, id: MemberId| cluster.standing(id) == Standing::Settled;
+        cluster.run_until(500, "all count", |cluster| [A, B, C].into_iter().all(|id| settled(cluster, id)));
+    }
+}
+
+#[test]
+fn a_torn_tail_while_another_machine_is_away() {
+    for damage in [TailDamage::Torn, TailDamage::TornUnknown] {
+        let mut cluster = Cluster::running(3, 1);
+        cluster.kill(C);
+        cluster.stick(B, Order::Sync);
+        let x = cluster.write(A, 1).expect("leads");
+        cluster.run(5);
+        cluster.cut_power(B, 0, damage);
+        cluster.start(B);
+        cluster.run_until(2_000, "A and B commit x", |cluster| {
+            cluster.master().is_some_and(|master| cluster.commit(master) >= x.last)
+        });
+    }
+}
+
+#[test]
+fn a_damaged_frame_in_the_middle_is_fetched_and_its_holder_does_not_stand() {
+    let mut cluster = Cluster::running(3, 1);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.write(A, 1).expect("leads");
+    cluster.run(50);
+    cluster.kill(A);
+    cluster.disks.get_mut(&A).expect("a machine").repairs = vec![x];
+    cluster.hold(|envelope| matches!(envelope.message, Message::FetchReply(_)));
+    cluster.start(A);
+    cluster.run_until(1_000, "B leads", |cluster| cluster.master() == Some(B));
+    cluster.run(500);
+    cluster.kill(B);
+    cluster.run(50);
+    assert_ne!(cluster.master(), Some(A), "A leads, and cannot apply x");
+    cluster.stop_holding();
+    cluster.held.clear();
+    cluster.run_until(2_000, "A is whole again and leads", |cluster| cluster.master() == Some(A));
+}
+
+#[test]
+fn a_doubt_that_is_older_than_the_tail_is_settled_by_a_master_only() {
+    let (mut cluster, x) = committed_by_a_and_b();
+    cluster.kill(A);
+    cluster.stop_and_rot(B, true);
+    cluster.heal();
+    cluster.start(B);
+    cluster.run(300);
+    // Another start of B: its journal now ends cleanly, before x.
+    cluster.restart(B);
+    cluster.run(3_000);
+    assert_eq!(cluster.master(), None, "elected without x");
+    cluster.start(A);
+    ends_well(&mut cluster, &x);
+}
+
+#[test]
+fn doubts_are_settled_through_loss_and_delay() {
+    for seed in 0..10 {
+        let (mut cluster, x) = committed_by_a_and_b();
+        cluster.dice = crate::cluster::Dice::seeded(seed);
+        cluster.stop_and_rot(B, seed % 2 == 0);
+        cluster.heal();
+        cluster.weather =
+            Weather { delay_min: ms(0), delay_max: ms(20), lost_percent: 20, doubled_percent: 20 };
+        cluster.restart(A);
+        cluster.start(B);
+        cluster.run(2_000);
+        cluster.weather = Weather::CALM;
+        ends_well(&mut cluster, &x);
+    }
+}
