@@ -8,26 +8,27 @@
 //! each batch of commands holds a part of until the loop has journaled it. Whoever finds no room is told
 //! `Busy` at once; nothing waits, and no other client notices.
 
+mod gate;
+mod questions;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use position::{Epoch, Index, MemberId, Tip};
-use prevalent::{Actor, EntryError, EntryKind, Prevalent, Role, SESSION_WINDOW, Sequence, SessionId};
+use position::{MemberId, Tip};
+use prevalent::{Actor, EntryError, EntryKind, Role, Sequence, SessionId};
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
 
-use crate::conversation::{
-    ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX, VoterStatus,
-};
+use crate::conversation::{ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX};
 use crate::endpoint::{ALIVE_EVERY, Closed, Link, SILENT_AFTER, close};
 use crate::identity::{Holder, Identity};
 use crate::wire::{MessageReader, MessageWriter, WireError};
+pub use gate::Gate;
+pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Replies, ToLoop};
 
 /// Connections of all clients. A hundred nodes, a few people's programs, and one connection more of each
 /// while it is replaced.
@@ -36,246 +37,8 @@ const CONNECTIONS_MAX: usize = 512;
 const CONNECTIONS_PER_HOLDER_MAX: usize = 32;
 /// Bytes of commands that all clients together may have waiting for the loop.
 const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// Messages that may wait for one client's stream of commands: at least one for every command that a
-/// session can have unanswered.
-const REPLIES_MAX: usize = 2048;
-const _: () = assert!(REPLIES_MAX as u64 > SESSION_WINDOW);
 /// A snapshot travels in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
-
-/// What the engine's loop is asked.
-#[derive(Debug)]
-pub enum ToLoop {
-    /// Register a session for `actor`; answer with [`FromLoop::Registered`].
-    Register {
-        /// Who the certificate names.
-        actor: Arc<Actor>,
-        /// Where the answer goes.
-        replies: Replies,
-    },
-    /// Journal these commands; each gets exactly one answer, unless the mastership ends.
-    Commands {
-        /// The commands: well-formed, of kind `Command`, of one session, and allowed for the actor's role.
-        batch: Batch,
-        /// Who the certificate names. Whether the session is this actor's, the engine knows.
-        actor: Arc<Actor>,
-        /// Where the answers go.
-        replies: Replies,
-    },
-    /// Answer this query when a read index has passed.
-    Read {
-        /// A well-formed archive.
-        query: Bytes,
-        /// Where the answer goes. Closed: nobody waits any more.
-        reply: oneshot::Sender<Result<Answer, Denied>>,
-    },
-    /// Answer this query now, after a read index, and whenever the answer has changed.
-    Watch {
-        /// A well-formed archive.
-        query: Bytes,
-        /// Where the latest answer goes. Closed: nobody watches any more. To be dropped when the
-        /// mastership ends: the client then asks the next master.
-        changes: watch::Sender<Option<Answer>>,
-    },
-    /// Send committed frames that follow this tip, as soon as there are any.
-    Follow {
-        /// What the follower has.
-        after: Tip,
-        /// At most so many bytes at once, but at least one frame.
-        bytes_max: usize,
-        /// Where the frames go. Closed: nobody follows any more.
-        reply: oneshot::Sender<Result<Followed, Denied>>,
-    },
-    /// Say how you are.
-    Status {
-        /// Where the answer goes.
-        reply: oneshot::Sender<VoterStatus>,
-    },
-}
-
-/// What the engine's loop answers on a stream of commands.
-#[derive(Debug)]
-pub enum FromLoop {
-    /// The session is registered.
-    Registered {
-        /// Its id.
-        session: SessionId,
-    },
-    /// Commands were executed, now or earlier.
-    Answers {
-        /// Whose they are.
-        session: SessionId,
-        /// Which, and how many of the bytes are the answer to each.
-        list: Vec<(Sequence, u32)>,
-        /// The answers, one after the other.
-        bytes: Bytes,
-    },
-    /// Commands from this sequence on were not accepted: the client sends them again a little later.
-    Busy {
-        /// Whose they are.
-        session: SessionId,
-        /// The first.
-        from: Sequence,
-    },
-    /// This command was not journaled and never will be.
-    Refused {
-        /// Whose it is.
-        session: SessionId,
-        /// Which; 0: the registration.
-        sequence: Sequence,
-        /// For people.
-        reason: String,
-    },
-    /// This voter is not master, or not any more: the client asks another.
-    NotMaster,
-}
-
-/// An answer to a query.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
-    /// The epoch of the master that gives it.
-    pub epoch: Epoch,
-    /// What was applied.
-    pub index: Index,
-    /// The archive.
-    pub archive: Bytes,
-}
-
-/// What a follower gets next.
-#[derive(Clone, Debug)]
-pub enum Followed {
-    /// Frames.
-    Frames {
-        /// Whole committed frames in order, as they lie in the journal.
-        frames: Vec<Bytes>,
-        /// End of the last of them.
-        through: Tip,
-    },
-    /// The journal starts only later, or has another history: start from this snapshot file.
-    Snapshot {
-        /// The file.
-        file: Bytes,
-        /// What it covers.
-        base: Tip,
-    },
-}
-
-/// Why a question is not answered.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Denied {
-    /// Another voter is to be asked.
-    NotMaster,
-    /// To be asked again a little later.
-    Busy,
-    /// To be asked never again.
-    Refused(String),
-}
-
-/// Commands on their way to the loop. Dropping it makes room for others.
-#[derive(Debug)]
-pub struct Batch {
-    entries: Bytes,
-    attempt: u32,
-    busy: Arc<AtomicU32>,
-    _room: OwnedSemaphorePermit,
-}
-
-impl Batch {
-    pub(crate) fn new(entries: Bytes, replies: &Replies, room: OwnedSemaphorePermit) -> Batch {
-        Batch { entries, attempt: replies.attempt(), busy: Arc::clone(&replies.busy), _room: room }
-    }
-
-    /// The entries, as they go into a frame: checked, and at least one.
-    ///
-    /// `None` if an earlier batch of the client was answered `Busy` after this one was taken in. Both come
-    /// again: were this one accepted, it would overtake the other.
-    #[must_use]
-    pub fn entries(&self) -> Option<&[u8]> {
-        (self.attempt == self.busy.load(Ordering::Relaxed)).then_some(&*self.entries)
-    }
-}
-
-/// Where the answers to one client's commands go. Never blocks.
-#[derive(Clone, Debug)]
-pub struct Replies {
-    to: mpsc::Sender<FromLoop>,
-    /// How many times the client was told `Busy`: see `Submit::Batch`.
-    busy: Arc<AtomicU32>,
-    overrun: CancellationToken,
-}
-
-impl Replies {
-    pub(crate) fn channel() -> (Replies, mpsc::Receiver<FromLoop>) {
-        let (to, replies) = mpsc::channel(REPLIES_MAX);
-        (Replies { to, busy: Arc::default(), overrun: CancellationToken::new() }, replies)
-    }
-
-    /// Answers. A client that reads so slowly that its answers pile up loses its connection, and asks for
-    /// them again over a new one.
-    pub fn send(&self, reply: FromLoop) {
-        if matches!(reply, FromLoop::Busy { .. }) {
-            // Counted now and not when it is written: what the client sends meanwhile comes too early.
-            self.busy.fetch_add(1, Ordering::Relaxed);
-        }
-        if let Err(TrySendError::Full(_)) = self.to.try_send(reply) {
-            self.overrun.cancel();
-        }
-    }
-
-    /// Whether the client is gone.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.to.is_closed()
-    }
-
-    pub(crate) fn attempt(&self) -> u32 {
-        self.busy.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn overrun(&self) -> &CancellationToken {
-        &self.overrun
-    }
-}
-
-type Check = Box<dyn Fn(&Actor, &[u8]) -> Result<(), String> + Send + Sync>;
-
-/// What each role may ask for, and that it is well-formed.
-pub struct Gate {
-    command: Check,
-    query: Check,
-}
-
-impl Gate {
-    /// The gate in front of a state of type `S`.
-    ///
-    /// Operators may do everything, viewers may ask everything and change nothing. What nodes and voters
-    /// may, the two functions decide; the text that they return goes to the client.
-    pub fn new<S: Prevalent>(
-        command: impl Fn(&Actor, &S::Command) -> Result<(), String> + Send + Sync + 'static,
-        query: impl Fn(&Actor, &S::Query) -> Result<(), String> + Send + Sync + 'static,
-    ) -> Gate {
-        let malformed = |error: prevalent::CodecError| error.to_string();
-        Gate {
-            command: Box::new(move |actor, archive| match actor.role {
-                Role::Operator => prevalent::validate::<S::Command>(archive).map_err(malformed),
-                Role::Viewer => Err("a viewer may change nothing".to_owned()),
-                Role::Node | Role::Voter => {
-                    command(actor, &prevalent::decode::<S::Command>(archive).map_err(malformed)?)
-                }
-            }),
-            query: Box::new(move |actor, archive| match actor.role {
-                Role::Operator | Role::Viewer => prevalent::validate::<S::Query>(archive).map_err(malformed),
-                Role::Node | Role::Voter => {
-                    query(actor, &prevalent::decode::<S::Query>(archive).map_err(malformed)?)
-                }
-            }),
-        }
-    }
-
-    pub(crate) fn command(&self, actor: &Actor, archive: &[u8]) -> Result<(), String> {
-        (self.command)(actor, archive)
-    }
-}
 
 /// Serves clients: what all their connections share.
 pub struct Service {
@@ -594,7 +357,7 @@ impl Conversation {
     }
 
     fn admit(&self, query: &[u8]) -> Result<(), Denied> {
-        (self.service.gate.query)(&self.actor, query).map_err(Denied::Refused)
+        self.service.gate.query(&self.actor, query).map_err(Denied::Refused)
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use position::ClusterId;
-use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Schema};
+use position::{ClusterId, Epoch, Index};
+use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Prevalent, Schema};
 use quinn::{ConnectionError, VarInt};
 
+use super::questions::REPLIES_MAX;
 use super::*;
 use crate::conversation::{ANSWERED, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
