@@ -2,6 +2,7 @@
 //!
 //! Responsible for: who may speak ([`Authority`], [`Credentials`]), over what ([`Endpoint`]), and what is
 //! said between voters and with clients ([`Service`], [`Client`], [`Observer`]). Not responsible for: deciding an
+//! said between voters and with clients ([`run_voter`], [`Client`]). Not responsible for: deciding an
 //! election or a commit (`quorum`), and what commands mean.
 
 mod backoff;
@@ -17,6 +18,7 @@ mod orders;
 mod peer;
 mod service;
 mod socket;
+mod voter;
 mod wire;
 
 pub use certificate::{Authority, CertificateError};
@@ -30,3 +32,4 @@ pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
 pub use observer::{Condition, Observer, ObserverError, ObserverOptions, Progress};
 pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Replies, Service, ToLoop};
+pub use voter::{Running, VoterError, VoterFailure, VoterOptions, run_voter};

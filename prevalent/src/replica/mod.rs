@@ -218,6 +218,13 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 
+    /// Where these frames end, as [`Replica::committed_frames`] gave them; `None` if there are none.
+    #[must_use]
+    pub fn end_of(&self, frames: &[Slice]) -> Option<Tip> {
+        let last = UnverifiedFrames::new(frames.last()?).last()?;
+        last.ok().map(|frame| frame.tip())
+    }
+
     /// The newest snapshot, for a follower that the journal can no longer serve.
     ///
     /// # Errors

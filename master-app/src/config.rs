@@ -1,0 +1,29 @@
+//! The voter's configuration file. It says where things are; who the voters are stands in the journal.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use app::{ClusterSettings, ConfigError, folder_of, read_config};
+use serde::Deserialize;
+
+/// `master.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Config {
+    /// Where this voter listens.
+    pub(crate) listen: SocketAddr,
+    /// Its data directory.
+    pub(crate) data: PathBuf,
+    /// The voters' addresses, for a machine whose data directory was wiped and knows none, and where the
+    /// certificates are.
+    pub(crate) cluster: ClusterSettings,
+}
+
+impl Config {
+    /// Reads the file. Relative paths start at its folder.
+    pub(crate) fn read(path: &Path) -> Result<Config, ConfigError> {
+        let config: Config = read_config(path)?;
+        let folder = folder_of(path);
+        Ok(Config { data: folder.join(&config.data), cluster: config.cluster.beside(folder), ..config })
+    }
+}

@@ -1,0 +1,271 @@
+//! `master init`: everything a new cluster needs, one folder per PC, to be copied there.
+//!
+//! Responsible for: certificates, configuration files and founded data directories. Not responsible for:
+//! what stands in the fleet; an operator imports it once the cluster runs.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail, ensure};
+use clap::Args;
+use fleet::{Fleet, Format};
+use position::{ClusterId, Incarnation, Member, MemberId};
+use prevalent::Founding;
+use quorum::{Kind, Membership, VoterInfo};
+use shipper::{Authority, Holder, Name};
+use storage::{Disk, LocalDisk};
+
+/// Files larger than this are no fleet.
+const FLEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// What `master init` is told.
+#[derive(Debug, Args)]
+pub(crate) struct InitArguments {
+    /// The fleet's PCs: a CSV or JSON file with a column `name`.
+    #[arg(long, value_name = "FILE")]
+    fleet: PathBuf,
+    /// The voters, the preferred master first: NAME=ADDRESS:PORT, separated by commas. One or at least
+    /// three, up to nine.
+    #[arg(long, value_name = "NAME=ADDRESS,…", value_delimiter = ',', required = true)]
+    voters: Vec<VoterArgument>,
+    /// The folder to make. It must not exist.
+    #[arg(long, value_name = "FOLDER")]
+    out: PathBuf,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct VoterArgument {
+    name: String,
+    address: SocketAddr,
+}
+
+impl std::str::FromStr for VoterArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<VoterArgument, String> {
+        let (name, address) =
+            text.split_once('=').ok_or("expected NAME=ADDRESS:PORT, as in pc1=10.0.0.1:7400")?;
+        let address =
+            address.parse().map_err(|_| format!("{address:?} is no ADDRESS:PORT, as in 10.0.0.1:7400"))?;
+        Ok(VoterArgument { name: name.trim().to_owned(), address })
+    }
+}
+
+/// Makes the folder, or nothing of it.
+pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
+    let names = fleet_names(&arguments.fleet)?;
+    check_voters(&arguments.voters, &names)?;
+    let out = &arguments.out;
+    ensure!(
+        !out.exists(),
+        "{} exists already; nothing was changed; name a folder that does not",
+        out.display()
+    );
+
+    // Made beside and renamed at the end: half a cluster must not be copied to anybody.
+    let mut making = out.clone().into_os_string();
+    making.push(".incomplete");
+    let making = PathBuf::from(making);
+    if making.exists() {
+        std::fs::remove_dir_all(&making)
+            .with_context(|| format!("cannot remove what an earlier attempt left in {}", making.display()))?;
+    }
+    make(&making, arguments, &names).with_context(|| format!("nothing was made in {}", out.display()))?;
+    std::fs::rename(&making, out).with_context(|| format!("cannot name the folder {}", out.display()))?;
+    println!("{}", next_steps(arguments, names.len()));
+    Ok(())
+}
+
+fn fleet_names(file: &Path) -> anyhow::Result<Vec<String>> {
+    let format =
+        Format::of(file).with_context(|| format!("{}: expected a .csv or .json file", file.display()))?;
+    let length = std::fs::metadata(file).with_context(|| format!("cannot read {}", file.display()))?.len();
+    ensure!(
+        length <= FLEET_BYTES_MAX,
+        "{} is larger than {FLEET_BYTES_MAX} bytes: not a fleet",
+        file.display()
+    );
+    let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let configuration = fleet::read(&file.display().to_string(), format, &bytes, &[])?;
+    let names: Vec<String> = configuration.nodes.into_iter().map(|node| node.name).collect();
+    ensure!(!names.is_empty(), "{} lists no PC; nothing was made", file.display());
+    Ok(names)
+}
+
+fn check_voters(voters: &[VoterArgument], fleet: &[String]) -> anyhow::Result<()> {
+    if voters.len() == 2 {
+        bail!(
+            "two voters are worse than one: when either is lost, no majority is left; \
+             add a third PC to --voters (any PC of the fleet can be one); nothing was made"
+        );
+    }
+    ensure!(
+        voters.len() <= 9,
+        "{} voters are more than the nine that are tested; nothing was made",
+        voters.len()
+    );
+    let mut seen = BTreeSet::new();
+    let mut addresses = BTreeSet::new();
+    for voter in voters {
+        ensure!(
+            fleet.contains(&voter.name),
+            "voter {} is not in the fleet file; nothing was made",
+            voter.name
+        );
+        ensure!(seen.insert(&voter.name), "voter {} is listed twice; nothing was made", voter.name);
+        ensure!(addresses.insert(voter.address), "{} is listed twice; nothing was made", voter.address);
+        ensure!(voter.address.is_ipv4(), "{} is no IPv4 address; nothing was made", voter.address);
+    }
+    Ok(())
+}
+
+fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::Result<()> {
+    let cluster = ClusterId(u128::from_le_bytes(random()?));
+    let authority = Authority::create(cluster)?;
+    authority.write(&folder.join("authority"))?;
+
+    let mut infos = Vec::new();
+    for (id, voter) in (1..).zip(&arguments.voters) {
+        let incarnation = Incarnation(u128::from_le_bytes(random()?));
+        let rank = u32::try_from(arguments.voters.len())? - u32::from(id) + 1;
+        infos.push(VoterInfo {
+            member: Member { id: MemberId(id), incarnation },
+            name: voter.name.clone(),
+            address: voter.address.to_string(),
+            rank,
+            kind: Kind::Data,
+        });
+    }
+    let membership = Membership::new(infos)?;
+    let founding = Founding { cluster, membership };
+    let addresses = addresses_of(&arguments.voters);
+
+    for info in founding.membership.voters() {
+        let pc = folder.join(&info.name);
+        authority.issue(Holder::Voter(info.member.id), &pc.join("certificates").join("voter"))?;
+        write(&pc.join("master.toml"), &master_config(&info.address, &addresses))?;
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(pc.join("data"))?);
+        founding.write::<Fleet>(&disk, info.member)?;
+    }
+    for name in names {
+        let pc = folder.join(name);
+        authority.issue(Holder::Node(Name::new(name)?), &pc.join("certificates").join("node"))?;
+        write(&pc.join("node.toml"), &node_config(&addresses))?;
+    }
+    for (name, holder) in [("operator", Holder::Operator as fn(Name) -> Holder), ("viewer", Holder::Viewer)] {
+        let person = folder.join(name);
+        authority.issue(holder(Name::new(name)?), &person.join("certificates"))?;
+        write(&person.join("fleetctl.toml"), &fleetctl_config(&addresses))?;
+    }
+    Ok(())
+}
+
+fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
+    let mut bytes = [0; BYTES];
+    getrandom::fill(&mut bytes)
+        .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
+    Ok(bytes)
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn addresses_of(voters: &[VoterArgument]) -> String {
+    voters.iter().map(|voter| format!("\"{}\"", voter.address)).collect::<Vec<_>>().join(", ")
+}
+
+fn master_config(listen: &str, addresses: &str) -> String {
+    format!(
+        "# The voter of this PC. Start it with: master --config master.toml\n\
+         listen = \"{listen}\"\n\
+         data = \"data\"\n\n\
+         [cluster]\n\
+         voters = [{addresses}]\n\
+         certificates = \"certificates/voter\"\n"
+    )
+}
+
+fn node_config(addresses: &str) -> String {
+    format!(
+        "# The agent of this PC. Start it with: node --config node.toml\n\
+         [cluster]\n\
+         voters = [{addresses}]\n\
+         certificates = \"certificates/node\"\n\n\
+         # What applies the desired state to this PC; see docs/node.md.\n\
+         [driver]\n\
+         kind = \"simulated\"\n"
+    )
+}
+
+fn fleetctl_config(addresses: &str) -> String {
+    format!("[cluster]\nvoters = [{addresses}]\ncertificates = \"certificates\"\n")
+}
+
+fn next_steps(arguments: &InitArguments, pcs: usize) -> String {
+    let out = arguments.out.display();
+    let voters: Vec<&str> = arguments.voters.iter().map(|voter| voter.name.as_str()).collect();
+    let mut text = format!("{out} holds {pcs} PCs, of which {} vote. Next:\n", voters.join(", "));
+    let first = voters.first().copied().unwrap_or_default();
+    // Writing to a String cannot fail.
+    let steps = [
+        format!(
+            "copy each folder {out}/PC to its PC; keep {out}/authority in a safe, it can make certificates"
+        ),
+        format!(
+            "on {first}: master --config master.toml; on the other voters: master --config master.toml --standby"
+        ),
+        "on every PC: node --config node.toml".to_owned(),
+        format!("fleetctl --config {out}/operator/fleetctl.toml import {}", arguments.fleet.display()),
+    ];
+    for (number, step) in (1..).zip(steps) {
+        writeln!(text, "  {number}. {step}").expect("a String takes everything");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn voters(list: &str) -> Vec<VoterArgument> {
+        list.split(',').map(|voter| voter.parse().unwrap()).collect()
+    }
+
+    fn check_refused(list: &str, part: &str) {
+        let fleet: Vec<String> = (1..=9).map(|number| format!("pc{number}")).collect();
+        let message = check_voters(&voters(list), &fleet).unwrap_err().to_string();
+        assert!(message.contains(part) && message.ends_with("nothing was made"), "{message}");
+    }
+
+    #[test]
+    fn voters_that_make_no_cluster_are_refused() {
+        check_refused("pc1=10.0.0.1:1,pc2=10.0.0.2:1", "third PC");
+        check_refused("pc1=10.0.0.1:1,pc2=10.0.0.2:1,pc1=10.0.0.3:1", "pc1 is listed twice");
+        check_refused("pc1=10.0.0.1:1,pc2=10.0.0.1:1,pc3=10.0.0.3:1", "10.0.0.1:1 is listed twice");
+        check_refused("pc1=10.0.0.1:1,pc2=10.0.0.2:1,other=10.0.0.3:1", "not in the fleet");
+        check_refused("pc1=[::1]:1", "IPv4");
+        assert!("pc1".parse::<VoterArgument>().is_err() && "pc1=here".parse::<VoterArgument>().is_err());
+    }
+
+    #[test]
+    fn a_cluster_is_made_once_and_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let fleet = folder.path().join("fleet.csv");
+        std::fs::write(&fleet, "name,row,column\npc1,1,1\npc2,1,2\npc3,1,3\npc4,2,1\n").unwrap();
+        let out = folder.path().join("cluster");
+        let voters = voters("pc1=127.0.0.1:1,pc2=127.0.0.2:1,pc3=127.0.0.3:1");
+        let arguments = InitArguments { fleet, voters, out: out.clone() };
+        init(&arguments).unwrap();
+        for name in ["pc1/master.toml", "pc1/data/meta.0", "pc1/certificates/voter/key.pem", "pc4/node.toml"]
+        {
+            assert!(out.join(name).exists(), "{name} is missing");
+        }
+        assert!(!out.join("pc4/master.toml").exists(), "pc4 does not vote");
+        let again = init(&arguments).unwrap_err().to_string();
+        assert!(again.contains("exists already"), "{again}");
+    }
+}

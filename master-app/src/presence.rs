@@ -1,0 +1,91 @@
+//! Which nodes are there: the master sees their connections, and journals it when that changes.
+//!
+//! Responsible for: one command per change, never one per heartbeat, and none because of a failover.
+//! Not responsible for: noticing connections (`shipper`), and what presence means (`fleet`).
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use app::ClusterSettings;
+use fleet::{Answer, Command, Fleet, NodeView, Presence, Query, Selector};
+use shipper::{Client, ClientError, ClientOptions, Running};
+use tokio::time::{Instant, sleep_until};
+
+/// After a takeover nodes need a moment to turn to the new master: their absence means nothing until then.
+const HOLD: Duration = Duration::from_secs(2);
+/// A change that could not be journaled is tried again after this.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long one command may take.
+const TIME_OUT: Duration = Duration::from_secs(5);
+
+/// Journals presence for as long as the voter runs; does nothing while another leads.
+pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
+    let options = ClientOptions {
+        addresses: vec![running.address],
+        identity: cluster.certificates,
+        members_file: None,
+        time_out: TIME_OUT,
+    };
+    let client = match Client::<Fleet>::connect(options) {
+        Ok(client) => client,
+        Err(error) => {
+            tracing::error!(%error, "presence of nodes is not recorded");
+            return;
+        }
+    };
+    let mut leads_since: Option<Instant> = None;
+    let mut again = None;
+    loop {
+        let leads = running.view.borrow_and_update().master == Some(running.me);
+        leads_since = leads.then(|| leads_since.unwrap_or_else(Instant::now));
+        if let Some(since) = leads_since {
+            let connected = running.nodes.borrow_and_update().clone();
+            let settled = since.elapsed() >= HOLD;
+            again = match record(&client, &connected, settled).await {
+                Ok(()) if settled => None,
+                Ok(()) => Some(since + HOLD),
+                Err(error) => {
+                    tracing::debug!(%error, "presence could not be recorded yet");
+                    Some(Instant::now() + RETRY)
+                }
+            };
+        }
+        let due = again.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+        let open = tokio::select! {
+            changed = running.view.changed() => changed.is_ok(),
+            changed = running.nodes.changed() => changed.is_ok(),
+            () = sleep_until(due) => true,
+        };
+        if !open {
+            return;
+        }
+    }
+}
+
+/// Brings the fleet's picture in line with who is connected; absences only once things have settled.
+async fn record(
+    client: &Client<Fleet>,
+    connected: &BTreeSet<String>,
+    settled: bool,
+) -> Result<(), ClientError> {
+    let Answer::Nodes(nodes) = client.read(&Query::Nodes(Selector::All)).await? else { return Ok(()) };
+    for (node, present) in changes(&nodes, connected, settled) {
+        if let Err(rejection) = client.execute(&Command::Presence { node, present }).await? {
+            tracing::debug!(%rejection, "a node's presence was not recorded");
+        }
+    }
+    Ok(())
+}
+
+fn changes(nodes: &[NodeView], connected: &BTreeSet<String>, settled: bool) -> Vec<(String, bool)> {
+    let change = |node: &NodeView| {
+        let name = node.name.to_string();
+        let there = connected.contains(&name);
+        match node.presence {
+            Presence::Present { .. } if !there && settled => Some((name, false)),
+            Presence::Unknown | Presence::Absent { .. } if there => Some((name, true)),
+            _ => None,
+        }
+    };
+    nodes.iter().filter_map(change).collect()
+}

@@ -1,0 +1,41 @@
+//! `master --config FILE`: runs the voter until it is asked to stop.
+
+use std::path::Path;
+
+use anyhow::Context;
+use app::{Exit, stop_requested};
+use fleet::Fleet;
+use quorum::Founding;
+use shipper::{Running, VoterOptions, run_voter};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::{gate, presence};
+
+/// Runs the voter.
+pub(crate) async fn run(config: &Path, founding: Founding) -> anyhow::Result<Exit> {
+    let settings = Config::read(config)?;
+    let options = VoterOptions {
+        listen: settings.listen,
+        data: settings.data.clone(),
+        certificates: settings.cluster.certificates.clone(),
+        voters: settings.cluster.voters.clone(),
+        founding,
+    };
+    let stop = CancellationToken::new();
+    let asked = stop.clone();
+    tokio::spawn(async move {
+        stop_requested().await;
+        tracing::info!("asked to stop");
+        asked.cancel();
+    });
+    let cluster = settings.cluster.clone();
+    let started = move |running: Running| {
+        tracing::info!(voter = %running.me, address = %running.address, "recovered, listening");
+        tokio::spawn(presence::keep(running, cluster));
+    };
+    run_voter::<Fleet>(options, gate::gate(), stop, started)
+        .await
+        .with_context(|| format!("the voter of {} stopped", config.display()))?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,67 @@
+//! `master status`: every voter's own word, from any machine that has a voter's folder.
+
+use std::path::Path;
+use std::time::Duration;
+
+use app::Exit;
+use fleet::Fleet;
+use serde::Serialize;
+use shipper::{Client, ClientError, ClientOptions, VoterStatus};
+
+use crate::config::Config;
+
+/// How long to look for voters.
+const TIME_OUT: Duration = Duration::from_secs(3);
+
+#[derive(Serialize)]
+struct Line {
+    address: String,
+    #[serde(flatten)]
+    status: Option<VoterStatus>,
+}
+
+/// Prints how each voter is. Exit code 3 if none of them knows a master.
+pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
+    let settings = Config::read(config)?;
+    let client = Client::<Fleet>::connect(ClientOptions {
+        addresses: settings.cluster.voters.clone(),
+        identity: settings.cluster.certificates.clone(),
+        members_file: None,
+        time_out: TIME_OUT,
+    })?;
+    let master = client.wait_for_master().await;
+    let statuses = client.status().await;
+    client.close().await;
+    let lines: Vec<Line> =
+        statuses.into_iter().map(|(address, status)| Line { address: address.to_string(), status }).collect();
+    if json {
+        println!("{}", serde_json::to_string_pretty(&lines)?);
+    } else {
+        lines.iter().for_each(|line| println!("{}", describe(line)));
+    }
+    match master {
+        Ok(()) => Ok(Exit::Done),
+        Err(error @ ClientError::NoMaster { .. }) => {
+            eprintln!("{error}");
+            Ok(Exit::NoMaster)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn describe(line: &Line) -> String {
+    let Some(status) = &line.status else { return format!("{:21} does not answer", line.address) };
+    let name = status.view.members.iter().find(|member| member.id == status.voter);
+    let name = name.map_or_else(|| format!("voter {}", status.voter), |member| member.name.clone());
+    format!(
+        "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}",
+        line.address,
+        status.role,
+        status.view.epoch,
+        status.last,
+        status.durable,
+        status.commit,
+        status.applied,
+        status.outcome_hash
+    )
+}
