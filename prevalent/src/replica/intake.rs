@@ -119,6 +119,9 @@ impl<S: Prevalent> Replica<S> {
             Admission::WrongActor => return Err(Refused::WrongActor),
             Admission::Answered(kept) => out.bytes.extend_from_slice(kept.bytes),
             Admission::Forgotten => out.bytes.push(Tag::Forgotten.byte()),
+            // A new master has not applied all that its predecessors committed: the session may be there.
+            // Applying finds out.
+            Admission::UnknownSession if engine.applied().epoch() < self.voter.epoch() => return Ok(true),
             Admission::UnknownSession => out.bytes.push(Tag::UnknownSession.byte()),
         }
         let sequence = Some(entry.sequence);
