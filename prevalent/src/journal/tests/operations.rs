@@ -291,6 +291,14 @@ fn an_inspector_sees_past_damage() {
 }
 
 #[test]
+fn a_journal_and_its_orders_may_move_to_other_threads() {
+    fn movable<T: Send>() {}
+    movable::<Journal>();
+    movable::<super::super::SyncOrder>();
+    movable::<super::super::SpareOrder>();
+}
+
+#[test]
 #[should_panic(expected = "does not follow")]
 fn a_frame_of_another_history_is_not_appended() {
     let mut rig = Rig::with_frames(1, 3);
