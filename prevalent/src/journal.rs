@@ -254,8 +254,6 @@ impl Journal {
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
         let name = SegmentName::journal(base.index().next(), self.generation.next());
         let active = self.new_segment(name, base, self.sizes.first)?;
-        // Before the old frames go: without them only this header says what the new ones follow.
-        active.segment.flusher().sync()?;
         let replaced = self.active.replace(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
         (self.base, self.last, self.generation) = (base, base, name.generation);

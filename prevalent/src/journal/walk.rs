@@ -348,10 +348,7 @@ impl<'a> Walk<'a> {
 
     /// Uses a good copy of what is damaged here, if there is one.
     fn push_copy(&mut self, number: usize, id: FrameId) -> bool {
-        let generation = self.segments[number].name.generation;
-        let fits = |copy: &Copy| {
-            copy.name.generation == generation && copy.after == self.tip && copy.tip == id.tip()
-        };
+        let fits = |copy: &Copy| copy.after == self.tip && copy.tip == id.tip();
         let Some(position) = self.copies.iter().position(fits) else { return false };
         let copy = &self.copies[position];
         self.pieces.push(Piece::Good(Good {

@@ -131,6 +131,22 @@ fn below_the_mark_nothing_is_torn() {
     check(&recovered, 4, Tail::Clean, &[damaged]);
 }
 
+/// The mark is written without a sync. But once a segment is full, no power cut takes it back behind it.
+#[test]
+fn a_full_segment_stays_below_the_mark() {
+    for seed in 0..10 {
+        let mut rig = Rig::new(seed);
+        rig.append_knowing(Index(0), LARGE).unwrap();
+        rig.sync().unwrap();
+        (0..6).for_each(|_| rig.append_knowing(Index(0), LARGE).unwrap());
+        rig.machine.power_cut();
+        lose_sector(&rig, 1);
+        let damaged = id_of(&rig, 1);
+        let recovered = rig.open();
+        assert_eq!(recovered.journal.damages().map(|damage| damage.id).collect::<Vec<_>>(), [damaged]);
+    }
+}
+
 #[test]
 fn after_a_clean_stop_nothing_is_torn() {
     let mut rig = rig(3, 1);

@@ -1,0 +1,79 @@
+//! The journal on the real file system, with segments of their real length.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use position::{ClusterId, Epoch, Index, Tip};
+use prevalent::{
+    Entry, EntryKind, FIRST_SEGMENT_BYTES, Frame, FrameBuilder, Journal, JournalTag, SEGMENT_BYTES, Schema,
+    Stamp, list_segments, view_segment,
+};
+use quorum::Tail;
+use storage::{Disk, LocalDisk};
+
+const TAG: JournalTag = JournalTag { cluster: ClusterId(1), archive_tag: 2, schema: Schema(3) };
+
+fn append(journal: &mut Journal, builder: &mut FrameBuilder, epoch: Epoch) {
+    builder.clear();
+    builder.push(&Entry::internal(EntryKind::Members, &[7; 1000])).unwrap();
+    let stamp = Stamp {
+        previous: journal.last(),
+        epoch,
+        commit: Index::NONE,
+        cluster_time: Duration::ZERO,
+        wall_time: 0,
+    };
+    let frame: Frame<'_> = builder.seal(&stamp);
+    journal.append(&frame).unwrap();
+}
+
+fn sync(journal: &mut Journal) {
+    let order = journal.ticket();
+    order.perform().unwrap();
+    journal.synced(order.ticket());
+    journal.note_mark().unwrap();
+}
+
+#[test]
+fn a_journal_rolls_is_cut_watched_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut builder = FrameBuilder::new();
+    let cut = {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(folder.path()).unwrap());
+        let mut journal = Journal::create(disk, TAG, Tip::NONE).unwrap();
+        for _ in 0..40 {
+            append(&mut journal, &mut builder, Epoch(1));
+        }
+        journal.spare_wanted().expect("the first segment is more than half full").perform().unwrap();
+        for _ in 0..60 {
+            append(&mut journal, &mut builder, Epoch(1));
+        }
+        sync(&mut journal);
+        journal.cut_after(Index(90)).unwrap();
+        append(&mut journal, &mut builder, Epoch(2));
+        sync(&mut journal);
+
+        let onlooker = LocalDisk::open_read_only(folder.path()).unwrap();
+        let segments = list_segments(&onlooker).unwrap();
+        let lengths: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
+        assert_eq!(lengths, [FIRST_SEGMENT_BYTES, SEGMENT_BYTES, FIRST_SEGMENT_BYTES]);
+        let mut seen = 0;
+        for segment in segments {
+            let view = view_segment(&onlooker, &segment.name).unwrap().unwrap();
+            let ends = view.spots().map(|spot| spot.frame.unwrap().tip().index());
+            seen += ends.filter(|end| segment.through.is_none_or(|through| *end <= through)).count();
+        }
+        assert_eq!(seen, 91);
+        let last = journal.last();
+        journal.stop_clean().unwrap();
+        last
+    };
+    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(folder.path()).unwrap());
+    let mut recovered = Journal::open(disk, TAG, None).unwrap();
+    assert_eq!((recovered.tail, recovered.amnesia, recovered.journal.last()), (Tail::Clean, false, cut));
+    append(&mut recovered.journal, &mut builder, Epoch(2));
+    sync(&mut recovered.journal);
+    recovered.journal.compact(Index(92));
+    assert_eq!(recovered.journal.base().index(), Index(90));
+    assert_eq!(recovered.journal.read_frame(Index(92)).unwrap().header().epoch, Epoch(2));
+}
