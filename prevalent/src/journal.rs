@@ -230,9 +230,11 @@ impl Journal {
     pub fn compact(&mut self, through: Index) {
         let through = through.min(self.durable().index());
         let active = self.active.as_ref().map(|active| active.name);
+        // With a tail in doubt the newest file is needed as evidence, and says what the tail follows.
+        let newest = active.or_else(|| self.runs.back().map(|run| run.file));
         let mut count = 0;
         for (position, run) in self.runs.iter().enumerate() {
-            if run.tip().index() > through || Some(run.file) == active {
+            if run.tip().index() > through || Some(run.file) == newest {
                 break;
             }
             let next = self.runs.get(position + 1).map(|next| next.file);

@@ -267,12 +267,27 @@ impl<'a> Walk<'a> {
 
     /// Goes past a place where frames must have been, to where something else says that it goes on.
     fn pass(&mut self, number: usize, offset: usize, bytes: usize, end: Tip) {
-        let first = self.tip.index().next();
-        let id = FrameId { epoch: end.epoch(), first, last: end.index(), hash: end.hash };
-        if !self.push_copy(number, id) {
-            self.push_bad(number, offset, bytes, Identity::Linked(id), None);
-            self.tip = end;
+        let snapshot = self.certain.snapshot;
+        let id_after = |tip: Tip| FrameId {
+            epoch: end.epoch(),
+            first: tip.index().next(),
+            last: end.index(),
+            hash: end.hash,
+        };
+        if self.push_copy(number, id_after(self.tip)) {
+            return;
         }
+        if self.tip.index() < snapshot.index() && snapshot.index() < end.index() {
+            // The snapshot ends somewhere among the frames that lay here, so only the rest of them is needed.
+            // Whether it is of their history shows when they have been fetched: they must lead from it to `end`.
+            self.pieces.clear();
+            (self.base, self.tip) = (snapshot, snapshot);
+            if self.push_copy(number, id_after(snapshot)) {
+                return;
+            }
+        }
+        self.push_bad(number, offset, bytes, Identity::Linked(id_after(self.tip)), None);
+        self.tip = end;
     }
 
     /// Follows the chain through one segment.

@@ -299,6 +299,41 @@ fn several_frames_under_one_lost_sector_are_mended_together() {
 }
 
 #[test]
+fn a_snapshot_that_ends_among_lost_frames_shortens_what_must_be_fetched() {
+    let mut rig = Rig::with_frames(1, 30);
+    (0..10).for_each(|_| rig.append(Filling { payload_bytes: 40, ..PLAIN }).unwrap());
+    rig.sync().unwrap();
+    let (file, offset) = rig.place_of(35);
+    rig.machine.zero_sector(&file, offset / 512);
+    let whole = *rig.crash().journal.damages().find(|damage| damage.id.first < damage.id.last).unwrap();
+    rig.model.snapshot = rig.model.frames.iter().find(|(tip, _)| tip.index() == whole.id.first).unwrap().0;
+    let mut recovered = rig.crash();
+    let rest = *recovered.journal.damages().next().unwrap();
+    assert_eq!((rest.after, rest.id.tip()), (rig.model.snapshot, whole.id.tip()));
+    assert_eq!(recovered.journal.base(), rig.model.snapshot);
+    let copies = (rest.id.first.0..=rest.id.last.0).flat_map(|index| bytes_of(&rig, index));
+    recovered.journal.repair(&copies.collect::<Vec<u8>>()).unwrap();
+    rig.journal = Some(recovered.journal);
+    rig.check();
+    let recovered = rig.crash();
+    check(&recovered, 40, Tail::Clean, &[]);
+}
+
+/// Without the newest segment nobody would know any more what the doubtful frame follows.
+#[test]
+fn compaction_leaves_the_evidence_of_a_doubt() {
+    let mut rig = rig(3, 1);
+    rot(&rig, 4, 700);
+    let frame = Some(id_of(&rig, 4));
+    let tail = Tail::Uncertain { frame, at: Index(4), after: Epoch(1), more: false };
+    let recovered = rig.crash();
+    rig.model.cut_after(Index(3));
+    rig.journal = Some(recovered.journal);
+    rig.compact(rig.model.last());
+    check(&rig.crash(), 3, tail, &[]);
+}
+
+#[test]
 fn damage_that_a_snapshot_covers_is_passed_over() {
     let mut rig = Rig::with_frames(1, 12);
     rot(&rig, 8, 300);

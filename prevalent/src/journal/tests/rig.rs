@@ -105,6 +105,8 @@ pub(super) struct Rig {
     pub(super) model: Model,
     pub(super) epoch: Epoch,
     pub(super) in_flight: Vec<SyncOrder>,
+    /// Every frame there ever was.
+    pub(super) written: Vec<Vec<u8>>,
 }
 
 impl Rig {
@@ -112,7 +114,14 @@ impl Rig {
         let machine = SimDisk::new(seed);
         let journal = Journal::create_with(machine.disk(), TAG, Tip::NONE, SMALL).unwrap();
         let model = Model { snapshot: Tip::NONE, frames: Vec::new(), start: Tip::NONE, durable: Index::NONE };
-        Rig { machine, journal: Some(journal), model, epoch: Epoch(1), in_flight: Vec::new() }
+        Rig {
+            machine,
+            journal: Some(journal),
+            model,
+            epoch: Epoch(1),
+            in_flight: Vec::new(),
+            written: Vec::new(),
+        }
     }
 
     /// A machine whose journal holds these many plain frames, all durable.
@@ -138,6 +147,7 @@ impl Rig {
         let frame = Frame::verify(&bytes).unwrap();
         let slice = self.journal().append(&frame)?;
         assert_eq!(&slice[..], bytes);
+        self.written.push(bytes.clone());
         self.model.frames.push((frame.tip(), bytes));
         Ok(())
     }
