@@ -6,12 +6,15 @@ use std::time::Duration;
 use app::Exit;
 use fleet::Fleet;
 use serde::Serialize;
-use shipper::{Client, ClientError, ClientOptions, VoterStatus};
+use shipper::{Client, ClientError, ClientOptions, Reached, VoterStatus};
 
 use crate::config::Config;
 
 /// How long to look for voters.
 const TIME_OUT: Duration = Duration::from_secs(3);
+
+/// How long voters other than the first to answer are waited for.
+const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Line {
@@ -30,6 +33,11 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         time_out: TIME_OUT,
     })?;
     let master = client.wait_for_master().await;
+    let mut standings = client.standings();
+    let all_tried = standings
+        .wait_for(|standing| !standing.voters.values().any(|reached| matches!(reached, Reached::Connecting)));
+    // Whoever has not answered by then is shown so.
+    drop(tokio::time::timeout(GRACE, all_tried).await);
     let statuses = client.status().await;
     client.close().await;
     let lines: Vec<Line> =

@@ -18,6 +18,7 @@ mod link;
 mod receive;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -35,6 +36,10 @@ use crate::peer::link::{Lanes, Packet};
 
 /// What the engine's loop hears of other voters.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly all are messages: a box would be one allocation more for each"
+)]
 pub(crate) enum FromPeer {
     /// A connection to this voter was opened: time to greet it.
     Linked(MemberId),
@@ -109,21 +114,19 @@ impl Peers {
             stays
         });
         for target in targets {
-            if !self.dialers.contains_key(&target) {
-                let dialer = CancellationToken::new();
-                self.dialers.insert(target, dialer.clone());
-                let (lanes, link) = link::lanes(target, self.me, self.endpoint.clone(), self.inbox.clone());
-                if let Some(id) = target.id {
-                    self.routes.insert(id, lanes.clone());
-                }
-                let routes = Arc::clone(&self.routes);
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = dialer.cancelled() => {}
-                        () = link.keep_up(lanes, routes) => {}
-                    }
-                });
+            let Entry::Vacant(vacant) = self.dialers.entry(target) else { continue };
+            let dialer = vacant.insert(CancellationToken::new()).clone();
+            let (lanes, link) = link::lanes(target, self.me, self.endpoint.clone(), self.inbox.clone());
+            if let Some(id) = target.id {
+                self.routes.insert(id, lanes.clone());
             }
+            let routes = Arc::clone(&self.routes);
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = dialer.cancelled() => {}
+                    () = link.keep_up(lanes, routes) => {}
+                }
+            });
         }
     }
 

@@ -76,7 +76,7 @@ pub enum VoterError {
         /// The data directory.
         data: PathBuf,
         /// Why.
-        source: OpenError,
+        source: Box<OpenError>,
     },
     /// The address cannot be used.
     #[error(transparent)]
@@ -168,7 +168,8 @@ async fn open_replica<S: Prevalent>(
     let opening = tokio::task::spawn_blocking(move || {
         let disk = Arc::new(LocalDisk::open(&data)?);
         let now = Now { time: Time::after(started.elapsed()), wall_time: prevalent::wall_time() };
-        Replica::open(now, disk, &replica_options).map_err(|source| VoterError::Open { data, source })
+        Replica::open(now, disk, &replica_options)
+            .map_err(|source| VoterError::Open { data, source: Box::new(source) })
     });
     opening.await.map_err(io::Error::other)?
 }

@@ -22,9 +22,9 @@ enum Work<S: Prevalent> {
     /// Zero-fills the next segment.
     Prepare(SpareOrder),
     /// Makes a snapshot from the previous one and the journal.
-    Snapshot(SnapshotJob<S>),
+    Snapshot(Box<SnapshotJob<S>>),
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
-    Install { incoming: Incoming, shelf: Shelf, cluster: ClusterId },
+    Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
     Rebuild(Rebuild),
 }
@@ -80,7 +80,7 @@ impl<S: Prevalent> Job<S> {
             Work::Prepare(order) => Outcome::Prepared(order.perform()),
             Work::Snapshot(job) => Outcome::Made(job.run()),
             Work::Install { incoming, shelf, cluster } => {
-                Outcome::Installed(install(incoming, &shelf, cluster))
+                Outcome::Installed(install(*incoming, &shelf, cluster))
             }
             Work::Rebuild(rebuild) => Outcome::Rebuilt(rebuild.run().map(Box::new)),
         })
@@ -170,12 +170,13 @@ impl<S: Prevalent> Replica<S> {
             self.jobs.snapshotting = true;
             let frames = self.journal.frames_between(self.journal.base().index(), target.index());
             let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
-            out.start.push(Job(Work::Snapshot(job)));
+            out.start.push(Job(Work::Snapshot(Box::new(job))));
         }
     }
 
     pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
         self.jobs.installing = true;
+        let incoming = Box::new(incoming);
         let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
         out.start.push(Job(Work::Install { incoming, shelf, cluster }));
     }

@@ -39,7 +39,7 @@ pub struct StoreOpenError {
     /// The directory.
     directory: PathBuf,
     /// Why not.
-    source: StoreOpenReason,
+    source: Box<StoreOpenReason>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ impl<S: Prevalent> Store<S> {
     /// way that a crash does not explain. Nothing is changed then.
     pub fn open(directory: impl AsRef<Path>) -> Result<Store<S>, StoreOpenError> {
         let directory = directory.as_ref();
-        let failed = |source| StoreOpenError { directory: directory.to_owned(), source };
+        let failed = |source| StoreOpenError { directory: directory.to_owned(), source: Box::new(source) };
         let disk = LocalDisk::open(directory).map_err(|error| failed(error.into()))?;
         Store::open_on(Arc::new(disk)).map_err(failed)
     }
