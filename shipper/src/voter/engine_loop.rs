@@ -7,7 +7,7 @@ use std::io;
 use std::time::Instant;
 
 use bytes::Bytes;
-use position::{Index, Tip};
+use position::{Index, MemberId, Tip};
 use prevalent::{Effects, Fatal, Input, MetaOrder, Now, Outgoing, Prevalent, Replica, SyncOrder};
 use quorum::{RoleName, Time};
 use storage::DiskError;
@@ -303,8 +303,22 @@ impl<S: Prevalent> EngineLoop<S> {
         if self.swept.elapsed() > SWEEP_PERIOD {
             self.swept = Instant::now();
             self.clients.sweep();
+            self.say_whom_it_waits_for();
         }
         Ok(())
+    }
+
+    /// Without a master an operator wants to know which PC to look at.
+    fn say_whom_it_waits_for(&self) {
+        let unheard = self.replica.unheard();
+        if self.replica.view().master.is_none() && !unheard.is_empty() {
+            let name = |id: &MemberId| self.replica.membership().voter(*id).map_or("?", |voter| &voter.name);
+            let names: Vec<&str> = unheard.iter().map(name).collect();
+            let founded = self.replica.last().index() > Index(1);
+            let needed =
+                if founded { "a majority" } else { "all of them: a new cluster begins once all have met" };
+            tracing::warn!(not_heard = names.join(", "), needed, "there is no master; waiting for voters");
+        }
     }
 
     fn renew_watches(&mut self) {
@@ -361,7 +375,7 @@ impl<S: Prevalent> EngineLoop<S> {
 
     fn status(&self) -> VoterStatus {
         let view = self.replica.view();
-        let standby = |&(voter, durable): &(position::MemberId, Index)| StandbyStatus {
+        let standby = |&(voter, durable): &(MemberId, Index)| StandbyStatus {
             voter,
             present: !self.replica.unheard().contains(&voter),
             durable,
