@@ -260,6 +260,22 @@ fn stranded_epoch() {
 }
 
 #[test]
+fn a_master_that_steps_down_is_succeeded_at_once() {
+    let mut cluster = Cluster::running(3, 1);
+    // C has gone on to a later epoch, and says so when A's next round reaches it.
+    let epoch = cluster.voter(A).epoch().next();
+    cluster.forge(
+        B,
+        C,
+        epoch,
+        Message::Heartbeat { round: 1, commit: position::Index(1), last: Default::default() },
+    );
+    cluster.run_until(100, "a new master, without a suspicion time of silence", |cluster| {
+        cluster.master().is_some_and(|master| cluster.voter(master).epoch() > epoch)
+    });
+}
+
+#[test]
 fn a_stopped_master_wakes_up_deposed() {
     let mut cluster = Cluster::running(3, 1);
     cluster.freeze(A);
@@ -295,5 +311,23 @@ fn disks_slower_than_delta_may_say_still_elect() {
     let mut cluster = Cluster::running(3, 1);
     cluster.disk_delay = (crate::cluster::ms(70), crate::cluster::ms(90));
     cluster.kill(A);
+    // B stands for epoch 2; C, to whom that seems to take long, for epoch 3, and B votes for it.
     cluster.run_until(2_000, "somebody leads", |cluster| cluster.master().is_some());
+    assert!(cluster.oracle.masters().contains_key(&Epoch(3)), "a campaign was given up too early");
+}
+
+#[test]
+fn a_late_vote_does_not_count_in_the_next_campaign() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.kill(A);
+    cluster.hold(|envelope| envelope.to.id == B && envelope.message.name() == "VoteReply");
+    cluster.run_until(2_000, "B stands for the second time", |cluster| {
+        cluster.voter(B).epoch() == Epoch(3) && cluster.held.len() > 1
+    });
+    let late = cluster.held.remove(0);
+    assert_eq!(late.envelope.epoch, Epoch(2));
+    cluster.arrive(late);
+    assert!(!cluster.voter(B).leads());
+    cluster.release();
+    cluster.run_until(50, "B leads by the vote that is meant", |cluster| cluster.master() == Some(B));
 }

@@ -1,7 +1,7 @@
 //! Ends of journals that a crash or a rotten sector left in doubt.
 
-use position::MemberId;
-use quorum::{FrameId, History, Message, Standing};
+use position::{Epoch, Index, MemberId, Position};
+use quorum::{FetchOutcome, FetchReply, FrameId, History, Message, Standing};
 
 use crate::cluster::{A, B, C, Cluster, D, E, Order, TailDamage, Weather, ms};
 
@@ -56,6 +56,24 @@ fn an_uncertain_frame_that_nobody_has_is_dropped() {
         cluster.run_until(2_000, "B counts again", |cluster| cluster.standing(B) == Standing::Settled);
         cluster.run_until(2_000, "somebody leads", |cluster| cluster.master().is_some());
     }
+}
+
+#[test]
+fn answers_to_other_questions_settle_nothing() {
+    let (mut cluster, _) = committed_by_a_and_b();
+    cluster.kill(A);
+    cluster.stop_and_rot(B, true);
+    cluster.heal();
+    cluster.start(B);
+    // From an earlier life of B, or about another frame.
+    let outcome = FetchOutcome::DontHave { shared: Index::NONE };
+    let last = Position::new(Epoch(9), Index(9));
+    let reply = FetchReply { attempt: 3, last, certain: true, outcome };
+    for from in [A, C] {
+        cluster.forge(from, B, Epoch(9), Message::FetchReply(reply));
+    }
+    cluster.run(50);
+    assert_eq!(cluster.standing(B), Standing::Unsettled);
 }
 
 #[test]

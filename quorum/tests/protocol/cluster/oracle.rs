@@ -45,7 +45,14 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn leads(&mut self, member: Member, epoch: Epoch, journal: &Journal) {
+    pub(crate) fn leads(&mut self, member: Member, epoch: Epoch, journal: &Journal, voters: usize) {
+        let votes =
+            self.votes.iter().filter(|((_, of), voted_for)| (*of, **voted_for) == (epoch, member)).count();
+        // A cluster of one asks nobody.
+        assert!(
+            votes > voters / 2 || voters == 1,
+            "{member} leads epoch {epoch} with {votes} votes of {voters}"
+        );
         let known = self.masters.insert(epoch, member);
         assert!(known.is_none(), "{member} leads epoch {epoch}, and so does {known:?}");
         for frame in self.committed.values() {

@@ -100,7 +100,8 @@ impl Cluster {
 
     fn lead(&mut self, id: MemberId, epoch: Epoch) {
         let member = self.member(id);
-        self.oracle.leads(member, epoch, &self.disks[&id].written);
+        let voters = self.membership.voters().len();
+        self.oracle.leads(member, epoch, &self.disks[&id].written, voters);
         self.append_own(id, 1);
     }
 
