@@ -138,7 +138,9 @@ impl<S: Prevalent> Replica<S> {
         if alone {
             refuse_damage_of_the_only_copy(tail, &damaged)?;
         }
-        let tail = if alone { Tail::Clean } else { tail };
+        // A doubt from before this start is older than what this tail shows: only a master settles it.
+        let doubted_before = meta.ballot.standing == Standing::Unsettled;
+        let tail = if alone || doubted_before { Tail::Clean } else { tail };
 
         let ballot = Ballot { standing: standing(&meta, tail, &journal, amnesia), ..meta.ballot };
         let meta = meta.started_again(ballot);
@@ -233,7 +235,8 @@ fn standing(meta: &Meta, tail: Tail, journal: &Journal, amnesia: bool) -> Standi
     match meta.ballot.standing {
         Standing::Amnesiac => Standing::Amnesiac,
         _ if forgot_an_epoch || amnesia => Standing::Amnesiac,
-        Standing::Settled if tail == Tail::Clean => Standing::Settled,
+        // A torn frame was never acknowledged; that it is asked about needs no durable mark.
+        Standing::Settled if !matches!(tail, Tail::Uncertain { .. }) => Standing::Settled,
         _ => Standing::Unsettled,
     }
 }
