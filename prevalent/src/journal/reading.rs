@@ -64,6 +64,16 @@ impl Journal {
         slices
     }
 
+    /// How many bytes all kept frames take.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let bytes_of = |run: &Run| match &run.contents {
+            Contents::Good(frames) => frames.end,
+            Contents::Damaged(damage) => damage.bytes,
+        };
+        self.runs.iter().map(|run| bytes_of(run) as u64).sum()
+    }
+
     /// What is damaged and waits for [`Journal::repair`].
     pub fn damages(&self) -> impl Iterator<Item = &Damage> {
         self.runs.iter().filter_map(|run| match &run.contents {

@@ -90,6 +90,11 @@ pub enum Refused {
     /// Too much is pending, or the state is being rebuilt: send it again later.
     #[error("the master is busy; the command was not executed; it may be sent again")]
     Busy,
+    /// The disk is full, or the journal is as large as it may be: snapshots could not be made for long.
+    #[error(
+        "the master has no room on its disk; the command was not executed; reads go on. Make room and try again"
+    )]
+    NoRoom,
     /// The session was registered with another certificate.
     #[error("the session belongs to another actor")]
     WrongActor,

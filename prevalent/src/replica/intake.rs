@@ -3,17 +3,21 @@
 use std::ops::Range;
 
 use position::Index;
+use storage::DiskError;
 
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
 use crate::{
-    Actor, Admission, Entries, Entry, EntryKind, Prevalent, Sequence, SessionId, Stamp, check_command,
-    registration,
+    Actor, Admission, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
+    check_command, registration,
 };
 
 /// So many entries may wait for their answer. More than a disk of a thousand syncs a second and frames
 /// of sixty commands drain in a second.
 const PENDING_MAX: usize = 65_536;
+
+/// The journal on this disk may take so much: several times what lies between two snapshots.
+const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Who waits for the answer of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -135,6 +139,8 @@ impl<S: Prevalent> Replica<S> {
             Some(Refused::NotMaster)
         } else if self.engine.is_none() || self.pending.len() >= PENDING_MAX {
             Some(Refused::Busy)
+        } else if self.journal.bytes() >= JOURNAL_BYTES_MAX {
+            Some(Refused::NoRoom)
         } else {
             None
         }
@@ -167,9 +173,30 @@ impl<S: Prevalent> Replica<S> {
             cluster_time: self.clock.read(now.time),
             wall_time: now.wall_time,
         });
-        self.journal.append(&frame)?;
+        let appended = self.journal.append(&frame);
         self.builder.clear();
-        self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out)
+        match appended {
+            Ok(_) => self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out),
+            // The journal is as it was, and what it holds can still be read and voted with. A master that
+            // cannot write its first frame is of no use, though.
+            Err(JournalError::Disk(DiskError::Full { .. }))
+                if self.journal.last().epoch() == self.voter.epoch() =>
+            {
+                self.refuse_unwritten(out);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Takes back what was to go into a frame that could not be written.
+    fn refuse_unwritten(&mut self, out: &mut Effects<S>) {
+        let last = self.journal.last().index();
+        while let Some(Pending { client, session, sequence, .. }) =
+            self.pending.pop_back_if(|pending| pending.index > last)
+        {
+            out.unanswered.push(Unanswered { client, session, sequence, commands: 1, why: Refused::NoRoom });
+        }
     }
 
     /// A mastership starts: its first frame is a no-op, since frames of earlier epochs are committed only

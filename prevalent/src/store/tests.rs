@@ -135,6 +135,24 @@ fn a_failed_sync_ends_the_store_and_is_never_retried() {
 }
 
 #[test]
+fn a_full_disk_refuses_commands_and_keeps_the_rest() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    store.execute(0).unwrap();
+    machine.fill_up(0);
+    let refused = (1..5000).find_map(|number| store.execute(number * 2).err().map(|error| (number, error)));
+    let (number, error) = refused.expect("the first segment is full some time");
+    assert!(error.to_string().contains("no room"), "{error}");
+    assert_eq!(
+        numbers(&store).len(),
+        number as usize,
+        "reads go on, and the refused command changed nothing"
+    );
+    machine.fill_up(u64::MAX);
+    store.execute(2).expect("with room again commands are taken again");
+}
+
+#[test]
 fn a_store_of_another_type_is_refused() {
     #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
     struct Other;
