@@ -16,7 +16,7 @@ use quorum::Founding;
 
 /// Keeps the fleet's state, and leads while elected.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = false, subcommand_negates_reqs = true)]
+#[command(version)]
 #[command(after_help = "Examples:\n  \
     master init --fleet fleet.csv --voters pc1=10.0.0.1:7400,pc2=10.0.0.2:7400,pc3=10.0.0.3:7400 --out cluster\n  \
     master --config master.toml\n  \
@@ -26,8 +26,8 @@ use quorum::Founding;
     Log lines go to standard error; RUST_LOG chooses which.")]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, global = true, env = "PREVALENT_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[arg(long, global = true, env = "MASTER_CONFIG", default_value = "master.toml", value_name = "FILE")]
+    config: PathBuf,
     /// Start as a warm standby: never be the one that founds the cluster. A standby is promoted whenever
     /// the master is lost.
     #[arg(long)]
@@ -80,10 +80,7 @@ fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     if let Some(Order::Init(init)) = &arguments.command {
         return init::init(init).map(|()| Exit::Done);
     }
-    let Some(config) = &arguments.config else {
-        eprintln!("master: name the configuration: --config FILE. `master --help` shows examples.");
-        return Ok(Exit::Usage);
-    };
+    let config = &arguments.config;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match &arguments.command {
         Some(Order::Status { json }) => runtime.block_on(status::status(config, *json)),
