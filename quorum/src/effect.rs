@@ -32,7 +32,8 @@ pub enum Input<'a> {
     /// Tell me when a read that arrived now may be answered; only to a voter that
     /// [leads](crate::Voter::leads). Reads that wait when it steps down are forgotten.
     Read(ReadToken),
-    /// A snapshot was made durable and is now what the journal follows.
+    /// A snapshot was made durable and is now what the journal follows. Frames behind it stay if the
+    /// journal had the frame that the snapshot ends with: they may have been acknowledged.
     Installed(Tip),
     /// The wanted good copy of this frame was made durable.
     Repaired(FrameId),

@@ -106,7 +106,9 @@ impl Doubt {
 
 impl Voter {
     /// Repeats the questions that would end a doubt or mend a damaged frame.
-    pub(crate) fn ask_about_doubts(&mut self) {
+    pub(crate) fn ask_about_doubts(&mut self, history: &impl History) {
+        // What a snapshot covers by now is not needed any more.
+        self.repairs.retain(|damaged| damaged.last > history.base().index());
         self.leave_epoch_in_doubt();
         if let Some(want) = self.doubt.as_ref().and_then(|doubt| doubt.want(&self.ballot)) {
             let attempt = self.doubts_attempt();

@@ -205,7 +205,9 @@ impl Voter {
     /// A snapshot of the master is durable and the journal follows it.
     pub(crate) fn on_installed(&mut self, base: Tip, history: &impl History) {
         assert!(history.base() == base, "the journal follows what was installed");
-        assert!(base.index() >= self.commit, "a snapshot took back what was committed");
+        let last = history.tip().index();
+        assert!(last >= self.commit, "a snapshot took back what was committed");
+        assert!(last >= self.matched.min(self.durable), "a snapshot took back what was acknowledged");
         self.durable = history.tip().index().min(self.durable).max(base.index());
         self.matched = self.matched.min(history.tip().index()).max(base.index());
         self.repairs.retain(|damaged| damaged.last > base.index());

@@ -364,7 +364,7 @@ impl Voter {
         }
         if self.now >= self.settle_at {
             self.settle_at = self.now + self.times.settlement;
-            self.ask_about_doubts();
+            self.ask_about_doubts(history);
         }
         match self.role {
             Role::Master(_) => self.lead_on(history),

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use position::{ClusterId, Index, Tip};
-use quorum::Time;
+use quorum::{History, Time};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
@@ -271,8 +271,9 @@ impl<S: Prevalent> Replica<S> {
             }
         };
         let base = opened.head().tip;
-        if base.index() <= self.voter.commit() {
-            // Frames came first, from the same or another master.
+        if base.index() <= self.voter.commit() || self.journal.tip_at(base.index()) == Some(base) {
+            // Frames came first, from the same or another master; those behind the snapshot may have been
+            // acknowledged, so the journal stays as it is.
             return Ok(());
         }
         self.journal.reset(base)?;
