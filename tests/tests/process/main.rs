@@ -1,0 +1,10 @@
+//! The real executables: killed, wiped, misled, and asked to go on.
+//!
+//! Each test has a cluster of processes of its own. Nothing here measures time: what is waited for is a
+//! condition, for as long as a slow machine may take.
+
+mod failover;
+mod node;
+mod refusal;
+mod trial;
+mod wiped;
