@@ -8,6 +8,72 @@
 //! The rules are Raft's for votes and commit (Ongaro, "Consensus: Bridging Theory and Practice", 2014)
 //! and the bully algorithm's (Garcia-Molina, 1982) for who campaigns and when. `docs/protocol.md` states
 //! them one by one.
+//!
+//! A cluster of one elects itself. Its driver keeps the journal, and does what the effects say:
+//!
+//! ```
+//! use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+//! use quorum::{
+//!     Ballot, Effect, Founding, FrameId, History, Input, Kind, Membership, Standing, Start, Tail, Time, Times,
+//!     Voter, VoterInfo,
+//! };
+//!
+//! /// A journal with the founding frame, and with frames of one entry each after it.
+//! struct Journal(Vec<FrameId>);
+//!
+//! impl History for Journal {
+//!     fn base(&self) -> Tip {
+//!         Tip::NONE
+//!     }
+//!     fn tip(&self) -> Tip {
+//!         self.0.last().map_or(Tip::NONE, FrameId::tip)
+//!     }
+//!     fn frame_containing(&self, index: Index) -> Option<FrameId> {
+//!         self.0.iter().find(|frame| frame.last == index).copied()
+//!     }
+//!     fn reach(&self, after: Index, _bytes_max: usize) -> Option<(Index, usize)> {
+//!         self.frame_containing(after.next()).map(|frame| (frame.last, 100))
+//!     }
+//! }
+//!
+//! let frame = |epoch, index| FrameId { epoch, first: index, last: index, hash: ChainHash([1; 32]) };
+//! let mut journal = Journal(vec![frame(Epoch::NONE, Index(1))]);
+//! let me = Member { id: MemberId(1), incarnation: Incarnation(42) };
+//! let myself =
+//!     VoterInfo { member: me, name: "pc1".into(), address: "pc1:4500".into(), rank: 1, kind: Kind::Data };
+//! let mut voter = Voter::start(
+//!     Time::default(),
+//!     Start {
+//!         cluster: ClusterId(7),
+//!         me,
+//!         boots: 1,
+//!         process: 99,
+//!         ballot: Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled },
+//!         membership: Membership::new(vec![myself])?,
+//!         durable: Index(1),
+//!         commit: Index(1),
+//!         tail: Tail::Clean,
+//!         repairs: Vec::new(),
+//!         founding: Founding::All,
+//!         times: Times::LAN,
+//!         seed: 1,
+//!     },
+//! );
+//!
+//! // It votes for itself, durably.
+//! let mut effects = Vec::new();
+//! voter.step(Time::default(), Input::Tick, &journal, &mut effects);
+//! let Some(Effect::Persist(ballot)) = effects.pop() else { panic!("it stands at once") };
+//! voter.step(Time::default(), Input::Persisted(ballot), &journal, &mut effects);
+//! assert!(voter.leads() && effects.contains(&Effect::Lead(Epoch(1))));
+//!
+//! // It opens its epoch with a no-op, which is committed once it is durable.
+//! journal.0.push(frame(Epoch(1), Index(2)));
+//! voter.step(Time::default(), Input::Appended(journal.tip()), &journal, &mut effects);
+//! voter.step(Time::default(), Input::Durable(Index(2)), &journal, &mut effects);
+//! assert_eq!(effects.last(), Some(&Effect::Commit(Index(2))));
+//! # Ok::<(), quorum::MembershipError>(())
+//! ```
 
 mod candidate;
 mod effect;

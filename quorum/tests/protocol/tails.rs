@@ -251,6 +251,28 @@ fn a_damaged_frame_in_the_middle_is_fetched_and_its_holder_does_not_stand() {
 }
 
 #[test]
+fn a_damaged_frame_in_the_middle_is_neither_passed_on_nor_forgotten() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.isolate(C);
+    let before = cluster.write(A, 1).expect("leads");
+    let x = cluster.write(A, 1).expect("leads");
+    let after = cluster.write(A, 1).expect("leads");
+    cluster.run_until(50, "A and B commit", |cluster| cluster.commit(A) == after.last);
+    cluster.kill(A);
+    cluster.kill(B);
+    cluster.disks.get_mut(&B).expect("a machine").repairs = vec![x];
+    cluster.heal();
+    cluster.start(B);
+    // C takes over what B still has whole, and is not elected without the rest.
+    cluster.run_until(2_000, "C has what B has whole", |cluster| cluster.journal(C).holds(&before));
+    cluster.run(1_000);
+    assert!(!cluster.journal(C).holds(&x));
+    assert_eq!(cluster.master(), None);
+    cluster.start(A);
+    ends_well(&mut cluster, &x);
+}
+
+#[test]
 fn a_doubt_that_is_older_than_the_tail_is_settled_by_a_master_only() {
     let (mut cluster, x) = committed_by_a_and_b();
     cluster.kill(A);
