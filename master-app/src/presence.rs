@@ -15,6 +15,9 @@ use tokio::time::{Instant, sleep_until};
 const HOLD: Duration = Duration::from_secs(2);
 /// A change that could not be journaled is tried again after this.
 const RETRY: Duration = Duration::from_secs(1);
+/// A node may have been connected before an operator added it to the fleet; nothing changes here when that
+/// happens, so a master looks again this often.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long one command may take.
 const TIME_OUT: Duration = Duration::from_secs(5);
 
@@ -34,23 +37,25 @@ pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
         }
     };
     let mut leads_since: Option<Instant> = None;
-    let mut again = None;
     loop {
         let leads = running.view.borrow_and_update().master == Some(running.me);
         leads_since = leads.then(|| leads_since.unwrap_or_else(Instant::now));
-        if let Some(since) = leads_since {
-            let connected = running.nodes.borrow_and_update().clone();
-            let settled = since.elapsed() >= HOLD;
-            again = match record(&client, &connected, settled).await {
-                Ok(()) if settled => None,
-                Ok(()) => Some(since + HOLD),
-                Err(error) => {
-                    tracing::debug!(%error, "presence could not be recorded yet");
-                    Some(Instant::now() + RETRY)
+        let due = match leads_since {
+            Some(since) => {
+                let connected = running.nodes.borrow_and_update().clone();
+                let settled = since.elapsed() >= HOLD;
+                match record(&client, &connected, settled).await {
+                    Ok(()) if settled => Instant::now() + LOOK,
+                    Ok(()) => since + HOLD,
+                    Err(error) => {
+                        tracing::debug!(%error, "presence could not be recorded yet");
+                        Instant::now() + RETRY
+                    }
                 }
-            };
-        }
-        let due = again.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
+            }
+            // Only a change of master matters.
+            None => Instant::now() + Duration::from_secs(3600),
+        };
         let open = tokio::select! {
             changed = running.view.changed() => changed.is_ok(),
             changed = running.nodes.changed() => changed.is_ok(),
