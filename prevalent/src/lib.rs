@@ -67,3 +67,8 @@ pub use store::{ExecuteError, Pending, Store, StoreOpenError, wall_time};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;
+
+/// The README's example compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
