@@ -1,2 +1,78 @@
-//! Placeholder.
-fn main() {}
+//! `inspect`: looks into a data directory or a snapshot file, read-only, whether a voter runs there or not.
+//!
+//! Responsible for: showing what lies on the disk and what is wrong with it. Not responsible for: repairing
+//! anything (a voter does that when it starts), and what a cluster has agreed on: one disk cannot know.
+
+mod arguments;
+mod command;
+mod entries;
+mod journal;
+mod place;
+mod problem;
+mod show;
+mod snapshot_list;
+mod state;
+mod summary;
+mod survey;
+mod verify;
+
+use std::io::{self, BufWriter, ErrorKind, Write};
+
+use app::{Exit, start_log};
+use clap::Parser;
+use snapshots::Flaw;
+
+use crate::arguments::{Action, Arguments};
+use crate::place::{Directory, Place};
+use crate::problem::{Problem, is_damage};
+use crate::state::CannotReach;
+
+fn main() -> Exit {
+    let arguments = Arguments::parse();
+    start_log(arguments.log_format, "warn");
+    let mut out = BufWriter::new(io::stdout().lock());
+    let done = run(&arguments, &mut out).and_then(|problems| {
+        out.flush()?;
+        Ok(problems)
+    });
+    match done {
+        Ok(problems) => exit_after(&problems),
+        Err(error) => {
+            let exit = exit_of(&error);
+            if exit != Exit::Done {
+                eprintln!("inspect: {error:#}");
+            }
+            exit
+        }
+    }
+}
+
+/// Does what was asked, and says what was found to be wrong on the way.
+fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<Vec<Problem>> {
+    let json = arguments.json;
+    match &arguments.action {
+        Action::Summary { directory } => summary::print(&Directory::open(directory)?, json, out),
+        Action::Snapshots { place } => snapshot_list::print(&Place::open(place)?, json, out),
+        Action::Show { place, at } => show::print(&Place::open(place)?, *at, json, out),
+        Action::Journal { directory, from, to } => {
+            entries::print(&Directory::open(directory)?, *from..=*to, json, out)
+        }
+        Action::Verify { place } => verify::print(&Place::open(place)?, json, out),
+    }
+}
+
+fn exit_after(problems: &[Problem]) -> Exit {
+    if problems.iter().any(is_damage) { Exit::Corrupted } else { Exit::Done }
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let damaged = error.downcast_ref::<CannotReach>().is_some_and(|error| error.damaged);
+    if damaged || error.is::<Flaw>() {
+        return Exit::Corrupted;
+    }
+    // Whoever read our output has seen enough.
+    match error.downcast_ref::<io::Error>() {
+        Some(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
+        _ => Exit::Failed,
+    }
+}

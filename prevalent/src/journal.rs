@@ -37,7 +37,7 @@ use run::{Contents, GoodFrames, Run};
 use sync::Syncs;
 
 pub use error::JournalError;
-pub use inspection::{SegmentInfo, SegmentView, Spot, list_segments, view_segment};
+pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
 pub use recovery::Recovered;
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};

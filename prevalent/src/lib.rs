@@ -43,13 +43,13 @@ pub use frame::{
 };
 pub use image::ImageError;
 pub use journal::{
-    Damage, Journal, JournalError, Recovered, SegmentInfo, SegmentView, SpareOrder, Spot, SyncOrder, Ticket,
-    list_segments, view_segment,
+    Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, SpareOrder, Spot,
+    SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
-pub use registration::{ActorTooLong, registration};
+pub use registration::{ActorTooLong, read_registration, registration};
 pub use replay::ReplayError;
 pub use replica::{
     Answered, ClientId, Effects, Fatal, Finished, Input, Job, Now, OpenError, Options, Outgoing,

@@ -81,6 +81,21 @@ impl Meta {
         Ok(found)
     }
 
+    /// The names of copies that are there and damaged: a directory lives on one, but should be looked at.
+    ///
+    /// # Errors
+    /// If a copy cannot be read at all.
+    pub fn damaged_copies(disk: &dyn Disk) -> Result<Vec<&'static str>, DiskError> {
+        let mut damaged = Vec::new();
+        for name in COPIES {
+            let bytes = disk.read(name, META_BYTES as u64)?;
+            if bytes.is_some_and(|bytes| Meta::decode(&bytes).is_none()) {
+                damaged.push(name);
+            }
+        }
+        Ok(damaged)
+    }
+
     /// Makes this the meta of the directory: one copy, synced, then the other, synced.
     ///
     /// # Errors
@@ -221,6 +236,7 @@ mod tests {
                 FoundMeta::Good(example()),
                 "{damaged} was damaged"
             );
+            assert_eq!(Meta::damaged_copies(&*machine.disk()).unwrap(), [damaged]);
         }
     }
 

@@ -34,7 +34,8 @@ pub fn registration(actor: &Actor) -> Result<Vec<u8>, ActorTooLong> {
 }
 
 /// The actor that a payload registers; `None` if [`registration`] cannot have made it.
-pub(crate) fn read_registration(payload: &[u8]) -> Option<Actor> {
+#[must_use]
+pub fn read_registration(payload: &[u8]) -> Option<Actor> {
     let (read, rest) = postcard::take_from_bytes::<Registration<'_>>(payload).ok()?;
     if !rest.is_empty() {
         return None;

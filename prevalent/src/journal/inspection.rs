@@ -3,12 +3,13 @@
 //! Responsible for: showing every file, hidden ones too, and every frame in it, good or bad, with its place.
 //! Not responsible for: deciding anything. Nothing here locks, writes or follows the chain from file to file.
 
-use position::Index;
+use position::{Index, Tip};
 use storage::{Disk, Slice};
 
+use super::mark::{MARK_FILE, Mark};
 use super::{JournalError, recovery};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
-use crate::segment::{SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
+use crate::segment::{Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
 
 /// A file of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +60,36 @@ pub struct SegmentView {
 pub fn view_segment(disk: &dyn Disk, name: &SegmentName) -> Result<Option<SegmentView>, JournalError> {
     let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
     Ok(Some(SegmentView { header: SegmentHeader::decode(&bytes), bytes }))
+}
+
+/// The mark, as far as it is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FoundMark {
+    /// There is none: nothing was ever durable here, or it was removed.
+    Missing,
+    /// A good one.
+    Good {
+        /// How far the journal was durable.
+        durable: Tip,
+        /// The journal's generation then: a later one may have cut below `durable`.
+        generation: Generation,
+        /// Whether the process ended in an orderly way.
+        clean: bool,
+    },
+    /// Its checksum is wrong. Recovery does without it.
+    Damaged,
+}
+
+/// Reads the mark for looking at it.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn view_mark(disk: &dyn Disk) -> Result<FoundMark, JournalError> {
+    if let Some(Mark { durable, generation, clean }) = Mark::load(disk)? {
+        return Ok(FoundMark::Good { durable, generation, clean });
+    }
+    let is_there = disk.list("")?.iter().any(|file| file.name == MARK_FILE);
+    Ok(if is_there { FoundMark::Damaged } else { FoundMark::Missing })
 }
 
 /// A frame, or a place where one should be.

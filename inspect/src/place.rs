@@ -1,0 +1,81 @@
+//! What the command line names: a data directory or a snapshot file, opened for reading only.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use position::ClusterId;
+use prevalent::{FoundMeta, Meta, list_segments};
+use snapshots::{Flaw, Opened, Shelf};
+use storage::{Disk, LocalDisk};
+
+/// What to look into.
+pub(crate) enum Place {
+    Directory(Directory),
+    Snapshot(SnapshotFile),
+}
+
+/// A voter's or a store's data directory.
+pub(crate) struct Directory {
+    pub(crate) path: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) meta: FoundMeta,
+}
+
+/// A snapshot wherever it lies: in a directory, in a backup, on a stick.
+pub(crate) struct SnapshotFile {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    pub(crate) opened: Result<Opened, Flaw>,
+}
+
+impl Place {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Place> {
+        let found = fs::metadata(path).with_context(|| format!("cannot look into {}", path.display()))?;
+        if found.is_dir() {
+            return Directory::open(path).map(Place::Directory);
+        }
+        SnapshotFile::open(path, found.len()).map(Place::Snapshot)
+    }
+}
+
+impl Directory {
+    pub(crate) fn open(path: &Path) -> anyhow::Result<Directory> {
+        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open_read_only(path)?);
+        let meta = Meta::read(&*disk)?;
+        let empty = meta == FoundMeta::Missing
+            && list_segments(&*disk)?.is_empty()
+            && Shelf::new(Arc::clone(&disk)).list()?.is_empty();
+        if empty {
+            bail!(
+                "{} is no data directory: it has no identity (meta.0, meta.1), no journal and no snapshots",
+                path.display()
+            );
+        }
+        Ok(Directory { path: path.to_owned(), disk, meta })
+    }
+
+    pub(crate) fn shelf(&self) -> Shelf {
+        Shelf::new(Arc::clone(&self.disk))
+    }
+
+    /// Whose directory it is, if it still knows.
+    pub(crate) fn cluster(&self) -> Option<ClusterId> {
+        match self.meta {
+            FoundMeta::Good(meta) => Some(meta.cluster),
+            FoundMeta::Missing | FoundMeta::Damaged => None,
+        }
+    }
+}
+
+impl SnapshotFile {
+    fn open(path: &Path, bytes: u64) -> anyhow::Result<SnapshotFile> {
+        let named = || format!("{} cannot be opened as a snapshot file", path.display());
+        let name = path.file_name().and_then(|name| name.to_str()).with_context(named)?;
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let disk = LocalDisk::open_read_only(folder.unwrap_or(Path::new(".")))?;
+        let file = disk.map(name)?.with_context(named)?;
+        Ok(SnapshotFile { path: path.to_owned(), bytes, opened: Opened::verify(file) })
+    }
+}
