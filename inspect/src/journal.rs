@@ -269,3 +269,31 @@ impl<'a> Walk<'a> {
         copies
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fleet::{Command, Fleet};
+    use prevalent::Store;
+    use storage::LocalDisk;
+
+    fn place(node: &str, column: u16) -> Command {
+        Command::Place { node: node.into(), row: 1, column }
+    }
+
+    /// What was opened is one picture: several passes over it must tell the same, and a frame that is being
+    /// written during a later one must not look torn.
+    #[test]
+    fn what_is_written_later_is_not_seen() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::<Fleet>::open(folder.path()).unwrap();
+        store.execute(place("pc1", 1)).unwrap();
+        let disk = LocalDisk::open_read_only(folder.path()).unwrap();
+        let files = JournalFiles::open(&disk).unwrap();
+        let before = files.findings(Index::NONE).count();
+        store.execute(place("pc2", 2)).unwrap();
+        assert_eq!(files.findings(Index::NONE).count(), before);
+        let again = JournalFiles::open(&disk).unwrap();
+        assert_eq!(again.findings(Index::NONE).count(), before + 1);
+    }
+}

@@ -5,6 +5,8 @@ mod wall;
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::AtomicBool;
+use std::thread;
 
 use serde_json::Value;
 use wall::{flip, make_snapshot, make_wall, open_wall, the_only_segment, three_voters};
@@ -74,6 +76,27 @@ fn a_sound_directory_is_shown_while_its_store_runs() {
     assert_eq!((&shown["index"], &shown["certainty"]), (&last.into(), &"committed".into()));
     assert_eq!(shown["nodes"][0]["desired"]["properties"]["brightness"], 60);
     check("show", folder.path(), &[], 0, &["| pc1 ", "| pc2 ", "| brightness=60 ", "| unseen "]);
+}
+
+#[test]
+fn a_journal_that_grows_meanwhile_is_not_called_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open_wall(folder.path());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| wall::write_until(&store, &stop));
+        let _stop = wall::StopWhenDropped(&stop);
+        let mut last = 0;
+        // Until the journal has gone on to its second file, and then a few times more.
+        let (mut segments, mut looks) = (0, 0);
+        while segments < 2 || looks < 5 {
+            let verified = json("verify", folder.path(), 0);
+            let now = verified["last"]["index"].as_u64().unwrap();
+            assert!(now >= last, "{now} after {last}");
+            check("show", folder.path(), &[], 0, &["as of entry"]);
+            (last, segments, looks) = (now, number(&verified["segments"]), looks + 1);
+        }
+    });
 }
 
 #[test]

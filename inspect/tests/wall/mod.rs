@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::{Command, Fleet, Selector};
@@ -35,6 +36,25 @@ pub(crate) fn open_wall(folder: &Path) -> Store<Fleet> {
         level.wait().unwrap();
     }
     store
+}
+
+/// Ends [`write_until`] when a test ends, also when it fails.
+pub(crate) struct StopWhenDropped<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for StopWhenDropped<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Goes on giving commands, several at a time.
+pub(crate) fn write_until(store: &Store<Fleet>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let levels: Vec<_> = (1..=20).map(|level| store.submit(&set("level", level)).unwrap()).collect();
+        for level in levels {
+            level.wait().unwrap();
+        }
+    }
 }
 
 pub(crate) fn make_wall(folder: &Path) {
