@@ -1,44 +1,54 @@
 //! The store in one process, beside what the disk alone can do.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::{Seek, Write};
 use std::path::Path;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use prevalent::Store;
+use prevalent::{Pending, Store};
+use serde::Serialize;
 
 use crate::latency::{Latency, Recorder, rate};
-use crate::workload::{Add, Tally};
+use crate::workload::{Add, PAYLOAD_BYTES, Tally};
 
-/// Bytes that one command takes on the disk in a frame of its own.
-const FRAME_BYTES: usize = 256;
-/// Commands that are replayed.
-const REPLAYED: u64 = 1_000_000;
+/// Bytes of a frame's header, and of one command in it.
+const HEADER_BYTES: usize = prevalent::FRAME_HEADER_BYTES;
+const COMMAND_BYTES: usize = prevalent::ENTRY_HEADER_BYTES + PAYLOAD_BYTES + 8;
+/// A segment of the journal.
+const FILE_BYTES: usize = 8 << 20;
+/// Commands that are replayed: as many as fit below the position at which a snapshot is due.
+const REPLAYED: u64 = 450_000;
 
-/// Writes and syncs a preallocated file, as the journal does, and nothing else: the floor of every figure.
-pub(crate) fn raw(folder: &Path, length: Duration) -> anyhow::Result<Latency> {
+/// Writes and syncs as many bytes as a frame of so many commands has, into a preallocated file, as the
+/// journal does, and nothing else: the floor of every figure.
+pub(crate) fn raw(folder: &Path, commands: usize, length: Duration) -> anyhow::Result<Latency> {
     let path = folder.join("raw");
-    let file_bytes = 8 << 20;
-    std::fs::write(&path, vec![0; file_bytes])?;
+    std::fs::write(&path, vec![0; FILE_BYTES])?;
     let mut file = OpenOptions::new().write(true).open(&path)?;
     file.sync_all()?;
+    let frame =
+        vec![7; (HEADER_BYTES + commands * COMMAND_BYTES).next_multiple_of(prevalent::FRAME_ALIGNMENT)];
     let mut recorder = Recorder::new();
     let started = Instant::now();
-    let mut written = 0;
-    while started.elapsed() < length && written + FRAME_BYTES <= file_bytes {
+    let mut room = FILE_BYTES;
+    while started.elapsed() < length {
+        if room < frame.len() {
+            file.rewind()?;
+            room = FILE_BYTES;
+        }
         let before = Instant::now();
-        file.write_all(&[7; FRAME_BYTES])?;
-        sync(&file)?;
+        file.write_all(&frame)?;
+        file.sync_data()?;
         recorder.record(before.elapsed());
-        written += FRAME_BYTES;
+        room -= frame.len();
     }
-    Ok(recorder.finish(1, started.elapsed()))
-}
-
-fn sync(file: &File) -> std::io::Result<()> {
-    file.sync_data()
+    // A sync makes a whole frame durable; the rate is that of commands, to compare it with.
+    let mut latency = recorder.finish(commands, started.elapsed());
+    latency.per_second *= commands as u64;
+    Ok(latency)
 }
 
 /// Durable commands of so many threads at once.
@@ -67,27 +77,31 @@ pub(crate) fn durable(folder: &Path, threads: usize, length: Duration) -> anyhow
     Ok(all.into_inner().expect("no thread panics while it adds").finish(threads, elapsed))
 }
 
-/// Commands a second that a restart replays.
-pub(crate) fn replay(folder: &Path) -> anyhow::Result<(u64, Duration)> {
+/// What a restart replays.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Replay {
+    pub(crate) commands: u64,
+    pub(crate) ms: u128,
+    pub(crate) per_second: u64,
+}
+
+/// Opens a store that has nothing but its journal.
+pub(crate) fn replay(folder: &Path) -> anyhow::Result<Replay> {
     let directory = folder.join("replay");
     let store = Store::<Tally>::open(&directory)?;
-    let mut under_way = std::collections::VecDeque::new();
-    // Below the position at which a snapshot is due nothing but the journal is there to replay.
-    let commands = REPLAYED.min(450_000);
-    for number in 0..commands {
+    let mut under_way = VecDeque::new();
+    let finish = |pending: Pending<Tally>| pending.wait().map_err(|error| anyhow::anyhow!("{error}"));
+    for number in 0..REPLAYED {
         if under_way.len() == 256 {
-            let oldest: prevalent::Pending<Tally> = under_way.pop_front().expect("256 are under way");
-            oldest.wait().map_err(|error| anyhow::anyhow!("{error}"))?;
+            under_way.pop_front().map(finish).transpose()?;
         }
         under_way.push_back(store.submit(&Add::new(number)).map_err(|error| anyhow::anyhow!("{error}"))?);
     }
-    for pending in under_way {
-        pending.wait().map_err(|error| anyhow::anyhow!("{error}"))?;
-    }
+    under_way.into_iter().try_for_each(|pending| finish(pending).map(|_sum| ()))?;
     drop(store);
     let started = Instant::now();
     let store = Store::<Tally>::open(&directory).context("the store opens again")?;
     let took = started.elapsed();
-    anyhow::ensure!(store.read(|tally| tally.commands) == commands, "a replay lost commands");
-    Ok((rate(commands, took), took))
+    anyhow::ensure!(store.read(|tally| tally.commands) == REPLAYED, "a replay lost commands");
+    Ok(Replay { commands: REPLAYED, ms: took.as_millis(), per_second: rate(REPLAYED, took) })
 }

@@ -16,6 +16,29 @@ pub(crate) struct Latency {
     pub(crate) max_us: u64,
 }
 
+impl Latency {
+    /// The head of the table that [`Latency::line`] makes.
+    pub(crate) fn heading() -> String {
+        format!(
+            "{:24} {:>9} {:>10} {:>9} {:>9} {:>9}",
+            "", "in flight", "a second", "p50 µs", "p99 µs", "max µs"
+        )
+    }
+
+    /// A line for people; beside a floor, how far above it the latency is.
+    pub(crate) fn line(&self, what: &str, floor: Option<&Latency>) -> String {
+        let Latency { in_flight, per_second, p50_us, p99_us, max_us, .. } = self;
+        let above = floor.map(|floor| format!("   p50 is {:.2} × raw", ratio(*p50_us, floor.p50_us)));
+        let above = above.unwrap_or_default();
+        format!("{what:24} {in_flight:>9} {per_second:>10} {p50_us:>9} {p99_us:>9} {max_us:>9}{above}")
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "microseconds for people to read")]
+fn ratio(value: u64, floor: u64) -> f64 {
+    value as f64 / floor.max(1) as f64
+}
+
 /// Collects how long each operation took.
 #[derive(Clone, Debug)]
 pub(crate) struct Recorder(Histogram<u64>);

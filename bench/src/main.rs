@@ -1,72 +1,95 @@
 //! `bench`: figures of this machine. Compare them only within one run; machines and moments differ.
 
 mod embedded;
+mod footprint;
 mod latency;
+mod replicated;
 mod workload;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
 use serde::Serialize;
 
+use embedded::Replay;
+use footprint::Footprint;
 use latency::Latency;
 
-/// In-flight commands at which the store is measured.
+/// Commands under way at once.
 const IN_FLIGHT: [usize; 4] = [1, 16, 64, 256];
 
 /// Prints what this machine can do: raw syncs, embedded and replicated durable commands, replay, memory.
+/// Takes less than a minute.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(name = "bench", version)]
 struct Arguments {
-    /// Print one JSON object.
+    /// Print one JSON object
     #[arg(long)]
     json: bool,
-    /// Seconds for each measurement.
+    /// Seconds for each measurement
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// Where the data goes: the disk to be measured. A folder in it is made and removed.
+    /// Where the data goes: the disk to be measured. A folder in it is made and removed
     #[arg(long, default_value = ".")]
-    folder: std::path::PathBuf,
+    folder: PathBuf,
 }
 
-#[derive(Serialize)]
+#[derive(Debug, Serialize)]
 struct Figures {
-    raw_write_and_sync: Latency,
+    /// Writes and syncs of as many bytes as so many commands take.
+    raw: Vec<Latency>,
+    /// A store in this process.
     embedded: Vec<Latency>,
-    replay_commands_per_second: u64,
+    replay: Replay,
+    /// Three voters, processes on this machine, and one client.
+    replicated: Vec<Latency>,
+    /// One of them, before it had anything to do. Only where the system says (Linux).
+    idle_master: Option<Footprint>,
 }
 
 fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let folder = tempfile::Builder::new().prefix("prevalent-bench").tempdir_in(&arguments.folder)?;
+    // Before anything is measured: they may have to be built.
+    let executables = demo::Executables::find()?;
+    let folder = tempfile::Builder::new().prefix("prevalent-bench-").tempdir_in(&arguments.folder)?;
     let length = Duration::from_secs(arguments.seconds);
-    let raw = embedded::raw(folder.path(), length)?;
-    print_line("raw write + sync", &raw, None);
-    let mut embedded = Vec::new();
-    for threads in IN_FLIGHT {
-        let latency = embedded::durable(folder.path(), threads, length)?;
-        print_line(&format!("embedded, {threads} in flight"), &latency, Some(&raw));
-        embedded.push(latency);
+    let print = |line: String| {
+        if !arguments.json {
+            println!("{line}");
+        }
+    };
+
+    print(Latency::heading());
+    let (mut raw, mut embedded) = (Vec::new(), Vec::new());
+    for in_flight in IN_FLIGHT {
+        let floor = embedded::raw(folder.path(), in_flight, length)?;
+        print(floor.line("raw write + sync", None));
+        let durable = embedded::durable(folder.path(), in_flight, length)?;
+        print(durable.line("embedded", Some(&floor)));
+        raw.push(floor);
+        embedded.push(durable);
     }
-    let (per_second, took) = embedded::replay(folder.path())?;
-    eprintln!("replay: {per_second} commands/s (opened in {} ms)", took.as_millis());
+    let replay = embedded::replay(folder.path())?;
+    print(format!(
+        "replay at start           {} commands in {} ms: {}/s",
+        replay.commands, replay.ms, replay.per_second
+    ));
+
+    let cluster = replicated::Voters::start(executables, &folder.path().join("cluster"))?;
+    let idle_master = cluster.idle(length)?;
+    let mut replicated = Vec::new();
+    for in_flight in IN_FLIGHT {
+        let latency = cluster.durable(in_flight, length)?;
+        print(latency.line("replicated, 3 voters", None));
+        replicated.push(latency);
+    }
+    if let Some(idle) = &idle_master {
+        print(idle.line());
+    }
     if arguments.json {
-        let figures = Figures { raw_write_and_sync: raw, embedded, replay_commands_per_second: per_second };
+        let figures = Figures { raw, embedded, replay, replicated, idle_master };
         println!("{}", serde_json::to_string_pretty(&figures)?);
     }
     Ok(())
-}
-
-fn print_line(what: &str, latency: &Latency, floor: Option<&Latency>) {
-    let Latency { per_second, p50_us, p99_us, max_us, .. } = latency;
-    let ratio =
-        floor.map(|floor| format!("  p50 {:.2} × raw", ratio(*p50_us, floor.p50_us))).unwrap_or_default();
-    eprintln!(
-        "{what:24} {per_second:>9}/s  p50 {p50_us:>6} µs  p99 {p99_us:>6} µs  max {max_us:>7} µs{ratio}"
-    );
-}
-
-#[expect(clippy::cast_precision_loss, reason = "microseconds for people to read")]
-fn ratio(value: u64, floor: u64) -> f64 {
-    value as f64 / floor.max(1) as f64
 }

@@ -208,8 +208,9 @@ impl LocalCluster {
     ///
     /// # Panics
     /// If it was not started, or killed since.
-    pub fn process(&mut self, pc: &str, program: Program) -> &mut Process {
-        self.processes.get_mut(&(pc.to_owned(), program)).expect("it was started")
+    #[must_use]
+    pub fn process(&self, pc: &str, program: Program) -> &Process {
+        self.processes.get(&(pc.to_owned(), program)).expect("it was started")
     }
 
     /// Kills one process without warning.
