@@ -105,9 +105,13 @@ impl Voter {
             self.contact = None;
         }
         let kind = self.membership.voter(self.me.id).map_or(Kind::Data, |voter| voter.kind);
+        // What is damaged cannot be pulled: it is stated only to whom it can refuse its vote. Else a candidate
+        // would try for ever to pull a frame that nobody else ever had.
+        let intact = self.repairs.iter().map(|damaged| damaged.first).min();
+        let last = intact.map_or(history.tip(), |first| history.tip_at_or_below(first.previous())).position;
         let reply = ProbeReply {
             attempt,
-            last: history.tip().position,
+            last,
             rank: self.rank(),
             kind,
             contact: self.has_contact(),

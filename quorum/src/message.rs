@@ -125,7 +125,7 @@ pub struct Seen {
 pub struct ProbeReply {
     /// Of the probe.
     pub attempt: u64,
-    /// End of the sender's written journal.
+    /// End of what the sender has of its journal, up to the first frame that is damaged.
     pub last: Position,
     /// The sender's rank.
     pub rank: u32,

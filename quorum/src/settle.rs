@@ -116,7 +116,10 @@ impl Voter {
         }
         if let Some(&frame) = self.repairs.first() {
             self.attempt += 1;
-            self.ask_everyone(Fetch { attempt: self.attempt, want: Want::Frame(frame) });
+            let fetch = Fetch { attempt: self.attempt, want: Want::Frame(frame) };
+            // The list of voters may be what is damaged: whoever has spoken to this voter is asked.
+            let known: Vec<Member> = self.links.keys().copied().collect();
+            known.into_iter().for_each(|to| self.send(to, Message::Fetch(fetch)));
         }
     }
 
@@ -207,11 +210,18 @@ impl Voter {
             }
             Want::Frame(frame) if compacted(frame.first) => (FetchOutcome::Compacted, None),
             Want::Any { at, .. } if compacted(at) => (FetchOutcome::Compacted, None),
-            Want::Frame(frame) => match history.frame_containing(frame.first) {
-                Some(own) if own == frame && !self.repairs.contains(&own) => found(own),
-                Some(own) if own == frame => (FetchOutcome::Compacted, None),
-                _ => (FetchOutcome::DontHave { shared: Index::NONE }, None),
-            },
+            // Where a header is damaged, several frames may be asked for under the hash of the last.
+            Want::Frame(frame) => {
+                let ends = history.tip_at(frame.last).is_some_and(|tip| tip.hash == frame.hash);
+                let damaged = |own: &FrameId| own.first <= frame.last && frame.first <= own.last;
+                if !ends || history.tip_at(frame.first.previous()).is_none() {
+                    (FetchOutcome::DontHave { shared: Index::NONE }, None)
+                } else if self.repairs.iter().any(damaged) {
+                    (FetchOutcome::Compacted, None)
+                } else {
+                    found(frame)
+                }
+            }
             Want::Any { at, after, until } => match history.frame_containing(at) {
                 Some(own) if own.epoch >= after && own.epoch <= until => found(own),
                 _ => (FetchOutcome::DontHave { shared: Index::NONE }, None),
@@ -226,13 +236,12 @@ impl Voter {
         frames: &[FrameId],
         history: &impl History,
     ) {
-        if !self.membership.counts(envelope.from) {
-            return;
-        }
-        if matches!(self.role, Role::Pulling(_)) {
+        if let Some(frame) = self.repairs.iter().find(|damaged| is_copy_of(damaged, frames)) {
+            // Whoever sends it: its hash says that it is the right one.
+            self.out.push(Effect::Repair(*frame));
+        } else if !self.membership.counts(envelope.from) {
+        } else if matches!(self.role, Role::Pulling(_)) {
             self.on_pulled(envelope, reply, frames, history);
-        } else if let Some(&frame) = frames.first().filter(|frame| self.repairs.contains(frame)) {
-            self.out.push(Effect::Repair(frame));
         } else if self.doubt.as_ref().is_some_and(|doubt| doubt.attempt == reply.attempt) {
             match reply.outcome {
                 FetchOutcome::Frames { prev } if self.is_in_doubt(frames) => self.on_found(prev, history),
@@ -310,4 +319,10 @@ impl Voter {
             self.persist();
         }
     }
+}
+
+/// Whether these frames are what is damaged: one frame, or several under the hash of the last.
+fn is_copy_of(damaged: &FrameId, frames: &[FrameId]) -> bool {
+    let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return false };
+    first.first == damaged.first && last.tip() == damaged.tip()
 }

@@ -1,1 +1,6 @@
-//! Placeholder.
+//! Whole-system tests.
+//!
+//! Responsible for: the cluster simulator, and its executable `simulate`. The process tests stand in `tests/`.
+//! Not responsible for: what one package can show alone.
+
+pub mod simulation;

@@ -115,7 +115,9 @@ impl<S: Prevalent> Replica<S> {
         let engine = self.engine.as_ref().expect("a voter without a state takes nothing");
         let start = out.bytes.len();
         match engine.admit(entry.session, entry.sequence, entry.lowest_unacknowledged, actor) {
-            Admission::New => {
+            // A new master may not have applied the registration yet, and a deposed one may never have heard of
+            // it: that there is no such session is for the journal to say.
+            Admission::New | Admission::UnknownSession => {
                 check_command::<S>(entry.payload).map_err(|flaw| Refused::BadCommand(flaw.to_string()))?;
                 return Ok(true);
             }
@@ -123,10 +125,6 @@ impl<S: Prevalent> Replica<S> {
             Admission::WrongActor => return Err(Refused::WrongActor),
             Admission::Answered(kept) => out.bytes.extend_from_slice(kept.bytes),
             Admission::Forgotten => out.bytes.push(Tag::Forgotten.byte()),
-            // A new master has not applied all that its predecessors committed: the session may be there.
-            // Applying finds out.
-            Admission::UnknownSession if engine.applied().epoch() < self.voter.epoch() => return Ok(true),
-            Admission::UnknownSession => out.bytes.push(Tag::UnknownSession.byte()),
         }
         let sequence = Some(entry.sequence);
         let session = entry.session;

@@ -352,8 +352,14 @@ impl<S: Prevalent> Replica<S> {
         frames: &[Frame<'_>],
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        let Some(good) = frames.iter().find(|frame| frame.id() == damaged) else { return Ok(()) };
-        self.journal.repair(good.bytes())?;
+        // One frame, or all those that lie under a damaged header.
+        let good: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
+        self.journal.repair(&good.concat())?;
+        if let Some(membership) = frames.iter().rev().find_map(members_of)
+            && self.voter.membership().voters().is_empty()
+        {
+            self.voter.adopt_membership(membership);
+        }
         self.decide(now, quorum::Input::Repaired(damaged), &[], out)
     }
 

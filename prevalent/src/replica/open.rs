@@ -257,7 +257,9 @@ fn known_commit(journal: &Journal) -> Index {
     if last == journal.base().index() {
         return last;
     }
-    journal.read_frame(last).map_or(Index::NONE, |frame| frame.header().commit).max(journal.base().index())
+    let commit = journal.read_frame(last).map_or(Index::NONE, |frame| frame.header().commit);
+    // It may lie within a damaged place that hides several frames: what lies before is known all the same.
+    journal.tip_at_or_below(commit.max(journal.base().index())).index()
 }
 
 /// The newest list of voters: in the journal, or else in the snapshot.

@@ -1,0 +1,78 @@
+//! Runs simulated clusters, each from its seed, until one fails or none is left.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use tests::simulation::{Failure, Order, Report, Trace, hush_panics, simulate};
+
+/// Simulates whole clusters with every fault they must survive. The same seed always makes the same story.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// How many seeds to run.
+    #[arg(long, default_value_t = 100, conflicts_with = "seconds")]
+    seeds: u64,
+    /// Run seeds for this long instead.
+    #[arg(long)]
+    seconds: Option<u64>,
+    /// The first of them.
+    #[arg(long, default_value_t = 1)]
+    first_seed: u64,
+    /// Replay this one and tell what happens.
+    #[arg(long, conflicts_with_all = ["seeds", "seconds", "first_seed"])]
+    seed: Option<u64>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    hush_panics();
+    match arguments.seed {
+        Some(seed) => replay(seed),
+        None => search(&arguments),
+    }
+}
+
+fn replay(seed: u64) -> ExitCode {
+    match simulate(Order { seed, trace: Trace::Print, ..Order::default() }) {
+        Ok((report, _)) => {
+            println!("seed {seed} found nothing: {report:?}");
+            ExitCode::SUCCESS
+        }
+        Err(failure) => failed(seed, &failure),
+    }
+}
+
+fn search(arguments: &Arguments) -> ExitCode {
+    let began = Instant::now();
+    let mut total = Report::default();
+    let mut seeds = 0;
+    for seed in arguments.first_seed.. {
+        let enough = match arguments.seconds {
+            Some(seconds) => began.elapsed() >= Duration::from_secs(seconds),
+            None => seeds == arguments.seeds,
+        };
+        if enough {
+            break;
+        }
+        match simulate(Order { seed, ..Order::default() }) {
+            Ok((report, _)) => total.add(&report),
+            Err(failure) => return failed(seed, &failure),
+        }
+        seeds += 1;
+    }
+    let Report { writes, reads, masterships, frames, starts, simulated } = total;
+    println!(
+        "{seeds} seeds from {} found nothing: {} s simulated in {} s, {writes} writes, {reads} reads, \
+         {frames} frames, {masterships} masterships, {starts} starts",
+        arguments.first_seed,
+        simulated.as_secs(),
+        began.elapsed().as_secs()
+    );
+    ExitCode::SUCCESS
+}
+
+fn failed(seed: u64, failure: &Failure) -> ExitCode {
+    eprintln!("seed {seed} failed: {failure}");
+    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}");
+    ExitCode::FAILURE
+}

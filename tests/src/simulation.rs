@@ -1,0 +1,300 @@
+//! A whole cluster in one thread: voters on simulated disks, a simulated network, clients, and misfortune.
+//!
+//! Responsible for: one seed's story from the founding to the last comparison. Everything in it follows from
+//! the seed: the same seed makes the same trace, byte by byte, on every platform.
+//! Not responsible for: sockets, threads and real disks; the process tests have those.
+//!
+//! A storm comes first: clients write and read, misfortunes come at random (`misfortune`) or at the worst
+//! moment (`ambush`). Then it calms down (`calm`): everything is mended, and the cluster must go on.
+
+mod agenda;
+mod ambush;
+mod calm;
+mod chance;
+mod client;
+mod driver;
+mod failure;
+mod ledger;
+mod machine;
+mod misfortune;
+mod mutant;
+mod network;
+mod oracle;
+mod plan;
+mod promises;
+mod trace;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use position::{ClusterId, Incarnation, Member, MemberId};
+use prevalent::Founding;
+use quorum::{Envelope, Kind, Membership, VoterInfo};
+use storage::SimDisk;
+
+use agenda::{Agenda, SimTime};
+use chance::Chance;
+use client::{Client, Request, Response};
+use ledger::Ledger;
+use machine::{Clock, Life, Machine};
+use misfortune::Relief;
+use network::Network;
+use oracle::Oracle;
+use plan::Plan;
+use promises::Promises;
+
+pub use failure::{Failure, hush_panics};
+pub use mutant::Mutant;
+pub use trace::Trace;
+
+/// What one simulation is to be.
+#[derive(Debug, Default)]
+pub struct Order {
+    /// Decides everything that this does not.
+    pub seed: u64,
+    /// The number of voters, instead of one that the seed chooses.
+    pub voters: Option<usize>,
+    /// A rule to break.
+    pub mutant: Option<Mutant>,
+    /// Who reads along.
+    pub trace: Trace,
+}
+
+/// What happened in a simulation in which nothing went wrong.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Commands that clients had answered.
+    pub writes: u64,
+    /// Reads that clients had answered.
+    pub reads: u64,
+    /// Masters there were.
+    pub masterships: u64,
+    /// Frames that were committed.
+    pub frames: u64,
+    /// Starts of processes.
+    pub starts: u64,
+    /// Simulated time.
+    pub simulated: Duration,
+}
+
+impl Report {
+    /// Adds what happened in another simulation.
+    pub fn add(&mut self, other: &Report) {
+        self.writes += other.writes;
+        self.reads += other.reads;
+        self.masterships += other.masterships;
+        self.frames += other.frames;
+        self.starts += other.starts;
+        self.simulated += other.simulated;
+    }
+}
+
+/// What may happen next.
+#[derive(Debug)]
+enum Event {
+    /// A replica's own deadline.
+    Wake(usize, Life),
+    /// A driver has no more input at hand: it packs a frame and applies what is committed.
+    Turn(usize, Life),
+    Message {
+        to: usize,
+        message: Arc<Message>,
+    },
+    SyncRuns(usize, Life),
+    SyncReturns(usize, Life),
+    BallotRuns(usize, Life),
+    BallotReturns(usize, Life),
+    JobRuns(usize, Life, u64),
+    JobReturns(usize, Life, u64),
+    Request {
+        to: usize,
+        client: usize,
+        connection: u64,
+        request: Request,
+    },
+    Response {
+        client: usize,
+        response: Response,
+    },
+    ClientActs(usize),
+    /// The next random misfortune.
+    Misfortune,
+    /// An earlier one ends.
+    Relief(Relief),
+    /// The storm is over.
+    Calm,
+    /// Has everyone got what it wanted?
+    Settled,
+}
+
+/// A message between voters, as bytes would carry it.
+#[derive(Debug)]
+struct Message {
+    envelope: Envelope,
+    payload: Vec<u8>,
+}
+
+struct Simulation {
+    plan: Plan,
+    chance: Chance,
+    mutant: Option<Mutant>,
+    trace: Trace,
+    agenda: Agenda<Event>,
+    network: Network,
+    cluster: ClusterId,
+    machines: Vec<Machine>,
+    clients: Vec<Client>,
+    oracle: Oracle,
+    promises: Promises,
+    /// A message that is kept back until somebody else leads.
+    kept_back: Vec<(usize, Arc<Message>)>,
+    /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
+    quiet_until: SimTime,
+    stage: Stage,
+    /// Every voter has held something committed.
+    founded: bool,
+    /// Whether the last comparison was made.
+    ended: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Storm,
+    /// Everything works again, since then.
+    Calm(SimTime),
+}
+
+/// Runs one simulation.
+///
+/// # Errors
+/// If something went wrong that must not: an oracle was contradicted, an assertion of the product failed, a
+/// voter ended by itself, or the cluster did not recover.
+pub fn simulate(order: Order) -> Result<(Report, Trace), Failure> {
+    failure::caught(|| {
+        let mut simulation = Simulation::found(order);
+        simulation.run();
+        (simulation.report(), simulation.trace)
+    })
+}
+
+impl Simulation {
+    /// A cluster as its founder made it, about to be switched on.
+    fn found(order: Order) -> Simulation {
+        let Order { seed, voters, mutant, trace } = order;
+        let mut chance = Chance::seeded(seed);
+        let plan = match voters {
+            Some(voters) => Plan::for_voters(voters, &mut chance),
+            None => Plan::draw(&mut chance),
+        };
+        let cluster = ClusterId(u128::from(seed) + 1);
+        let machines = found_machines(cluster, &plan, &mut chance);
+        let numbers = 0..u32::try_from(plan.clients).expect("few clients");
+        let clients = numbers.map(|number| Client::new(number, chance.fork(), &plan)).collect();
+        let network = Network::new(chance.fork());
+        let mut simulation = Simulation {
+            chance,
+            mutant,
+            trace,
+            agenda: Agenda::new(),
+            network,
+            cluster,
+            machines,
+            clients,
+            oracle: Oracle::default(),
+            promises: Promises::default(),
+            kept_back: Vec::new(),
+            quiet_until: SimTime::default(),
+            stage: Stage::Storm,
+            founded: false,
+            ended: false,
+            plan,
+        };
+        simulation.begin();
+        simulation
+    }
+
+    fn begin(&mut self) {
+        let plan = self.plan.clone();
+        self.tell(|| format!("{plan:?}"));
+        self.network.weather = plan.weather;
+        for machine in 0..plan.voters {
+            let delay = self.chance.skewed(Duration::ZERO, Duration::from_millis(500));
+            self.agenda.after(delay, Event::Relief(Relief::Start(machine)));
+        }
+        for client in 0..plan.clients {
+            self.agenda.after(Duration::from_millis(1), Event::ClientActs(client));
+        }
+        self.agenda.after(Duration::from_secs(1), Event::Misfortune);
+        self.agenda.after(plan.storm, Event::Calm);
+    }
+
+    fn run(&mut self) {
+        while !self.ended {
+            let event = self.agenda.next().expect("a simulation ends itself");
+            self.happens(event);
+        }
+    }
+
+    fn happens(&mut self, event: Event) {
+        match event {
+            Event::Wake(machine, life) => self.wake(machine, life),
+            Event::Turn(machine, life) => self.turn(machine, life),
+            Event::Message { to, message } => self.message_arrives(to, message),
+            Event::SyncRuns(machine, life) => self.sync_runs(machine, life),
+            Event::SyncReturns(machine, life) => self.sync_returns(machine, life),
+            Event::BallotRuns(machine, life) => self.ballot_runs(machine, life),
+            Event::BallotReturns(machine, life) => self.ballot_returns(machine, life),
+            Event::JobRuns(machine, life, job) => self.job_runs(machine, life, job),
+            Event::JobReturns(machine, life, job) => self.job_returns(machine, life, job),
+            Event::Request { to, client, connection, request } => {
+                self.request_arrives(to, client, connection, request);
+            }
+            Event::Response { client, response } => self.response_arrives(client, response),
+            Event::ClientActs(client) => self.client_acts(client),
+            Event::Misfortune => self.misfortune(),
+            Event::Relief(relief) => self.relief(relief),
+            Event::Calm => self.calm_down(),
+            Event::Settled => self.look_whether_settled(),
+        }
+    }
+
+    fn report(&self) -> Report {
+        Report {
+            writes: self.promises.writes,
+            reads: self.promises.reads,
+            masterships: self.oracle.masterships() as u64,
+            frames: self.oracle.frames() as u64,
+            starts: self.machines.iter().map(|machine| machine.starts).sum(),
+            simulated: self.agenda.now().since(SimTime::default()),
+        }
+    }
+
+    fn tell(&mut self, what: impl FnOnce() -> String) {
+        self.trace.tell(self.agenda.now(), what);
+    }
+}
+
+/// The founder's work: an identity, the list of voters, and a directory for each machine.
+fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<Machine> {
+    let ids = 1..=u16::try_from(plan.voters).expect("few voters");
+    let voters: Vec<VoterInfo> = ids
+        .map(|id| VoterInfo {
+            member: Member { id: MemberId(id), incarnation: Incarnation(u128::from(chance.next()) + 1) },
+            name: format!("pc{id}"),
+            address: String::new(),
+            rank: u32::from(id),
+            kind: Kind::Data,
+        })
+        .collect();
+    let members: Vec<Member> = voters.iter().map(|voter| voter.member).collect();
+    let membership = Membership::new(voters).expect("voters with different ids");
+    let founding = Founding { cluster, membership };
+    let found = |member| {
+        let disk = SimDisk::new(chance.next());
+        founding.write::<Ledger>(&disk.disk(), member).expect("an empty disk");
+        let rate = 1_000_000 - plan.drift + chance.below(2 * plan.drift + 1);
+        let wall_offset = i64::try_from(chance.below(1 << 60)).expect("60 bits");
+        Machine::new(disk, member, Clock { rate, wall_offset })
+    };
+    members.into_iter().map(found).collect()
+}

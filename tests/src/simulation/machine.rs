@@ -1,0 +1,209 @@
+//! One machine: a disk that outlives its processes, a clock of its own, and a process or none.
+//!
+//! Responsible for: starting a replica from the disk, and what the driver around it holds in its hands.
+//! Not responsible for: when anything happens.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use position::{ClusterId, Index, Member};
+use prevalent::{Effects, Finished, Job, MetaOrder, Now, OpenError, Options, Replica, SyncOrder, Ticket};
+use quorum::{Ballot, Time};
+use storage::{Disk, Image, SimDisk};
+
+use super::agenda::SimTime;
+use super::ledger::Ledger;
+use super::plan::Plan;
+
+/// Counts the processes of a machine: an event meant for an earlier one does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Life(pub(super) u64);
+
+pub(super) struct Machine {
+    pub(super) disk: SimDisk,
+    pub(super) member: Member,
+    pub(super) clock: Clock,
+    pub(super) life: Life,
+    pub(super) process: Option<Process>,
+    /// Until then nothing happens on it, and its clocks go on.
+    pub(super) paused_until: SimTime,
+    pub(super) slow_until: SimTime,
+    /// One of its next operations on the disk is its last before it loses power.
+    pub(super) doomed: bool,
+    /// How many processes it has had.
+    pub(super) starts: u64,
+    /// Its disk has once said that it had synced and had not.
+    pub(super) lied: bool,
+    /// Its disk was emptied: it knows its cluster only from its certificate.
+    pub(super) wiped: bool,
+    /// The disk as the founder made it.
+    pub(super) founded: Image,
+    /// The disk as it once was, for as long as everyone who saw more of it still runs.
+    pub(super) image: Option<Image>,
+}
+
+/// A clock that runs a little too fast or too slow.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    /// Millionths of real time.
+    pub(super) rate: u64,
+    pub(super) wall_offset: i64,
+}
+
+impl Clock {
+    pub(super) fn read(&self, now: SimTime) -> Now {
+        let time = Time(scale(now.0, self.rate, 1_000_000));
+        let wall_time = i64::try_from(time.0).expect("simulated times are short") + self.wall_offset;
+        Now { time, wall_time }
+    }
+
+    /// The first moment at which this clock shows at least `time`.
+    pub(super) fn shows(&self, time: Time) -> SimTime {
+        SimTime(scale(time.0, 1_000_000, self.rate) + 1)
+    }
+}
+
+fn scale(value: u64, times: u64, over: u64) -> u64 {
+    u64::try_from(u128::from(value) * u128::from(times) / u128::from(over))
+        .expect("simulated times are short")
+}
+
+/// What a driver around a replica holds.
+pub(super) struct Process {
+    pub(super) replica: Replica<Ledger>,
+    pub(super) effects: Effects<Ledger>,
+    pub(super) sync: Option<SyncInFlight>,
+    /// Ballots go to the disk one after the other; a newer one replaces one that waits.
+    pub(super) ballot_waiting: Option<MetaOrder>,
+    pub(super) ballot: Option<BallotInFlight>,
+    pub(super) jobs: BTreeMap<u64, JobInFlight>,
+    pub(super) jobs_started: u64,
+    /// Reads under way: the client, its connection, its number of the read.
+    pub(super) reads: BTreeMap<u64, (usize, u64, u64)>,
+    pub(super) reads_started: u64,
+    pub(super) wakes_at: Option<SimTime>,
+    pub(super) turn_is_due: bool,
+    /// What the oracles have already looked at.
+    pub(super) seen: Seen,
+}
+
+#[derive(Default)]
+pub(super) struct Seen {
+    pub(super) commit: Index,
+    pub(super) last: Index,
+    pub(super) lines: usize,
+    pub(super) led: bool,
+}
+
+pub(super) enum SyncInFlight {
+    Ordered(SyncOrder),
+    Done(Ticket),
+}
+
+pub(super) enum BallotInFlight {
+    Ordered(MetaOrder),
+    Done(Ballot),
+}
+
+pub(super) enum JobInFlight {
+    Waiting(Box<Job<Ledger>>),
+    Done(Box<Finished<Ledger>>),
+}
+
+impl Machine {
+    /// A machine that was just founded and never switched on.
+    pub(super) fn new(disk: SimDisk, member: Member, clock: Clock) -> Machine {
+        let founded = disk.image();
+        Machine {
+            disk,
+            member,
+            clock,
+            life: Life(0),
+            process: None,
+            paused_until: SimTime::default(),
+            slow_until: SimTime::default(),
+            doomed: false,
+            starts: 0,
+            lied: false,
+            wiped: false,
+            founded,
+            image: None,
+        }
+    }
+
+    /// Starts a process on whatever the disk holds.
+    pub(super) fn start(
+        &mut self,
+        now: SimTime,
+        cluster: ClusterId,
+        plan: &Plan,
+        random: u64,
+    ) -> Result<(), OpenError> {
+        assert!(self.process.is_none(), "one process on one directory");
+        self.life.0 += 1;
+        self.starts += 1;
+        let options = Options {
+            learner: self.wiped.then_some((cluster, self.member.id)),
+            snapshot_rule: plan.snapshot_rule,
+            ..Options::new(random)
+        };
+        let disk: Arc<dyn Disk> = self.disk.disk();
+        let replica = Replica::open(self.clock.read(now), disk, &options)?;
+        self.process = Some(Process::of(replica));
+        Ok(())
+    }
+
+    /// The process and all it knew are gone.
+    pub(super) fn stop(&mut self) {
+        self.process = None;
+        self.life.0 += 1;
+        self.doomed = false;
+    }
+
+    pub(super) fn is_paused(&self, now: SimTime) -> bool {
+        now < self.paused_until
+    }
+
+    /// How long this machine's disk takes.
+    pub(super) fn disk_delay(&self, now: SimTime, usual: Duration) -> Duration {
+        if now < self.slow_until { usual * 50 + Duration::from_millis(40) } else { usual }
+    }
+}
+
+impl Process {
+    fn of(replica: Replica<Ledger>) -> Process {
+        Process {
+            replica,
+            effects: Effects::new(),
+            sync: None,
+            ballot_waiting: None,
+            ballot: None,
+            jobs: BTreeMap::new(),
+            jobs_started: 0,
+            reads: BTreeMap::new(),
+            reads_started: 0,
+            wakes_at: None,
+            turn_is_due: false,
+            seen: Seen::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_shows_a_time_at_the_moment_it_names_and_not_before() {
+        for rate in [950_000, 999_800, 1_000_000, 1_050_000] {
+            let clock = Clock { rate, wall_offset: 0 };
+            for time in [0, 1, 999, 1_234_567_891, 60_000_000_000] {
+                let moment = clock.shows(Time(time));
+                assert!(clock.read(moment).time >= Time(time), "rate {rate}, time {time}");
+                let early = SimTime(moment.0.saturating_sub(3));
+                assert!(early.0 == 0 || clock.read(early).time < Time(time), "rate {rate}, time {time}");
+            }
+        }
+    }
+}

@@ -1,0 +1,341 @@
+//! What goes wrong at random, and how it ends.
+//!
+//! Responsible for: keeping to what the protocol promises to survive. Disks that lose what they held are
+//! fewer than half, the same ones for a whole simulation; and a disk that goes back in time does so while
+//! everyone who remembers its acknowledgements runs and can be heard (a lying disk and the loss of the peer
+//! that remembers are two faults).
+
+use std::fmt;
+use std::time::Duration;
+
+use position::Index;
+use quorum::{Alarm, Standing};
+use storage::SimDisk;
+
+use super::machine::{Life, Machine, Process};
+use super::network::{Node, Weather};
+use super::plan::Misfortune;
+use super::{Event, Simulation, Stage};
+
+/// How long nothing else goes wrong after a disk went back in time: greetings come every 60 ms.
+const QUIET: Duration = Duration::from_millis(2500);
+
+/// The end of a misfortune.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Relief {
+    /// A machine starts.
+    Start(usize),
+    /// The network is whole again.
+    Network,
+    /// The disk that lied loses power.
+    LieEnds(usize, Life),
+}
+
+impl Simulation {
+    pub(super) fn misfortune(&mut self) {
+        if self.stage != Stage::Storm {
+            return;
+        }
+        let next = self.chance.time(Duration::ZERO, self.plan.misfortune_period * 2);
+        self.agenda.after(next, Event::Misfortune);
+        if self.is_quiet() || self.plan.misfortunes.is_empty() {
+            return;
+        }
+        let kind = self.chance.one_of(&self.plan.misfortunes);
+        let machine = self.chance.place(self.machines.len());
+        self.tell(|| format!("misfortune: {kind:?} ({machine})"));
+        match kind {
+            Misfortune::Crash => self.crash(machine),
+            Misfortune::PowerCut => self.power_cut(machine),
+            Misfortune::Blackout => (0..self.machines.len()).for_each(|machine| self.power_cut(machine)),
+            Misfortune::PowerCutWithin => self.doom(machine),
+            Misfortune::Split => self.split(),
+            Misfortune::OneWay => self.deafen_or_mute(machine),
+            Misfortune::Patchy => self.patch(),
+            Misfortune::Pause => {
+                let pause = self.chance.skewed(Duration::from_millis(30), Duration::from_secs(3));
+                self.machines[machine].paused_until = self.agenda.now() + pause;
+            }
+            Misfortune::SlowDisk => {
+                let slow = self.chance.skewed(Duration::from_millis(100), Duration::from_secs(5));
+                self.machines[machine].slow_until = self.agenda.now() + slow;
+            }
+            Misfortune::Weather => self.network.weather = Weather::draw(&mut self.chance),
+            Misfortune::Rot
+            | Misfortune::OldImage
+            | Misfortune::CopiedAfresh
+            | Misfortune::Wiped
+            | Misfortune::Lie => self.harm_a_disk(kind),
+        }
+    }
+
+    pub(super) fn is_quiet(&self) -> bool {
+        self.agenda.now() < self.quiet_until
+    }
+
+    pub(super) fn relief(&mut self, relief: Relief) {
+        match relief {
+            Relief::Start(machine) => self.start(machine),
+            Relief::Network => self.network.heal(),
+            Relief::LieEnds(machine, life) => {
+                if self.machines[machine].life == life {
+                    self.power_cut(machine);
+                }
+            }
+        }
+    }
+
+    pub(super) fn start(&mut self, machine: usize) {
+        if self.machines[machine].process.is_some() {
+            return;
+        }
+        let (now, random) = (self.agenda.now(), self.chance.next());
+        let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
+        self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
+        if let Err(error) = started {
+            if self.machines[machine].lied && !self.machines[machine].doomed {
+                // The disk has lost whole files, and the voter says so: its operator empties the directory.
+                self.wipe(machine);
+                return self.start_later(machine);
+            }
+            return self.ended_by_itself(machine, &error);
+        }
+        let life = self.machines[machine].life;
+        self.wake_at(machine, now);
+        let process = self.machines[machine].process.as_mut().expect("just started");
+        if let Some(engine) = process.replica.engine() {
+            self.oracle.has_applied(machine, &mut process.seen.lines, engine);
+        }
+        self.oracle.look_at(machine, life, process);
+    }
+
+    /// The process dies; whatever it wrote is still there.
+    pub(super) fn crash(&mut self, machine: usize) {
+        if self.machines[machine].process.is_some() {
+            self.stop(machine);
+            self.machines[machine].disk.crash();
+            self.start_later(machine);
+        }
+    }
+
+    pub(super) fn power_cut(&mut self, machine: usize) {
+        if self.machines[machine].process.is_some() {
+            self.stop(machine);
+            self.machines[machine].disk.power_cut();
+            self.start_later(machine);
+        }
+    }
+
+    fn stop(&mut self, machine: usize) {
+        self.tell(|| format!("{machine} stops"));
+        self.machines[machine].stop();
+        // What this process remembered of the others is gone: their old images are no longer remembered by all.
+        for (other, found) in self.machines.iter_mut().enumerate() {
+            if other != machine {
+                found.image = None;
+            }
+        }
+    }
+
+    fn start_later(&mut self, machine: usize) {
+        let delay = self.chance.skewed(Duration::from_millis(5), Duration::from_secs(4));
+        self.agenda.after(delay, Event::Relief(Relief::Start(machine)));
+    }
+
+    /// Power fails at one of the next syncs, wherever that is: within a step, a sync, a job or a start.
+    fn doom(&mut self, machine: usize) {
+        if self.machines[machine].process.is_some() {
+            let syncs = self.chance.below(12);
+            self.machines[machine].disk.fail_sync_after(syncs);
+            self.machines[machine].doomed = true;
+        }
+    }
+
+    /// A replica named an error and must not be used any more.
+    pub(super) fn ended_by_itself(&mut self, machine: usize, error: &dyn fmt::Display) {
+        assert!(self.machines[machine].doomed, "machine {machine} ended by itself: {error}");
+        self.tell(|| format!("{machine} loses power within an operation: {error}"));
+        self.stop(machine);
+        self.machines[machine].disk.power_cut();
+        self.start_later(machine);
+    }
+
+    fn split(&mut self) {
+        let mut nodes: Vec<Node> = (0..self.machines.len() + self.clients.len()).collect();
+        self.chance.shuffle(&mut nodes);
+        let border = 1 + self.chance.place(nodes.len() - 1);
+        let (one, other) = nodes.split_at(border);
+        self.network.split(one, other);
+        self.mend_later();
+    }
+
+    fn deafen_or_mute(&mut self, machine: usize) {
+        let deaf = self.chance.happens(500);
+        for other in 0..self.machines.len() {
+            match deaf {
+                true => self.network.cut_one_way(other, machine),
+                false => self.network.cut_one_way(machine, other),
+            }
+        }
+        self.mend_later();
+    }
+
+    fn patch(&mut self) {
+        let nodes = self.machines.len();
+        for from in 0..nodes {
+            for to in 0..nodes {
+                if self.chance.happens(300) {
+                    self.network.cut_one_way(from, to);
+                }
+            }
+        }
+        self.mend_later();
+    }
+
+    fn mend_later(&mut self) {
+        let relief = self.chance.skewed(Duration::from_millis(30), Duration::from_secs(3));
+        self.agenda.after(relief, Event::Relief(Relief::Network));
+    }
+
+    fn harm_a_disk(&mut self, kind: Misfortune) {
+        let bad: Vec<usize> = self.plan.bad_disks.iter().copied().collect();
+        if bad.is_empty() || !self.is_founded() {
+            return;
+        }
+        let machine = self.chance.one_of(&bad);
+        match kind {
+            Misfortune::Rot => self.rot_somewhere(machine),
+            Misfortune::OldImage => self.take_or_use_an_image(machine),
+            Misfortune::Lie => self.lie(machine),
+            // Who never had an identity, or only one that never voted, needs nobody who remembers.
+            Misfortune::CopiedAfresh if self.chance.happens(100) => {
+                let founded = self.machines[machine].founded.clone();
+                self.restart_on(machine, |disk| disk.revert(&founded));
+            }
+            Misfortune::Wiped if self.chance.happens(100) => {
+                self.restart_on(machine, |_| {});
+                self.wipe(machine);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether everyone has taken part and counts: a voter that did not elect the first master counts once it
+    /// holds that one's history. A directory that is lost before that means to found the cluster anew.
+    pub(super) fn is_founded(&mut self) -> bool {
+        let takes_part = |machine: &Machine| {
+            machine.process.as_ref().is_some_and(|process| {
+                let view = process.replica.view();
+                view.commit > Index::NONE && view.standing == Standing::Settled
+            })
+        };
+        self.founded |= self.machines.iter().all(takes_part);
+        self.founded
+    }
+
+    fn wipe(&mut self, machine: usize) {
+        let empty = SimDisk::new(0).image();
+        self.machines[machine].disk.revert(&empty);
+        self.machines[machine].wiped = true;
+    }
+
+    fn restart_on(&mut self, machine: usize, change: impl FnOnce(&SimDisk)) {
+        if self.machines[machine].process.is_some() {
+            self.stop(machine);
+            change(&self.machines[machine].disk);
+            self.start_later(machine);
+        }
+    }
+
+    /// A bit flips in a journal file, and the machine starts again.
+    fn rot_somewhere(&mut self, machine: usize) {
+        if self.chance.happens(500) {
+            return self.rot_the_end(machine);
+        }
+        self.rot(machine, |chance, bytes| {
+            (0..64).map(|_| chance.place(bytes.len())).find(|&at| bytes[at] != 0)
+        });
+    }
+
+    /// A bit flips in what was written last.
+    pub(super) fn rot_the_end(&mut self, machine: usize) {
+        self.rot(machine, |chance, bytes| {
+            let end = bytes.iter().rposition(|&byte| byte != 0)?;
+            Some(end - chance.place(200.min(end + 1)))
+        });
+    }
+
+    fn rot(&mut self, machine: usize, place: impl FnOnce(&mut super::Chance, &[u8]) -> Option<usize>) {
+        let Ok(files) = self.machines[machine].disk.disk().list("journal") else { return };
+        let Some(newest) = files.last() else { return };
+        let name = format!("journal/{}", newest.name);
+        let bytes = self.machines[machine].disk.bytes_of(&name).expect("just listed");
+        let Some(at) = place(&mut self.chance, &bytes) else { return };
+        let bit = 1_u8 << self.chance.below(8);
+        self.tell(|| format!("{machine}: byte {at} of {name} rots"));
+        self.restart_on(machine, |disk| {
+            disk.crash();
+            disk.rot(&name, at as u64, bit);
+        });
+    }
+
+    /// Nobody else may have forgotten what this machine acknowledged, and all must be heard.
+    fn can_go_back(&self, machine: usize) -> bool {
+        let now = self.agenda.now();
+        let up = |(other, found): (usize, &Machine)| {
+            other == machine || (found.process.is_some() && !found.is_paused(now) && !found.doomed)
+        };
+        self.machines[machine].process.is_some()
+            && self.network.is_whole()
+            && self.machines.iter().enumerate().all(up)
+    }
+
+    /// From now on nothing else goes wrong for a while, and messages arrive.
+    fn be_quiet(&mut self) {
+        self.quiet_until = self.agenda.now() + QUIET;
+        self.network.weather = Weather::FAIR;
+    }
+
+    fn take_or_use_an_image(&mut self, machine: usize) {
+        match self.machines[machine].image.take() {
+            Some(image) if self.can_go_back(machine) => {
+                self.be_quiet();
+                self.stop(machine);
+                self.machines[machine].disk.revert(&image);
+                let soon = self.chance.time(Duration::from_millis(1), Duration::from_millis(50));
+                self.agenda.after(soon, Event::Relief(Relief::Start(machine)));
+            }
+            _ if self.machines[machine].process.is_some() => {
+                self.machines[machine].image = Some(self.machines[machine].disk.image());
+            }
+            _ => {}
+        }
+    }
+
+    fn lie(&mut self, machine: usize) {
+        if self.can_go_back(machine) {
+            self.be_quiet();
+            let lies = self.chance.between(1, 4);
+            self.machines[machine].disk.lie_about_syncs(lies);
+            self.machines[machine].lied = true;
+            let life = self.machines[machine].life;
+            let soon = self.chance.time(Duration::from_millis(1), Duration::from_millis(300));
+            self.agenda.after(soon, Event::Relief(Relief::LieEnds(machine, life)));
+        }
+    }
+
+    /// Only a disk that really lost something may be taken for one.
+    pub(super) fn is_alarmed(&mut self, machine: usize, alarm: &Alarm) {
+        self.tell(|| format!("{machine} alarms: {alarm}"));
+        let lost = match alarm {
+            Alarm::Amnesia => machine,
+            Alarm::CopiedDirectory { of } => super::driver::node_of(of.id),
+            Alarm::EpochJump { .. } => panic!("machine {machine}: {alarm}"),
+        };
+        assert!(self.plan.bad_disks.contains(&lost), "machine {machine}, without reason: {alarm}");
+    }
+
+    pub(super) fn process(&self, machine: usize) -> Option<&Process> {
+        self.machines[machine].process.as_ref()
+    }
+}

@@ -1,0 +1,156 @@
+//! What one seed chooses before anything happens.
+//!
+//! Each seed takes only some kinds of faults ("swarm testing", Groce et al. 2012): with all of them at once
+//! a cluster is mostly dead, and the interesting faults hide each other.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use prevalent::SnapshotRule;
+
+use super::chance::Chance;
+use super::network::Weather;
+
+/// A kind of misfortune that comes at random moments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Misfortune {
+    /// A process dies and starts again; what it wrote is still there.
+    Crash,
+    /// A machine loses power: what was not synced is gone, wholly or in part.
+    PowerCut,
+    /// All machines lose power at once.
+    Blackout,
+    /// A machine loses power within one of its next operations on the disk.
+    PowerCutWithin,
+    /// The voters, and the clients with them, fall into two halves.
+    Split,
+    /// One machine hears nobody, or is heard by nobody.
+    OneWay,
+    /// Some links fail, in any pattern.
+    Patchy,
+    /// A machine does nothing for a while, and does not know it.
+    Pause,
+    /// A machine's disk becomes slow.
+    SlowDisk,
+    /// The network becomes better or worse.
+    Weather,
+    /// Bits flip in a journal at rest, and the machine starts again.
+    Rot,
+    /// A machine starts with an old image of its disk.
+    OldImage,
+    /// A machine starts with the directory that the founder once made for it.
+    CopiedAfresh,
+    /// A machine starts with an empty disk.
+    Wiped,
+    /// A disk says that it has synced and has not, and then the machine loses power.
+    Lie,
+}
+
+/// What makes a schedule worse than chance would: it waits for the worst moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Ambush {
+    /// Power is lost between a write and its sync.
+    BeforeSync,
+    /// Power is lost between a sync and the word of it.
+    AfterSync,
+    /// A process dies when a vote is durable and not yet sent.
+    AfterVote,
+    /// A master is cut off from the other voters as soon as it has written a frame.
+    AfterAppend,
+    /// A master dies as soon as it has committed.
+    AfterCommit,
+    /// One message is kept back until somebody else was elected.
+    LateMessage,
+    /// The frame that a voter has just made durable rots, and the voter starts again.
+    RotAfterSync,
+    /// A process dies when a job (a snapshot, an install, a rebuild) has run and nobody knows yet.
+    AfterJob,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) voters: usize,
+    pub(super) clients: usize,
+    /// Each client's, over the whole storm.
+    pub(super) writes: u64,
+    /// Unacknowledged writes that a client may have.
+    pub(super) window: usize,
+    /// Of a thousand writes so many are refused, and so many panic.
+    pub(super) refused: u64,
+    pub(super) panicking: u64,
+    pub(super) misfortunes: Vec<Misfortune>,
+    /// The mean time between two of them.
+    pub(super) misfortune_period: Duration,
+    pub(super) ambushes: Vec<Ambush>,
+    /// An ambush goes off at so many of a thousand occasions.
+    pub(super) ambush_rate: u64,
+    /// Machines whose disks may lose what they held: fewer than half, for their whole lives.
+    pub(super) bad_disks: BTreeSet<usize>,
+    pub(super) weather: Weather,
+    /// The slowest usual sync.
+    pub(super) sync_slowest: Duration,
+    pub(super) snapshot_rule: SnapshotRule,
+    /// The storm ends at the latest after this time.
+    pub(super) storm: Duration,
+    /// Machines' clocks run at rates that differ by up to so many of a million.
+    pub(super) drift: u64,
+}
+
+impl Plan {
+    pub(super) fn draw(chance: &mut Chance) -> Plan {
+        let voters = chance.one_of(&[1, 3, 3, 3, 5, 5]);
+        Plan::for_voters(voters, chance)
+    }
+
+    pub(super) fn for_voters(voters: usize, chance: &mut Chance) -> Plan {
+        let mut places: Vec<usize> = (0..voters).collect();
+        chance.shuffle(&mut places);
+        places.truncate((voters - 1) / 2);
+        let panicking = if chance.below(3) == 0 { chance.between(1, 20) } else { 0 };
+        let clients = chance.one_of(&[1, 2, 3, 4]);
+        Plan {
+            voters,
+            clients,
+            writes: chance.one_of(&[60, 300, 600]),
+            window: chance.one_of(&[1, 4, 16, 64]),
+            refused: chance.one_of(&[0, 20, 200]),
+            panicking,
+            misfortunes: misfortunes(voters, chance),
+            misfortune_period: Duration::from_millis(chance.one_of(&[80, 250, 700, 2000])),
+            ambushes: ambushes(voters, chance),
+            ambush_rate: chance.one_of(&[1, 5, 20]),
+            bad_disks: places.into_iter().collect(),
+            weather: Weather::draw(chance),
+            sync_slowest: Duration::from_micros(chance.one_of(&[300, 3_000, 20_000, 60_000])),
+            snapshot_rule: SnapshotRule {
+                frame_bytes: chance.one_of(&[4_000, 40_000, 1 << 26]),
+                entries: chance.one_of(&[20, 100, 400]),
+                cluster_time: Duration::from_secs(3600),
+            },
+            storm: Duration::from_secs(chance.one_of(&[6, 12, 24])),
+            drift: chance.one_of(&[0, 200, 50_000]),
+        }
+    }
+}
+
+fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
+    use Misfortune::*;
+    let anywhere = [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, Weather];
+    let among_several = [Blackout, Split, OneWay, Patchy, Rot, OldImage, CopiedAfresh, Wiped, Lie];
+    let mut some: Vec<Misfortune> = anywhere.into_iter().filter(|_| chance.happens(500)).collect();
+    if voters > 1 {
+        some.extend(among_several.into_iter().filter(|_| chance.happens(330)));
+    }
+    some
+}
+
+fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
+    use Ambush::*;
+    let anywhere = [BeforeSync, AfterSync, AfterVote, AfterJob];
+    let among_several = [AfterAppend, AfterCommit, LateMessage, RotAfterSync];
+    let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
+    if voters > 1 {
+        some.extend(among_several.into_iter().filter(|_| chance.happens(250)));
+    }
+    some
+}
