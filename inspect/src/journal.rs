@@ -25,7 +25,8 @@ const LOOKS_MAX: u32 = 3;
 /// A frame is copied into its place in far less.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
-/// The files of a journal, all open: they stay readable when the voter removes them.
+/// The files of a journal as they were at one moment: a reader's disk gives copies, so neither appending nor
+/// removing changes what is seen here. That costs as much memory as the journal has bytes.
 pub(crate) struct JournalFiles {
     files: Vec<File>,
 }
@@ -33,8 +34,6 @@ pub(crate) struct JournalFiles {
 struct File {
     info: SegmentInfo,
     view: SegmentView,
-    /// What lies behind this was written after we looked.
-    end: usize,
 }
 
 /// What the chain leads to.
@@ -54,9 +53,9 @@ impl JournalFiles {
     pub(crate) fn open(disk: &dyn Disk) -> anyhow::Result<JournalFiles> {
         let mut look = 1;
         loop {
-            let mut files = list(disk)?;
-            let newest = files.iter_mut().rfind(|file| file.info.visible);
-            if newest.is_none_or(|file| file.settle(look == LOOKS_MAX)) {
+            let files = list(disk)?;
+            let newest = files.iter().rfind(|file| file.info.visible);
+            if look == LOOKS_MAX || newest.is_none_or(File::ends_well) {
                 return Ok(JournalFiles { files });
             }
             look += 1;
@@ -90,7 +89,7 @@ fn list(disk: &dyn Disk) -> anyhow::Result<Vec<File>> {
         let infos = list_segments(disk)?;
         for info in &infos {
             if let Some(view) = view_segment(disk, &info.name)? {
-                files.push(File { info: *info, view, end: usize::MAX });
+                files.push(File { info: *info, view });
             }
         }
         // One that went in between may have been replaced by one that is not in this list.
@@ -102,19 +101,8 @@ fn list(disk: &dyn Disk) -> anyhow::Result<Vec<File>> {
 }
 
 impl File {
-    /// Fixes where this file ends for us. `false` if its last frame is bad, unless that counts as final.
-    fn settle(&mut self, is_final: bool) -> bool {
-        let (mut end, mut is_good) = (SEGMENT_HEADER_BYTES, true);
-        for spot in self.view.spots() {
-            is_good = spot.frame.is_ok();
-            if let Ok(frame) = spot.frame {
-                end = spot.offset + frame.bytes().len();
-            }
-        }
-        if is_good {
-            self.end = end;
-        }
-        is_good || is_final
+    fn ends_well(&self) -> bool {
+        self.view.spots().last().is_none_or(|spot| spot.frame.is_ok())
     }
 }
 
@@ -135,7 +123,7 @@ impl<'a> Walk<'a> {
         self.header(file, &mut found);
         for spot in file.view.spots() {
             // What lies behind is hidden by the next file.
-            if file.info.through == Some(self.last) || spot.offset >= file.end {
+            if file.info.through == Some(self.last) {
                 break;
             }
             let name = file.info.name;
@@ -281,8 +269,8 @@ mod tests {
         Command::Place { node: node.into(), row: 1, column }
     }
 
-    /// What was opened is one picture: several passes over it must tell the same, and a frame that is being
-    /// written during a later one must not look torn.
+    /// Several passes over what was opened must tell the same, and a frame that is being written during a later
+    /// one must not look torn.
     #[test]
     fn what_is_written_later_is_not_seen() {
         let folder = tempfile::tempdir().unwrap();
