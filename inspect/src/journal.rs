@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::bail;
 use position::{Index, Tip};
 use prevalent::{
-    Frame, FrameError, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentInfo, SegmentKind, SegmentName,
-    SegmentView, list_segments, view_segment,
+    Frame, FrameError, JournalTag, SegmentFlaw, SegmentInfo, SegmentKind, SegmentName, SegmentView,
+    list_segments, view_segment,
 };
 use storage::Disk;
 
