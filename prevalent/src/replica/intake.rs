@@ -224,7 +224,13 @@ impl<S: Prevalent> Replica<S> {
         if !self.voter.leads() || self.builder.entries() > 0 {
             return;
         }
-        let idle: Vec<SessionId> = engine.expirable(self.clock.read(now.time)).take(64).collect();
+        // A store's own session lives as long as its directory: nobody else could register instead.
+        let embedded = Actor::embedded();
+        let of_a_store = |id: &SessionId| {
+            engine.sessions().iter().any(|session| session.id() == *id && *session.actor() == embedded)
+        };
+        let expirable = engine.expirable(self.clock.read(now.time)).filter(|id| !of_a_store(id));
+        let idle: Vec<SessionId> = expirable.take(64).collect();
         for session in idle {
             let expire = Entry { session, ..Entry::internal(EntryKind::Expire, &[]) };
             self.builder.push(&expire).expect("an empty frame has room for a few entries");

@@ -77,18 +77,14 @@ impl<S: Prevalent> Group<S> {
         settle_inline(&mut replica, clock, &mut effects)?;
         assert!(replica.view().role == quorum::RoleName::Master, "a voter alone elects itself");
         effects.clear();
-        let actor = Actor::embedded();
-        replica.step(clock.now(), Input::Register { client: CLIENT, actor: &actor }, &mut effects)?;
-        replica.flush(clock.now(), &mut effects)?;
-        settle_inline(&mut replica, clock, &mut effects)?;
-        let session = effects.answers.first().expect("a registration is answered once it is applied").session;
+        let (session, next) = own_session(&mut replica, clock, &mut effects)?;
         let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
         effects.clear();
         let group = Arc::new(Group {
             clock,
             session,
             replica: RwLock::new(replica),
-            queue: Mutex::new(Queue { next: Sequence::FIRST.0, ..Queue::default() }),
+            queue: Mutex::new(Queue { next: next.0, ..Queue::default() }),
             room: Condvar::new(),
             round: Mutex::new(Round { effects, entries: Vec::new() }),
             threads: Mutex::new(Vec::new()),
@@ -294,6 +290,12 @@ impl<S: Prevalent> Group<S> {
         self.replica.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 
+    #[cfg(test)]
+    pub(crate) fn sessions(&self) -> usize {
+        let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
+        replica.engine().map_or(0, |engine| engine.sessions().iter().len())
+    }
+
     fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -324,6 +326,26 @@ impl<S: Prevalent> fmt::Debug for Group<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Group").field("session", &self.session).finish_non_exhaustive()
     }
+}
+
+/// The store's session and the next sequence in it: the one of earlier openings, or a new one. Whatever an
+/// earlier opening had under way, recovery has executed or dropped.
+fn own_session<S: Prevalent>(
+    replica: &mut Replica<S>,
+    clock: Clock,
+    effects: &mut Effects<S>,
+) -> Result<(SessionId, Sequence), Fatal> {
+    let actor = Actor::embedded();
+    let sessions = replica.engine().expect("a store opens with its state").sessions();
+    if let Some(session) = sessions.iter().find(|session| *session.actor() == actor) {
+        let executed = session.answers().map(|(sequence, _)| sequence.next()).max();
+        return Ok((session.id(), executed.unwrap_or(Sequence::FIRST).max(session.lowest_unacknowledged())));
+    }
+    replica.step(clock.now(), Input::Register { client: CLIENT, actor: &actor }, effects)?;
+    replica.flush(clock.now(), effects)?;
+    settle_inline(replica, clock, effects)?;
+    let answer = effects.answers.first().expect("a registration is answered once it is applied");
+    Ok((answer.session, Sequence::FIRST))
 }
 
 fn settle(queue: &mut Queue, sequence: u64, verdict: Verdict) {

@@ -135,6 +135,20 @@ fn a_failed_sync_ends_the_store_and_is_never_retried() {
 }
 
 #[test]
+fn all_openings_share_one_session() {
+    let machine = SimDisk::new(1);
+    for opening in 1..=20 {
+        let store = open(&machine);
+        for _ in 0..3 {
+            store.execute(opening * 2).unwrap();
+        }
+        let sessions = store.group.sessions();
+        assert_eq!(sessions, 1, "opening {opening}");
+    }
+    assert_eq!(numbers(&open(&machine)).len(), 60);
+}
+
+#[test]
 fn a_full_disk_refuses_commands_and_keeps_the_rest() {
     let machine = SimDisk::new(1);
     let store = open(&machine);
