@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use demo::{Executables, LocalCluster, Operator, PATIENCE, Program, Start};
-use fleet::{Command, Selector, Value};
+use fleet::{Command, ImportMode, Selector, Value};
 use position::Epoch;
 use shipper::Client;
 use tokio::runtime::Runtime;
@@ -32,7 +32,7 @@ impl Voters {
         }
         let operator = runtime.block_on(async {
             let operator = cluster.operator(PATIENCE)?;
-            operator.import(cluster.fleet().clone()).await?;
+            operator.import(cluster.fleet().clone(), ImportMode::Merge).await?;
             anyhow::Ok(operator)
         })?;
         Ok(Voters { cluster, operator, runtime })

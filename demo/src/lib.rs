@@ -13,7 +13,7 @@
 //!     cluster.start_master(&pc, Start::Founder)?;
 //! }
 //! let operator = cluster.operator(std::time::Duration::from_secs(10))?;
-//! operator.import(cluster.fleet().clone()).await?;
+//! operator.import(cluster.fleet().clone(), fleet::ImportMode::Merge).await?;
 //! # Ok(())
 //! # }
 //! ```

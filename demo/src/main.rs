@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use app::{Exit, stop_requested};
 use clap::Parser;
 use demo::{Executables, Mission, Report, Timeline};
@@ -36,7 +35,8 @@ fn main() -> Exit {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Failed,
         Err(error) => {
-            eprintln!("demo: {error:#}");
+            // Each message has its cause in it already.
+            eprintln!("demo: {error}");
             Exit::Failed
         }
     }
@@ -47,7 +47,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let executables = Executables::find()?;
     let timeline = Timeline::start(arguments.json);
     let mut mission = Mission::prepare(executables, arguments.folder.as_deref(), timeline)?;
-    let runtime = tokio::runtime::Runtime::new().context("no threads for the network")?;
+    let runtime = tokio::runtime::Runtime::new()
+        .map_err(|error| anyhow::anyhow!("cannot start threads for the network: {error}"))?;
     let done = runtime.block_on(async {
         tokio::select! {
             done = mission.run(arguments.kills) => Some(done),

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use fleet::Condition;
+use fleet::{Condition, ImportMode};
 use position::Epoch;
 use serde::Serialize;
 use shipper::ClientError;
@@ -142,7 +142,7 @@ impl Mission {
         let master = operator.master_after(Epoch::NONE).await?;
         self.timeline.say(format!("{} is master of epoch {}", master.pc, master.epoch));
         self.report.epochs.push(master.epoch.0);
-        operator.import(self.cluster.fleet().clone()).await?;
+        operator.import(self.cluster.fleet().clone(), ImportMode::Merge).await?;
         let all = self.cluster.pcs().count();
         wait_until("all nodes to be as desired", async || {
             let status = operator.status().await.map_err(|error| error.to_string())?;

@@ -116,12 +116,12 @@ impl Operator {
         .await
     }
 
-    /// Imports the fleet.
+    /// Imports a fleet.
     ///
     /// # Errors
     /// If it was not imported.
-    pub async fn import(&self, configuration: Configuration) -> Result<(), ImportError> {
-        let import = Command::Import { configuration, mode: ImportMode::Merge };
+    pub async fn import(&self, configuration: Configuration, mode: ImportMode) -> Result<(), ImportError> {
+        let import = Command::Import { configuration, mode };
         let imported = self.client.execute(&import).await?;
         imported.map(|_outcome| ()).map_err(|rejection| ImportError::Rejected(Box::new(rejection)))
     }

@@ -1,6 +1,7 @@
 //! A node dies and comes back to what it should be.
 
 use demo::Program;
+use fleet::ImportMode;
 
 use crate::trial::Trial;
 
@@ -31,4 +32,22 @@ async fn a_node_follows_a_failover_and_is_never_called_absent() {
     let after = trial.operator.wait_for_restoration("pc5").await.unwrap();
     assert_eq!(after.reported.unwrap().properties.get("level"), Some(&3.into()));
     assert_eq!(after.presence, before.presence, "present since the same moment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_was_there_before_its_place_in_the_fleet_is_seen() {
+    let mut trial = Trial::start().await;
+    for pc in ["pc5", "pc6"] {
+        trial.cluster.start_node(pc).unwrap();
+        trial.operator.wait_for_restoration(pc).await.unwrap();
+    }
+    // Only a master that has led for a while records an absence: from now on nothing is new to it.
+    trial.cluster.kill("pc6", Program::Node).unwrap();
+    trial.operator.wait_for_absence("pc6").await.unwrap();
+
+    let mut fleet = trial.cluster.fleet().clone();
+    fleet.nodes.retain(|node| node.name != "pc5");
+    trial.operator.import(fleet, ImportMode::Replace).await.unwrap();
+    trial.operator.import(trial.cluster.fleet().clone(), ImportMode::Merge).await.unwrap();
+    trial.operator.wait_for_restoration("pc5").await.unwrap();
 }

@@ -1,5 +1,5 @@
 use demo::{Audit, Executables, Load, LocalCluster, Master, Operator, PATIENCE, Start, audit, wait_until};
-use fleet::{Command, Selector, Value};
+use fleet::{Command, ImportMode, Selector, Value};
 use position::Epoch;
 
 /// A cluster of three voters with its fleet imported, and an operator.
@@ -18,7 +18,7 @@ impl Trial {
             cluster.start_master(pc, if number == 0 { Start::Founder } else { Start::Standby }).unwrap();
         }
         let operator = cluster.operator(PATIENCE).unwrap();
-        operator.import(cluster.fleet().clone()).await.unwrap();
+        operator.import(cluster.fleet().clone(), ImportMode::Merge).await.unwrap();
         let trial = Trial { cluster, operator };
         for pc in trial.cluster.voters() {
             trial.wait_until_level(pc).await;
