@@ -1,25 +1,32 @@
 use demo::{Audit, Executables, Load, LocalCluster, Master, Operator, PATIENCE, Start, audit, wait_until};
 use fleet::{Command, ImportMode, Selector, Value};
 use position::Epoch;
+use tokio::sync::{Mutex, MutexGuard};
 
 /// A cluster of three voters with its fleet imported, and an operator.
 pub(crate) struct Trial {
     pub(crate) cluster: LocalCluster,
     pub(crate) operator: Operator,
+    _turn: MutexGuard<'static, ()>,
 }
+
+/// One cluster at a time. Voters suspect each other after a tenth of a second: on a machine that runs many
+/// of them on two cores, masters would come and go, and the tests would be about that.
+static TURN: Mutex<()> = Mutex::const_new(());
 
 /// So many commands before something happens to the cluster, and after it: it happens in the midst of them.
 const COMMANDS: usize = 30;
 
 impl Trial {
     pub(crate) async fn start() -> Trial {
+        let turn = TURN.lock().await;
         let mut cluster = founded();
         for (number, pc) in cluster.voters().to_vec().iter().enumerate() {
             cluster.start_master(pc, if number == 0 { Start::Founder } else { Start::Standby }).unwrap();
         }
         let operator = cluster.operator(PATIENCE).unwrap();
         operator.import(cluster.fleet().clone(), ImportMode::Merge).await.unwrap();
-        let trial = Trial { cluster, operator };
+        let trial = Trial { cluster, operator, _turn: turn };
         for pc in trial.cluster.voters() {
             trial.wait_until_level(pc).await;
         }
