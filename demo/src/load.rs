@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use tokio::task::{JoinError, JoinSet};
 
 /// Each PC gets a command this often, if the one before was answered: enough for one of nine to be due
-/// every few milliseconds, whatever happens, and not so much that two cores do nothing else.
-const PERIOD: Duration = Duration::from_millis(20);
+/// every few milliseconds, whatever happens, and so little that a small machine has time for everything else.
+const PERIOD: Duration = Duration::from_millis(50);
 
 /// The property that the commands set. Its value is the command's number.
 const NUMBER_KEY: &str = "number";

@@ -17,7 +17,7 @@ use crate::{
 /// So many of the nine PCs vote.
 const VOTERS: usize = 3;
 /// So many commands are answered before each kill: the flow is a steady one by then.
-const COMMANDS_BETWEEN: usize = 200;
+const COMMANDS_BETWEEN: usize = 100;
 
 /// What came of it, for programs.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -108,7 +108,7 @@ impl Mission {
         let operator = self.cluster.operator(PATIENCE)?;
         self.fill(&operator).await?;
         let load = Load::start(operator.client(), self.cluster.pcs());
-        self.timeline.say("commands flow: each PC gets a new desired state every 20 ms");
+        self.timeline.say("commands flow: each PC gets a new desired state twenty times a second");
         for number in 1..=kills {
             self.survive(number, &operator, &load).await?;
         }
