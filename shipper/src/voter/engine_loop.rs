@@ -1,7 +1,10 @@
 //! The loop that owns a replica: takes what has come, steps, and has done what the step asks for.
 //!
-//! Responsible for: that heartbeats and votes never wait for a disk, a job or a client. Not responsible
+//! Responsible for: that heartbeats and votes never wait for a sync, a job or a client. Not responsible
 //! for: any decision; the replica makes them.
+//!
+//! Appending a frame, noting the mark and logging still write from this thread, into the system's cache.
+//! On a saturated disk such a write can block for longer than the others' patience.
 
 use std::io;
 use std::time::Instant;
