@@ -1,0 +1,69 @@
+//! `cargo xtask windows`: the executables for Windows 7 and later, built and tested on a Debian machine.
+//!
+//! Responsible for: the order of its parts. What is done and why, and what Wine shows and what it does not,
+//! is told in `docs/windows.md`.
+
+mod debian;
+mod declarations;
+mod executables;
+mod imports;
+mod sysroot;
+mod toolchain;
+mod trials;
+mod wine;
+
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use crate::Ending;
+use crate::windows::debian::Tools;
+use crate::windows::toolchain::Toolchain;
+use crate::windows::wine::Wine;
+
+/// Parts of the chore.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The executables, in `TARGET/windows/x86_64-win7-windows-gnu/release`
+    Build,
+    /// That they import nothing which Windows 7 SP1 lacks
+    Gate,
+    /// All packages' tests under Wine, those with real processes too
+    Test,
+    /// The demonstration with two kills under Wine, and what an idle master needs
+    Demo,
+}
+
+/// Arguments of the chore.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Do only these parts, in this order; what they need is built too
+    #[arg(long, value_delimiter = ',', value_name = "PART,…", default_values = ["build", "gate", "test", "demo"])]
+    only: Vec<Part>,
+}
+
+/// Does it.
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
+    let started = Instant::now();
+    if let Tools::Unavailable(reason) = debian::install()? {
+        return Ok(Ending::Skipped(reason));
+    }
+    let toolchain = Toolchain::new(sysroot::build()?);
+    for part in &arguments.only {
+        match part {
+            Part::Build => executables::build(&toolchain)?,
+            Part::Gate => {
+                declarations::prove_gate()?;
+                imports::check(&executables::built(&toolchain)?)?;
+            }
+            Part::Test => trials::run_tests(&toolchain, &Wine::start()?)?,
+            Part::Demo => {
+                let wine = Wine::start()?;
+                trials::run_demo(&toolchain, &wine)?;
+                trials::measure_idle_master(&toolchain, &wine)?;
+            }
+        }
+    }
+    eprintln!("\n== windows: all passed after {} s", started.elapsed().as_secs());
+    Ok(Ending::Done)
+}

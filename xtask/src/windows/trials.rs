@@ -1,0 +1,131 @@
+//! What is run under Wine: the tests of all packages, the demonstration, an idle master.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail, ensure};
+
+use crate::repository;
+use crate::step;
+use crate::windows::executables::{Executable, built_tests};
+use crate::windows::toolchain::{Toolchain, executables_folder};
+use crate::windows::wine::Wine;
+
+/// Many times as long as any of them takes: a machine that is busy is no failure, one that hangs is.
+const MINUTES: u32 = 10;
+
+/// Many times as long as a single voter takes until it leads.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs the tests of all packages, one executable after the other: those with real processes would
+/// otherwise take the processor from each other, and voters suspect a master that gets none.
+///
+/// # Errors
+/// If one fails; those after it are run all the same, so that all that fail are known.
+pub(crate) fn run_tests(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
+    let tests = built_tests(toolchain)?;
+    ensure!(!tests.is_empty(), "cargo has built no tests");
+    let mut failed = Vec::new();
+    for test in &tests {
+        let mut command = wine.command(&test.path);
+        command.current_dir(&test.package).env("PREVALENT_EXECUTABLES", executables_folder());
+        command.env("RUST_BACKTRACE", "1").env_remove("CARGO");
+        if let Err(error) = step::run(&format!("test {} under Wine", test.subject()), MINUTES, &command) {
+            eprintln!("== FAILED: {error:#}");
+            failed.push(test.subject());
+        }
+    }
+    if !failed.is_empty() {
+        bail!("{} of {} fail under Wine: {}", failed.len(), tests.len(), failed.join(", "));
+    }
+    Ok(())
+}
+
+/// Runs the demonstration as a user would, its processes and itself under Wine. Its exit code says whether
+/// anything was lost or done twice.
+///
+/// # Errors
+/// If that is so, or it does not end.
+pub(crate) fn run_demo(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
+    let demo = shipped(toolchain, "demo.exe")?;
+    let mut command = wine.command(&demo.path);
+    command.args(["--kills", "2", "--json"]).env_remove("CARGO");
+    step::run("demo.exe --kills 2 --json under Wine", MINUTES, &command)
+}
+
+/// Prints how much memory a master needs that has nothing to do.
+///
+/// # Errors
+/// If it does not start.
+pub(crate) fn measure_idle_master(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
+    let master = shipped(toolchain, "master.exe")?;
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let cluster = folder.path().join("cluster");
+    let mut init = wine.command(&master.path);
+    init.arg("init").arg("--fleet").arg(repository::root().join("examples/fleet-3x3.csv"));
+    // Port 0 would be another one after each start; this one is free unless another such test runs.
+    init.args(["--voters", "pc1=127.0.0.1:19417", "--out"]).arg(&cluster);
+    step::output("master.exe init", 1, &init)?;
+
+    let config = cluster.join("pc1").join("master.toml");
+    let mut command = wine.command(&master.path);
+    command.arg("--config").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut running = Running(command.spawn().context("cannot start master.exe")?);
+    running.wait_until_it_leads(wine, &master, &config)?;
+    let memory = running.memory()?;
+    eprintln!("\n== an idle master under Wine, Wine's own libraries included: {memory}");
+    Ok(())
+}
+
+fn shipped(toolchain: &Toolchain, name: &str) -> anyhow::Result<Executable> {
+    let executables = crate::windows::executables::built(toolchain)?;
+    let found =
+        executables.into_iter().find(|executable| executable.path.file_name() == Some(OsStr::new(name)));
+    found.with_context(|| format!("cargo has built no {name}"))
+}
+
+/// A process that is killed when this is dropped.
+struct Running(Child);
+
+impl Running {
+    fn wait_until_it_leads(&mut self, wine: &Wine, master: &Executable, config: &Path) -> anyhow::Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut status = wine.command(&master.path);
+            status.args(["status", "--json", "--config"]).arg(config).stderr(Stdio::null());
+            let status = status.output().context("cannot run master.exe status")?;
+            if String::from_utf8_lossy(&status.stdout).contains("\"role\": \"master\"") {
+                return Ok(());
+            }
+            if let Some(ended) = self.0.try_wait()? {
+                bail!("master.exe has ended: {ended}");
+            }
+            ensure!(Instant::now() < deadline, "master.exe leads nobody after {} s", PATIENCE.as_secs());
+        }
+    }
+
+    /// What Linux says of it: a Windows process is one of Linux's under Wine.
+    fn memory(&self) -> anyhow::Result<String> {
+        let path = format!("/proc/{}/status", self.0.id());
+        let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let kib = |field: &str| -> anyhow::Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(field));
+            let number = line.and_then(|line| line.split_whitespace().next());
+            number
+                .and_then(|number| number.parse().ok())
+                .with_context(|| format!("{path} does not say {field}"))
+        };
+        Ok(format!("{} KiB private, {} KiB resident", kib("RssAnon:")?, kib("VmRSS:")?))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.kill().and_then(|()| self.0.wait().map(drop)) {
+            eprintln!("cannot end process {}: {error}", self.0.id());
+        }
+    }
+}
