@@ -1,5 +1,6 @@
 //! What the executables have in common, so that an operator meets it once: how configuration files are
-//! read and found fault with, where logs go, how a program is asked to stop, what its exit code means.
+//! read and found fault with, where logs go, how a program is asked to stop, how it becomes a service of the
+//! system, what its exit code means.
 //!
 //! Not responsible for: anything that a program does.
 
@@ -7,10 +8,18 @@ mod cluster;
 mod config;
 mod exit;
 mod log;
+mod path;
+mod print;
+mod service;
 mod stop;
+mod supervisor;
 
 pub use cluster::ClusterSettings;
 pub use config::{ConfigError, folder_of, read_config};
 pub use exit::Exit;
-pub use log::{LogFormat, start_log};
+pub use log::{Log, LogFormat, start_log};
+pub use path::{path_argument, plain};
+pub use print::{complain, conclude, is_broken_pipe, say};
+pub use service::{InstallArguments, Service, ServiceError, ServiceName, ServiceOrder, Writes, uninstall};
 pub use stop::stop_requested;
+pub use supervisor::{StartArguments, Supervisor};

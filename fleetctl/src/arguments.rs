@@ -42,13 +42,14 @@ pub(crate) struct Arguments {
 #[derive(Debug, Args)]
 pub(crate) struct Connection {
     /// The configuration file, with a [cluster] table
-    #[arg(long, global = true, env = "FLEETCTL_CONFIG", default_value = "fleetctl.toml")]
+    #[arg(long, global = true, env = "FLEETCTL_CONFIG", default_value = "fleetctl.toml", value_name = "FILE",
+        value_parser = app::path_argument())]
     pub(crate) config: PathBuf,
     /// An address of a voter, instead of those in the file; may be repeated
     #[arg(long = "voter", global = true, value_name = "ADDRESS")]
     pub(crate) voters: Vec<SocketAddr>,
     /// The folder with the certificate, instead of that in the file
-    #[arg(long, global = true, value_name = "FOLDER")]
+    #[arg(long, global = true, value_name = "FOLDER", value_parser = app::path_argument())]
     pub(crate) certificates: Option<PathBuf>,
     /// How long to wait for a master, in seconds
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
-use app::{ClusterSettings, Exit, folder_of, read_config, start_log};
+use app::{ClusterSettings, Exit, complain, folder_of, read_config, start_log};
 use clap::Parser;
 use fleet::{Fleet, Rejection};
 use shipper::{Client, ClientError, ClientOptions};
@@ -28,13 +28,15 @@ struct Config {
 
 fn main() -> Exit {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format, "warn");
-    match run(arguments) {
+    let log = start_log(arguments.log_format, "warn");
+    let done = run(arguments);
+    drop(log);
+    match done {
         Ok(()) => Exit::Done,
         Err(error) => {
             let exit = exit_of(&error);
             if exit != Exit::Done {
-                eprintln!("fleetctl: {error:#}");
+                complain(format_args!("fleetctl: {error:#}"));
             }
             exit
         }

@@ -38,18 +38,19 @@ pub(crate) enum Action {
     /// Show who a data directory belongs to, what it holds and what is damaged
     Summary {
         /// The data directory
+        #[arg(value_parser = app::path_argument())]
         directory: PathBuf,
     },
     /// List snapshots, each with whether it is valid
     Snapshots {
         /// A data directory or a snapshot file
-        #[arg(value_name = "DIRECTORY|FILE")]
+        #[arg(value_name = "DIRECTORY|FILE", value_parser = app::path_argument())]
         place: PathBuf,
     },
     /// Show the fleet's state: snapshot, then journal
     Show {
         /// A data directory or a snapshot file
-        #[arg(value_name = "DIRECTORY|FILE")]
+        #[arg(value_name = "DIRECTORY|FILE", value_parser = app::path_argument())]
         place: PathBuf,
         /// As it was after this entry, known to be committed or not
         #[arg(long, value_name = "INDEX", value_parser = parse_index)]
@@ -58,6 +59,7 @@ pub(crate) enum Action {
     /// List the journal's entries, a line each
     Journal {
         /// The data directory
+        #[arg(value_parser = app::path_argument())]
         directory: PathBuf,
         /// The first entry
         #[arg(long, value_name = "INDEX", default_value = "1", value_parser = parse_index)]
@@ -69,7 +71,7 @@ pub(crate) enum Action {
     /// Check every checksum, every link and every structure
     Verify {
         /// A data directory or a snapshot file
-        #[arg(value_name = "DIRECTORY|FILE")]
+        #[arg(value_name = "DIRECTORY|FILE", value_parser = app::path_argument())]
         place: PathBuf,
     },
 }

@@ -18,7 +18,7 @@ mod verify;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 
-use app::{Exit, start_log};
+use app::{Exit, complain, start_log};
 use clap::Parser;
 use snapshots::Flaw;
 
@@ -29,18 +29,19 @@ use crate::state::CannotReach;
 
 fn main() -> Exit {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format, "warn");
+    let log = start_log(arguments.log_format, "warn");
     let mut out = BufWriter::new(io::stdout().lock());
     let done = run(&arguments, &mut out).and_then(|problems| {
         out.flush()?;
         Ok(problems)
     });
+    drop(log);
     match done {
         Ok(problems) => exit_after(&problems),
         Err(error) => {
             let exit = exit_of(&error);
             if exit != Exit::Done {
-                eprintln!("inspect: {error:#}");
+                complain(format_args!("inspect: {error:#}"));
             }
             exit
         }

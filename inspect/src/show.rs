@@ -57,7 +57,7 @@ pub(crate) fn print(
         out.write_all(shown.text().as_bytes())?;
     }
     for problem in &shown.problems {
-        eprintln!("inspect: {problem}");
+        app::complain(format_args!("inspect: {problem}"));
     }
     Ok(shown.problems)
 }

@@ -75,7 +75,7 @@ pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     }
     make(&making, arguments, &names).with_context(|| format!("nothing was made in {}", out.display()))?;
     std::fs::rename(&making, out).with_context(|| format!("cannot name the folder {}", out.display()))?;
-    println!("{}", next_steps(arguments, names.len()));
+    app::say(next_steps(arguments, names.len()))?;
     Ok(())
 }
 

@@ -10,9 +10,12 @@ mod status;
 
 use std::path::PathBuf;
 
-use app::{Exit, LogFormat, start_log};
+use anyhow::Context;
+use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, path_argument, say};
 use clap::{Parser, Subcommand};
 use quorum::Founding;
+
+use crate::config::Config;
 
 /// Keeps the fleet's state, and leads while elected.
 #[derive(Debug, Parser)]
@@ -21,24 +24,25 @@ use quorum::Founding;
     master init --fleet fleet.csv --voters pc1=10.0.0.1:7400,pc2=10.0.0.2:7400,pc3=10.0.0.3:7400 --out cluster\n  \
     master --config master.toml\n  \
     master --config master.toml --standby\n  \
-    master status --config master.toml\n\n\
+    master status --config master.toml\n  \
+    master service install --config master.toml --standby\n\n\
     Exit codes: 0 done, 1 failed, 2 usage, 3 no master found, 4 refused by role, 5 corruption found.\n\
     Log lines go to standard error; RUST_LOG chooses which.")]
 struct Arguments {
     /// The configuration file.
-    #[arg(long, global = true, env = "MASTER_CONFIG", default_value = "master.toml", value_name = "FILE")]
+    #[arg(long, global = true, env = "MASTER_CONFIG", default_value = "master.toml", value_name = "FILE",
+        value_parser = path_argument())]
     config: PathBuf,
     /// Start as a warm standby: never be the one that founds the cluster. A standby is promoted whenever
     /// the master is lost.
-    #[arg(long)]
+    #[arg(long, global = true)]
     standby: bool,
     /// Let a majority of the voters found the cluster instead of all of them. Only if the others are lost
     /// for good: a machine whose folder was copied afresh looks just as empty.
     #[arg(long, conflicts_with = "standby")]
     found_with_majority: bool,
-    /// How log lines look.
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    start: StartArguments,
     #[command(subcommand)]
     command: Option<Order>,
 }
@@ -56,6 +60,9 @@ enum Order {
     /// Looks at configuration files.
     #[command(subcommand)]
     Config(ConfigOrder),
+    /// Makes the voter a service of the system: a systemd unit or a Windows service.
+    #[command(subcommand)]
+    Service(ServiceOrder),
 }
 
 #[derive(Debug, Subcommand)]
@@ -66,32 +73,50 @@ enum ConfigOrder {
 
 fn main() -> Exit {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format, "info");
-    match run(arguments) {
-        Ok(exit) => exit,
-        Err(error) => {
-            eprintln!("master: {error:#}");
-            Exit::Failed
-        }
-    }
+    arguments.start.clone().run("master", |supervisor| run(arguments, supervisor))
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<Exit> {
-    if let Some(Order::Init(init)) = &arguments.command {
-        return init::init(init).map(|()| Exit::Done);
-    }
+fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
     let config = &arguments.config;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     match &arguments.command {
-        Some(Order::Status { json }) => runtime.block_on(status::status(config, *json)),
-        Some(Order::Config(ConfigOrder::Check)) => check::check(config),
-        _ => {
+        Some(Order::Init(init)) => init::init(init).map(|()| Exit::Done),
+        Some(Order::Status { json }) => runtime()?.block_on(status::status(config, *json)),
+        Some(Order::Config(ConfigOrder::Check)) => {
+            check::check(config)?.iter().try_for_each(say)?;
+            Ok(Exit::Done)
+        }
+        Some(Order::Service(order)) => service(order, &arguments).map(|()| Exit::Done),
+        None => {
             let founding = match (arguments.standby, arguments.found_with_majority) {
                 (true, _) => Founding::Never,
                 (false, true) => Founding::Majority,
                 (false, false) => Founding::All,
             };
-            runtime.block_on(run::run(config, founding))
+            runtime()?.block_on(run::run(config, founding, supervisor))
         }
     }
+}
+
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
+}
+
+fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
+    let install = match order {
+        ServiceOrder::Install(install) => install,
+        ServiceOrder::Uninstall { name } => return Ok(app::uninstall("master", name.as_ref())?),
+    };
+    let findings = check::check(&arguments.config).context("the service was not installed")?;
+    if !install.print {
+        findings.iter().try_for_each(say)?;
+    }
+    let service = Service {
+        program: "master",
+        description: "Prevalent master: keeps the fleet's state, and leads while elected",
+        config: arguments.config.clone(),
+        arguments: if arguments.standby { vec!["--standby"] } else { vec![] },
+        writes: Writes::Only(vec![Config::read(&arguments.config)?.data]),
+        watched: true,
+    };
+    Ok(service.install(install)?)
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use app::{Exit, stop_requested};
+use app::{Exit, Supervisor};
 use fleet::Fleet;
 use quorum::Founding;
 use shipper::{Running, VoterOptions, run_voter};
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::{gate, presence};
 
 /// Runs the voter.
-pub(crate) async fn run(config: &Path, founding: Founding) -> anyhow::Result<Exit> {
+pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervisor) -> anyhow::Result<Exit> {
     let settings = Config::read(config)?;
     let options = VoterOptions {
         listen: settings.listen,
@@ -23,15 +23,20 @@ pub(crate) async fn run(config: &Path, founding: Founding) -> anyhow::Result<Exi
         founding,
     };
     let stop = CancellationToken::new();
-    let asked = stop.clone();
+    let (asked, asking) = (stop.clone(), supervisor.clone());
     tokio::spawn(async move {
-        stop_requested().await;
+        asking.stop_requested().await;
         tracing::info!("asked to stop");
+        asking.stopping();
         asked.cancel();
     });
     let cluster = settings.cluster.clone();
+    let ready = supervisor.clone();
     let started = move |running: Running| {
         tracing::info!(voter = %running.me, address = %running.address, "recovered, listening");
+        ready.ready();
+        let turns = running.turns.clone();
+        tokio::spawn(async move { ready.watch(|| turns.count()).await });
         tokio::spawn(presence::keep(running, cluster));
     };
     run_voter::<Fleet>(options, gate::gate(), stop, started)

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use app::Exit;
+use app::{Exit, complain, say};
 use fleet::Fleet;
 use serde::Serialize;
 use shipper::{Client, ClientError, ClientOptions, Reached, VoterStatus};
@@ -43,14 +43,14 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     let lines: Vec<Line> =
         statuses.into_iter().map(|(address, status)| Line { address: address.to_string(), status }).collect();
     if json {
-        println!("{}", serde_json::to_string_pretty(&lines)?);
+        say(serde_json::to_string_pretty(&lines)?)?;
     } else {
-        lines.iter().for_each(|line| println!("{}", describe(line)));
+        lines.iter().try_for_each(|line| say(describe(line)))?;
     }
     match master {
         Ok(()) => Ok(Exit::Done),
         Err(error @ ClientError::NoMaster { .. }) => {
-            eprintln!("{error}");
+            complain(error);
             Ok(Exit::NoMaster)
         }
         Err(error) => Err(error.into()),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use app::{Exit, LogFormat, folder_of, start_log, stop_requested};
+use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, folder_of, path_argument, say};
 use clap::{Parser, Subcommand};
 use fleet::Fleet;
 use node_app::{Config, Driver, DriverSettings, connect, run};
@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   node --config C:\\wall\\node.toml
   node config check --config C:\\wall\\node.toml
+  node service install --config C:\\wall\\node.toml
 
 The configuration:
   [cluster]
@@ -38,11 +39,11 @@ const REPORT_WITHIN: Duration = Duration::from_secs(10);
 #[command(name = "node", version, after_help = EXAMPLES)]
 struct Arguments {
     /// The configuration file
-    #[arg(long, global = true, env = "NODE_CONFIG", default_value = "node.toml")]
+    #[arg(long, global = true, env = "NODE_CONFIG", default_value = "node.toml", value_name = "FILE",
+        value_parser = path_argument())]
     config: PathBuf,
-    /// How log lines on standard error look
-    #[arg(long, global = true, value_enum, default_value_t)]
-    log_format: LogFormat,
+    #[command(flatten)]
+    start: StartArguments,
     #[command(subcommand)]
     action: Option<Action>,
 }
@@ -54,6 +55,9 @@ enum Action {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Make the node a service of the system: a systemd unit or a Windows service
+    #[command(subcommand)]
+    Service(ServiceOrder),
 }
 
 #[derive(Debug, Subcommand)]
@@ -70,17 +74,19 @@ struct Ready {
 
 fn main() -> Exit {
     let arguments = Arguments::parse();
-    start_log(arguments.log_format, "info");
-    let checking = arguments.action.is_some();
-    let done = Ready::check(&arguments.config).and_then(|ready| {
-        if checking { ready.describe(&arguments.config) } else { ready.run(folder_of(&arguments.config)) }
-    });
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            eprintln!("node: {error:#}");
-            Exit::Failed
+    arguments.start.clone().run("node", |supervisor| perform(arguments, supervisor).map(|()| Exit::Done))
+}
+
+fn perform(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<()> {
+    let Arguments { config, action, .. } = arguments;
+    match action {
+        Some(Action::Service(ServiceOrder::Uninstall { name })) => Ok(app::uninstall("node", name.as_ref())?),
+        Some(Action::Service(ServiceOrder::Install(install))) => {
+            let ready = Ready::check(&config).context("the service was not installed")?;
+            Ok(ready.service(config).install(&install)?)
         }
+        Some(Action::Config { action: ConfigAction::Check }) => Ready::check(&config)?.describe(&config),
+        None => Ready::check(&config)?.run(folder_of(&config), supervisor),
     }
 }
 
@@ -103,27 +109,40 @@ impl Ready {
         Ok(Ready { config, node: actor.name })
     }
 
-    #[expect(clippy::unnecessary_wraps, reason = "the other branch of main can fail")]
     fn describe(self, path: &Path) -> anyhow::Result<()> {
-        println!(
-            "{} is good: node {}, voters {}",
-            path.display(),
-            self.node,
-            self.config.cluster.voters_listed()
-        );
+        let voters = self.config.cluster.voters_listed();
+        say(format_args!("{} is good: node {}, voters {voters}", path.display(), self.node))?;
         Ok(())
     }
 
-    fn run(self, folder: &Path) -> anyhow::Result<()> {
+    fn service(self, config: PathBuf) -> Service {
+        // Beside the configuration it keeps the list of the voters.
+        let own = folder_of(&config).to_owned();
+        let writes = match self.config.driver {
+            DriverSettings::Exec { .. } => Writes::Anything,
+            DriverSettings::File { folder } => Writes::Only(vec![own, folder]),
+            DriverSettings::Simulated {} => Writes::Only(vec![own]),
+        };
+        Service {
+            program: "node",
+            description: "Prevalent node: keeps this PC as it is desired to be",
+            config,
+            arguments: vec![],
+            writes,
+            watched: false,
+        }
+    }
+
+    fn run(self, folder: &Path, supervisor: &Supervisor) -> anyhow::Result<()> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
             .build()
             .context("cannot start the runtime. Nothing was started")?;
-        runtime.block_on(self.follow(folder))
+        runtime.block_on(self.follow(folder, supervisor))
     }
 
-    async fn follow(self, folder: &Path) -> anyhow::Result<()> {
+    async fn follow(self, folder: &Path, supervisor: &Supervisor) -> anyhow::Result<()> {
         let Ready { config, node } = self;
         let options = ClientOptions {
             addresses: config.cluster.voters.clone(),
@@ -133,6 +152,7 @@ impl Ready {
         };
         let client = Client::<Fleet>::connect(options)?;
         info!(%node, voters = config.cluster.voters_listed(), "started");
+        supervisor.ready();
         let stop = CancellationToken::new();
         let (links, connection) = connect(&node, &client);
         let driver = Driver::new(config.driver);
@@ -141,8 +161,9 @@ impl Ready {
         let ended = tokio::select! {
             () = &mut agent => Ok(()),
             ended = &mut connection => ended,
-            () = stop_requested() => Ok(()),
+            () = supervisor.stop_requested() => Ok(()),
         };
+        supervisor.stopping();
         stop.cancel();
         agent.await;
         client.close().await;

@@ -32,4 +32,4 @@ pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
 pub use observer::{Condition, Observer, ObserverError, ObserverOptions, Progress};
 pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Replies, Service, ToLoop};
-pub use voter::{Running, VoterError, VoterFailure, VoterOptions, run_voter};
+pub use voter::{Running, Turns, VoterError, VoterFailure, VoterOptions, run_voter};

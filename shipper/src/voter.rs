@@ -5,6 +5,7 @@
 
 mod clients;
 mod engine_loop;
+mod turns;
 mod watches;
 mod worker;
 
@@ -31,6 +32,7 @@ use crate::peer::{Ears, PEER_INBOX_MAX, Peers};
 use crate::service::{Gate, Service};
 pub use engine_loop::VoterFailure;
 use engine_loop::{EngineLoop, Inboxes};
+pub use turns::Turns;
 
 /// Questions of clients that may wait for the loop; the bytes of commands have a budget of their own.
 const CLIENT_INBOX_MAX: usize = 4096;
@@ -100,6 +102,8 @@ pub struct Running {
     pub view: watch::Receiver<ClusterView>,
     /// Who is connected as a node, by name, at every change.
     pub nodes: watch::Receiver<std::collections::BTreeSet<String>>,
+    /// The turns of its loop: as long as they go on, it lives.
+    pub turns: Turns,
 }
 
 /// Runs a voter until `stop` is cancelled or its disk fails. `running` is called once it has recovered and
@@ -127,10 +131,12 @@ pub async fn run_voter<S: Prevalent>(
     let service = Arc::new(Service::new(me, to_loop, latest_view.clone(), gate));
     let peers = Peers::new(me, endpoint.clone(), options.voters.clone(), inbox.clone());
     let (engine_loop, done) = EngineLoop::new(started, replica, peers, view)?;
+    let turns = engine_loop.turns();
     let inboxes = Inboxes { peers: from_peers, clients: from_clients, done, stop: stop.clone() };
     let ended = spawn_loop(engine_loop, inboxes)?;
 
-    running(Running { me, address: endpoint.local_address()?, view: latest_view, nodes: service.nodes() });
+    let (address, nodes) = (endpoint.local_address()?, service.nodes());
+    running(Running { me, address, view: latest_view, nodes, turns });
     let listening = listen(endpoint.clone(), service, Some(Arc::new(Ears::new(inbox))));
     let result = tokio::select! {
         ended = ended => ended.unwrap_or_else(|_gone| Err(io::Error::other("the engine's loop panicked").into())),

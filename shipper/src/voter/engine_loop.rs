@@ -21,6 +21,7 @@ use crate::conversation::{ClusterView, MemberAddress, StandbyStatus, VoterStatus
 use crate::peer::{FromPeer, Peers};
 use crate::service::{Denied, Followed, ToLoop};
 use crate::voter::clients::Clients;
+use crate::voter::turns::{TURN_PERIOD, Turns};
 use crate::voter::watches::Watches;
 use crate::voter::worker::{self, DONE_MAX, Done, Worker};
 
@@ -77,6 +78,7 @@ pub(crate) struct EngineLoop<S: Prevalent> {
     renewed: Instant,
     swept: Instant,
     committed: Index,
+    turns: Turns,
 }
 
 struct Follower {
@@ -118,6 +120,7 @@ impl<S: Prevalent> EngineLoop<S> {
             renewed: started,
             swept: started,
             committed: Index::NONE,
+            turns: Turns::default(),
         };
         Ok((engine_loop, inbox))
     }
@@ -127,6 +130,7 @@ impl<S: Prevalent> EngineLoop<S> {
         self.push_view();
         let mut more = false;
         loop {
+            self.turns.add();
             let woken = if more { self.poll(&mut inboxes) } else { self.wait(&mut inboxes).await };
             match woken {
                 Some(Woken::Stop) => break,
@@ -156,6 +160,10 @@ impl<S: Prevalent> EngineLoop<S> {
         Ok(())
     }
 
+    pub(crate) fn turns(&self) -> Turns {
+        self.turns.clone()
+    }
+
     fn now(&self) -> Now {
         Now { time: Time::after(self.started.elapsed()), wall_time: prevalent::wall_time() }
     }
@@ -172,7 +180,7 @@ impl<S: Prevalent> EngineLoop<S> {
 
     async fn wait(&self, inboxes: &mut Inboxes<S>) -> Option<Woken<S>> {
         let wait = self.replica.next_deadline().since(self.now().time);
-        let wait = if self.stale { wait.min(RENEW_PERIOD) } else { wait };
+        let wait = if self.stale { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
         tokio::select! {
             biased;
             () = inboxes.stop.cancelled() => Some(Woken::Stop),
