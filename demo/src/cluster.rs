@@ -277,7 +277,7 @@ impl LocalCluster {
 impl Drop for LocalCluster {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.last_lines());
+            app::complain(self.last_lines());
         }
     }
 }

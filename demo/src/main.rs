@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use app::{Exit, stop_requested};
+use app::{Exit, complain, is_broken_pipe, say, stop_requested};
 use clap::Parser;
 use demo::{Executables, Mission, Report, Timeline};
 
@@ -34,9 +34,11 @@ fn main() -> Exit {
     match run(&arguments) {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Failed,
+        // Whoever read our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
             // Each message has its cause in it already.
-            eprintln!("demo: {error}");
+            complain(format_args!("demo: {error}"));
             Exit::Failed
         }
     }
@@ -57,20 +59,20 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     });
     let Some(done) = done else {
         // The children are killed with the mission.
-        eprintln!("demo: stopped; all processes are ended");
+        complain("demo: stopped; all processes are ended");
         return Ok(false);
     };
     let report = match done {
         Ok(report) => report,
         Err(error) => {
-            eprintln!("{}", mission.last_lines());
+            complain(mission.last_lines());
             return Err(error.into());
         }
     };
     if arguments.json {
-        println!("{}", serde_json::to_string(&report)?);
+        say(serde_json::to_string(&report)?)?;
     } else {
-        println!("\n{}", summary(&report));
+        say(format_args!("\n{}", summary(&report)))?;
     }
     Ok(report.is_good())
 }

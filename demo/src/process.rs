@@ -104,7 +104,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Err(error) = self.kill() {
-            eprintln!("{error}; end it by hand: its number is {}", self.child.id());
+            app::complain(format_args!("{error}; end it by hand: its number is {}", self.child.id()));
         }
     }
 }

@@ -34,8 +34,9 @@ impl Timeline {
 
     fn print(&self, line: &str) {
         match self.output {
-            Output::Standard => println!("{line}"),
-            Output::Error => eprintln!("{line}"),
+            // A reader that has gone does not end what is shown here.
+            Output::Standard => drop(app::say(line)),
+            Output::Error => app::complain(line),
         }
     }
 }

@@ -92,7 +92,11 @@ fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
                 (false, true) => Founding::Majority,
                 (false, false) => Founding::All,
             };
-            runtime()?.block_on(run::run(config, founding, supervisor))
+            let runtime = runtime()?;
+            let done = runtime.block_on(run::run(config, founding, supervisor));
+            // What still waits for a disk then is ended with the process.
+            runtime.shutdown_background();
+            done
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `master --config FILE`: runs the voter until it is asked to stop.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::Context;
 use app::{Exit, Supervisor};
@@ -11,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::{gate, presence};
+
+/// Windows ends a process five seconds after its console was closed. A voter survives being killed; only the
+/// end of its journal has to be looked at more closely then.
+const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Runs the voter.
 pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervisor) -> anyhow::Result<Exit> {
@@ -39,8 +44,17 @@ pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervis
         tokio::spawn(async move { ready.watch(|| turns.count()).await });
         tokio::spawn(presence::keep(running, cluster));
     };
-    run_voter::<Fleet>(options, gate::gate(), stop, started)
-        .await
-        .with_context(|| format!("the voter of {} stopped", config.display()))?;
+    let voter = run_voter::<Fleet>(options, gate::gate(), stop.clone(), started);
+    tokio::select! {
+        ended = voter => ended.with_context(|| format!("the voter of {} stopped", config.display()))?,
+        () = is_overdue(&stop) => {
+            tracing::warn!("it did not stop in time, for it recovers or waits for its disk: it ends as if it had been killed");
+        }
+    }
     Ok(Exit::Done)
+}
+
+async fn is_overdue(stop: &CancellationToken) {
+    stop.cancelled().await;
+    tokio::time::sleep(STOP_WITHIN).await;
 }

@@ -139,7 +139,10 @@ impl Ready {
             .enable_all()
             .build()
             .context("cannot start the runtime. Nothing was started")?;
-        runtime.block_on(self.follow(folder, supervisor))
+        let done = runtime.block_on(self.follow(folder, supervisor));
+        // A program of the driver's that hangs must not keep the node.
+        runtime.shutdown_background();
+        done
     }
 
     async fn follow(self, folder: &Path, supervisor: &Supervisor) -> anyhow::Result<()> {
