@@ -117,6 +117,8 @@ enum Event {
         response: Response,
     },
     ClientActs(usize),
+    /// A process comes to its end.
+    Dies(usize, Life),
     /// The next random misfortune.
     Misfortune,
     /// An earlier one ends.
@@ -251,6 +253,8 @@ impl Simulation {
             }
             Event::Response { client, response } => self.response_arrives(client, response),
             Event::ClientActs(client) => self.client_acts(client),
+            Event::Dies(machine, life) if self.machines[machine].life == life => self.crash(machine),
+            Event::Dies(..) => {}
             Event::Misfortune => self.misfortune(),
             Event::Relief(relief) => self.relief(relief),
             Event::Calm => self.calm_down(),

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
-use tests::simulation::{Failure, Order, Report, Trace, hush_panics, simulate};
+use clap::{Parser, ValueEnum};
+use tests::simulation::{Failure, Mutant, Order, Report, Trace, hush_panics, simulate};
 
 /// Simulates whole clusters with every fault they must survive. The same seed always makes the same story.
 #[derive(Debug, Parser)]
@@ -21,24 +21,27 @@ struct Arguments {
     /// Replay this one and tell what happens.
     #[arg(long, conflicts_with_all = ["seeds", "seconds", "first_seed"])]
     seed: Option<u64>,
+    /// Break this rule on purpose, to see whether it is found.
+    #[arg(long)]
+    mutant: Option<Mutant>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     hush_panics();
     match arguments.seed {
-        Some(seed) => replay(seed),
+        Some(seed) => replay(seed, arguments.mutant),
         None => search(&arguments),
     }
 }
 
-fn replay(seed: u64) -> ExitCode {
-    match simulate(Order { seed, trace: Trace::Print, ..Order::default() }) {
+fn replay(seed: u64, mutant: Option<Mutant>) -> ExitCode {
+    match simulate(Order { seed, mutant, trace: Trace::Print, ..Order::default() }) {
         Ok((report, _)) => {
             println!("seed {seed} found nothing: {report:?}");
             ExitCode::SUCCESS
         }
-        Err(failure) => failed(seed, &failure),
+        Err(failure) => failed(seed, mutant, &failure),
     }
 }
 
@@ -54,9 +57,9 @@ fn search(arguments: &Arguments) -> ExitCode {
         if enough {
             break;
         }
-        match simulate(Order { seed, ..Order::default() }) {
+        match simulate(Order { seed, mutant: arguments.mutant, ..Order::default() }) {
             Ok((report, _)) => total.add(&report),
-            Err(failure) => return failed(seed, &failure),
+            Err(failure) => return failed(seed, arguments.mutant, &failure),
         }
         seeds += 1;
     }
@@ -71,8 +74,10 @@ fn search(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn failed(seed: u64, failure: &Failure) -> ExitCode {
+fn failed(seed: u64, mutant: Option<Mutant>, failure: &Failure) -> ExitCode {
+    let mutant = mutant.and_then(|mutant| mutant.to_possible_value());
+    let mutant = mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.get_name()));
     eprintln!("seed {seed} failed: {failure}");
-    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}");
+    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}{mutant}");
     ExitCode::FAILURE
 }

@@ -17,7 +17,7 @@ impl Simulation {
             // There are some ten thousand messages.
             Ambush::LateMessage => self.plan.ambush_rate.div_ceil(5),
             // These come seldom.
-            Ambush::AfterVote | Ambush::AfterJob => self.plan.ambush_rate * 20,
+            Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection => self.plan.ambush_rate * 25,
             _ => self.plan.ambush_rate,
         };
         let goes_off = self.chance.happens(rate);
@@ -25,6 +25,16 @@ impl Simulation {
             self.tell(|| format!("ambush: {kind:?}"));
         }
         goes_off
+    }
+
+    /// A mastership ends when it has hardly begun.
+    pub(super) fn depose(&mut self, machine: usize) {
+        if self.chance.happens(500) {
+            return self.cut_off(machine);
+        }
+        let soon = self.chance.skewed(Duration::ZERO, Duration::from_millis(60));
+        let life = self.machines[machine].life;
+        self.agenda.after(soon, Event::Dies(machine, life));
     }
 
     /// The master is alone with its newest frame. Clients may still reach it.

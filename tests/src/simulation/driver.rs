@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use position::{Index, MemberId};
+use position::MemberId;
 use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, Unanswered};
 use quorum::{ReadToken, Voter};
 
@@ -141,6 +141,9 @@ impl Simulation {
         if leads && !led {
             self.tell(|| format!("{machine} leads"));
             self.release_messages();
+            if self.ambush(Ambush::AfterElection) {
+                self.depose(machine);
+            }
         }
         if leads && writes && self.ambush(Ambush::AfterAppend) {
             self.cut_off(machine);
@@ -352,10 +355,8 @@ impl Simulation {
 
     fn send(&mut self, from: usize, outgoing: Outgoing) {
         let Outgoing { mut envelope, payload } = outgoing;
-        if let Some(mutant) = self.mutant {
-            let end =
-                self.machines[from].process.as_ref().map_or(Index::NONE, |it| it.replica.last().index());
-            mutant.distort(&mut envelope, end);
+        if let (Some(mutant), Some(process)) = (self.mutant, &self.machines[from].process) {
+            mutant.distort(&mut envelope, process.replica.last().index(), &process.replica.view());
         }
         let payload = payload.iter().flat_map(|slice| slice.as_ref()).copied().collect();
         let to = node_of(envelope.to.id);

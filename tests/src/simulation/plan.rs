@@ -55,6 +55,8 @@ pub(super) enum Ambush {
     AfterSync,
     /// A process dies when a vote is durable and not yet sent.
     AfterVote,
+    /// A master is cut off or dies right after its election, with its first frame on the way.
+    AfterElection,
     /// A master is cut off from the other voters as soon as it has written a frame.
     AfterAppend,
     /// A master dies as soon as it has committed.
@@ -147,7 +149,7 @@ fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
 fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
     use Ambush::*;
     let anywhere = [BeforeSync, AfterSync, AfterVote, AfterJob];
-    let among_several = [AfterAppend, AfterCommit, LateMessage, RotAfterSync];
+    let among_several = [AfterElection, AfterAppend, AfterCommit, LateMessage, RotAfterSync];
     let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
     if voters > 1 {
         some.extend(among_several.into_iter().filter(|_| chance.happens(250)));
