@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use position::{Index, Tip};
-use quorum::History;
+use quorum::{FrameId, History};
 use storage::{Disk, DiskError, Segment, Slice};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame};
@@ -223,6 +223,22 @@ impl Journal {
             return Ok(());
         }
         self.begin_generation(end, 0)
+    }
+
+    /// Gives up what is damaged and ends at or below `through`, and all before it, once a snapshot holds what
+    /// it did. The journal then starts behind it; what else lies in its files goes with them.
+    pub fn give_up_damage(&mut self, through: Index) -> Vec<FrameId> {
+        let covered =
+            |run: &Run| matches!(run.contents, Contents::Damaged(_)) && run.tip().index() <= through;
+        let Some(last) = self.runs.iter().rposition(covered) else { return Vec::new() };
+        self.base = self.runs[last].tip();
+        let gone: Vec<Run> = self.runs.drain(..=last).collect();
+        self.remove_files(gone.iter().flat_map(Run::files));
+        let damage = |run: &Run| match &run.contents {
+            Contents::Damaged(damage) => Some(damage.id),
+            Contents::Good(_) => None,
+        };
+        gone.iter().filter_map(damage).collect()
     }
 
     /// Removes whole segments that end at or below `through`: what a durable snapshot covers. What is not

@@ -360,6 +360,15 @@ impl Voter {
         *standby = Progress { durable: standby.durable, round: standby.round, ..fresh };
     }
 
+    /// A standby has a damaged frame that only a snapshot still covers here.
+    pub(crate) fn mend_by_snapshot(&mut self, member: Member) {
+        let Some(mastership) = self.role.master_mut() else { return };
+        let Some(standby) = mastership.standbys.get_mut(&member) else { return };
+        if !std::mem::replace(&mut standby.snapshot, true) {
+            self.out.push(Effect::SnapshotWanted { by: member });
+        }
+    }
+
     pub(crate) fn on_snapshot_ack(&mut self, envelope: &Envelope, ack: &SnapshotAck, history: &impl History) {
         if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
             return;

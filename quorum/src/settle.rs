@@ -168,6 +168,11 @@ impl Voter {
         // Who follows a master may yet get from it what it does not have.
         let bound = self.ballot.epoch >= envelope.epoch && self.ballot_is_durable() && !self.has_contact();
         let (outcome, frames) = self.look_up(&fetch.want, history);
+        if let Want::Frame(frame) = fetch.want
+            && frame.first <= history.base().index()
+        {
+            self.mend_by_snapshot(envelope.from);
+        }
         let reply = FetchReply {
             attempt: fetch.attempt,
             last: history.tip().position,

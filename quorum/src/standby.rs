@@ -176,8 +176,9 @@ impl Voter {
             return;
         }
         let base = chunk.base;
-        let not_needed = base.index() <= history.base().index()
-            || (history.tip_at(base.index()) == Some(base) && self.durable >= base.index());
+        let held = history.tip_at(base.index()) == Some(base) && self.durable >= base.index();
+        let not_needed =
+            base.index() <= history.base().index() || (held && self.damaged_before(base.index()).is_none());
         if not_needed {
             self.matched = self.matched.max(base.index());
             self.acknowledge_chunk(base, chunk.total);
@@ -194,9 +195,16 @@ impl Voter {
         std::mem::swap(&mut self.out, out);
     }
 
+    /// The first damaged frame that a snapshot with this end would cover.
+    fn damaged_before(&self, base: Index) -> Option<Index> {
+        self.repairs.iter().map(|damaged| damaged.first).filter(|&first| first <= base).min()
+    }
+
     fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
         let Some(master) = self.master.filter(|_| self.ballot_is_durable()) else { return };
-        let durable_match = self.matched.min(self.durable);
+        // Until the snapshot has replaced what is damaged, the master must go on sending it.
+        let intact = self.damaged_before(base.index()).map_or(self.durable, Index::previous);
+        let durable_match = self.matched.min(self.durable).min(intact);
         let (round, certain) = (self.round_seen, self.is_certain());
         let ack = SnapshotAck { round, base, received, durable_match, certain };
         self.send(master, Message::SnapshotAck(ack));

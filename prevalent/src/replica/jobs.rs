@@ -257,6 +257,26 @@ impl<S: Prevalent> Replica<S> {
         Ok(())
     }
 
+    /// The journal holds what the snapshot covers, and more that may have been acknowledged: it stays. Only
+    /// where frames are damaged that nobody can send any more, the snapshot takes their place.
+    fn mend_with(
+        &mut self,
+        now: Now,
+        base: Tip,
+        engine: Engine<S>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        if self.applied().index() < base.index() {
+            let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
+            self.engine = Some(engine.with_snapshot_rule(rule));
+            out.applied = Some(base);
+        }
+        for damaged in self.journal.give_up_damage(base.index()) {
+            self.decide(now, quorum::Input::Repaired(damaged), &[], out)?;
+        }
+        Ok(())
+    }
+
     fn on_install_done(
         &mut self,
         now: Now,
@@ -271,9 +291,11 @@ impl<S: Prevalent> Replica<S> {
             }
         };
         let base = opened.head().tip;
-        if base.index() <= self.voter.commit() || self.journal.tip_at(base.index()) == Some(base) {
-            // Frames came first, from the same or another master; those behind the snapshot may have been
-            // acknowledged, so the journal stays as it is.
+        if self.journal.tip_at(base.index()) == Some(base) {
+            return self.mend_with(now, base, *engine, out);
+        }
+        if base.index() <= self.voter.commit() {
+            // Frames came first, from the same or another master.
             return Ok(());
         }
         self.journal.reset(base)?;

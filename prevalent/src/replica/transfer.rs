@@ -26,7 +26,10 @@ pub(crate) struct Transfers(BTreeMap<Member, Transfer>);
 struct Transfer {
     snapshot: Opened,
     sent: u64,
+    /// The most that the standby has said to have.
     received: u64,
+    /// What it said last: less than before, if it had to give up what it had.
+    reported: u64,
     progressed: Time,
 }
 
@@ -40,8 +43,11 @@ impl Transfers {
             self.0.remove(&by);
             return;
         }
-        let Some(transfer) = self.0.get_mut(&by) else { return };
-        if transfer.snapshot.index() == base && received > transfer.received {
+        let Some(transfer) = self.0.get_mut(&by).filter(|transfer| transfer.snapshot.index() == base) else {
+            return;
+        };
+        transfer.reported = received;
+        if received > transfer.received {
             transfer.received = received;
             transfer.sent = transfer.sent.max(received);
             transfer.progressed = now.time;
@@ -64,7 +70,7 @@ impl<S: Prevalent> Replica<S> {
             tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby cannot be served");
             return Ok(());
         };
-        let transfer = Transfer { snapshot, sent: 0, received: 0, progressed: now.time };
+        let transfer = Transfer { snapshot, sent: 0, received: 0, reported: 0, progressed: now.time };
         self.transfers.0.insert(to, transfer);
         self.send_chunks(now, out);
         Ok(())
@@ -74,7 +80,7 @@ impl<S: Prevalent> Replica<S> {
         for (&to, transfer) in &mut self.transfers.0 {
             let file = transfer.snapshot.file();
             let total = file.len() as u64;
-            while transfer.sent < total && transfer.sent - transfer.received < WINDOW_BYTES {
+            while transfer.sent < total && transfer.sent.saturating_sub(transfer.received) < WINDOW_BYTES {
                 let start = usize::try_from(transfer.sent).expect("a mapped file fits the address space");
                 let end = file.len().min(start + CHUNK_BYTES);
                 let base = transfer.snapshot.head().tip;
@@ -93,8 +99,11 @@ impl<S: Prevalent> Replica<S> {
         let mut stalled = false;
         for transfer in self.transfers.0.values_mut() {
             if now.time.since(transfer.progressed) > RESEND_AFTER {
+                // The last piece at least: if all has arrived, only its acknowledgement is missing.
+                let last = (transfer.snapshot.file().len() as u64).saturating_sub(CHUNK_BYTES as u64);
                 transfer.progressed = now.time;
-                transfer.sent = transfer.received;
+                transfer.received = transfer.reported;
+                transfer.sent = transfer.reported.min(last);
                 stalled = true;
             }
         }
