@@ -5,10 +5,15 @@
 //! Not responsible for: what entries mean (`engine`), what is committed or must be cut (`quorum`), and when
 //! a sync happens: it hands out orders that any thread may perform.
 //!
+//! What happens with every command never waits for the disk: a frame is appended to memory, from where a
+//! [`SyncOrder`] takes it to the file, and so does the segment after a full one. Only cuts and resets, which
+//! are rare, change names of files at once.
+//!
 //! Bytes once written are never rewritten. To cut is to begin a new segment of a higher generation, which
 //! hides what it replaces; damage is mended by a good copy beside the damaged segment. So whoever holds a
 //! slice of the journal, to send or to apply it, may keep it whatever happens.
 
+mod chores;
 mod error;
 mod inspection;
 mod mark;
@@ -25,17 +30,19 @@ use std::sync::Arc;
 
 use position::{Index, Tip};
 use quorum::{FrameId, History};
-use storage::{Disk, DiskError, Segment, Slice};
+use storage::{Disk, Segment, Slice};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame};
 use crate::segment::{
     FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
     SegmentName,
 };
-use mark::Mark;
+use chores::Chores;
+use mark::{Mark, MarkFile};
 use run::{Contents, GoodFrames, Run};
-use sync::Syncs;
+use sync::{MarkOrder, Syncs};
 
+pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
 pub use recovery::Recovered;
@@ -60,9 +67,11 @@ pub struct Journal {
     generation: Generation,
     syncs: Syncs,
     evidence: Evidence,
+    mark_file: MarkFile,
+    /// A segment has been filled since the last order to sync.
+    filled: bool,
+    chores: Chores,
     sizes: Sizes,
-    /// A spare has been asked for since the last segment was begun.
-    spare_asked: bool,
 }
 
 #[derive(Debug)]
@@ -91,25 +100,6 @@ struct Sizes {
 
 const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES };
 
-/// Makes the file that the journal will go on in, ahead of need: a job for the background, since zeroing
-/// takes a while.
-#[derive(Debug)]
-#[must_use = "without a spare the next segment is zeroed while appends wait"]
-pub struct SpareOrder {
-    disk: Arc<dyn Disk>,
-    bytes: u64,
-}
-
-impl SpareOrder {
-    /// Makes the spare.
-    ///
-    /// # Errors
-    /// If the disk is full, for one. The journal then makes its next segment itself, or says why it cannot.
-    pub fn perform(&self) -> Result<(), DiskError> {
-        self.disk.prepare_segment(self.bytes)
-    }
-}
-
 impl Journal {
     /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
     ///
@@ -128,6 +118,7 @@ impl Journal {
         if let Some(file) = recovery::files(&*disk)?.first() {
             return Err(JournalError::Exists { file: file.name });
         }
+        let mark_file = MarkFile::new(Arc::clone(&disk));
         let mut journal = Journal {
             disk,
             tag,
@@ -138,12 +129,14 @@ impl Journal {
             generation: Generation::default(),
             syncs: Syncs::new(base),
             evidence: Evidence::NotNeeded,
+            mark_file,
+            filled: false,
+            chores: Chores::default(),
             sizes,
-            spare_asked: false,
         };
         journal.begin_generation(base, 0)?;
         journal.sync_now()?;
-        journal.mark(false).store(&*journal.disk)?;
+        journal.mark_file.store(&journal.mark(false))?;
         Ok(journal)
     }
 
@@ -277,7 +270,8 @@ impl Journal {
         (self.base, self.last, self.generation) = (base, base, name.generation);
         self.syncs.reset(base);
         self.evidence = self.evidence.after_a_new_generation();
-        self.spare_asked = false;
+        self.filled = false;
+        self.chores.forget_segments();
         self.note_mark()?;
         self.remove_files(gone.iter().flat_map(Run::files).chain(replaced));
         Ok(())
@@ -286,24 +280,18 @@ impl Journal {
     /// An order to make durable everything appended so far.
     pub fn ticket(&mut self) -> SyncOrder {
         let active = self.active.as_ref().map(|active| active.segment.flusher());
-        self.syncs.order(self.last, active)
+        let mark = (self.evidence == Evidence::NotNeeded).then(|| MarkOrder {
+            file: self.mark_file.clone(),
+            mark: Mark { durable: self.last, ..self.mark(false) },
+            sync: std::mem::take(&mut self.filled),
+        });
+        self.syncs.order(self.last, active, mark)
     }
 
     /// An order has been performed. Returns the end of what is durable now, which a cut in the meantime may
     /// have lowered. An order covers all that were given before it.
     pub fn synced(&mut self, ticket: Ticket) -> Tip {
         self.syncs.complete(ticket)
-    }
-
-    /// Notes how far the journal is durable, for the next start. After each sync; takes no sync itself.
-    ///
-    /// # Errors
-    /// If the disk refuses.
-    pub fn note_mark(&self) -> Result<(), JournalError> {
-        if self.evidence == Evidence::NotNeeded {
-            self.mark(false).note(&*self.disk)?;
-        }
-        Ok(())
     }
 
     /// Makes everything durable and notes that the process ends in an orderly way.
@@ -313,23 +301,21 @@ impl Journal {
     pub fn stop_clean(&mut self) -> Result<(), JournalError> {
         self.sync_now()?;
         if self.evidence == Evidence::NotNeeded {
-            self.mark(true).store(&*self.disk)?;
+            self.mark_file.store(&self.mark(true))?;
         }
         Ok(())
     }
 
-    /// Says once for each segment that the next one should be made ready.
-    pub fn spare_wanted(&mut self) -> Option<SpareOrder> {
-        let half_full = |active: &Active| active.segment.remaining() < active.segment.capacity() / 2;
-        if self.spare_asked || !self.active.as_ref().is_some_and(half_full) {
-            return None;
-        }
-        self.spare_asked = true;
-        Some(SpareOrder { disk: Arc::clone(&self.disk), bytes: self.sizes.later })
-    }
-
     fn mark(&self, clean: bool) -> Mark {
         Mark { durable: self.durable(), generation: self.generation, clean }
+    }
+
+    /// The cut may be below the mark that is on the disk. The new generation says so to a recovery.
+    fn note_mark(&self) -> Result<(), JournalError> {
+        if self.evidence == Evidence::NotNeeded {
+            self.mark_file.note(&self.mark(false))?;
+        }
+        Ok(())
     }
 
     fn sync_now(&mut self) -> Result<(), JournalError> {
@@ -347,15 +333,14 @@ impl Journal {
             return self.begin_generation(self.last, bytes);
         };
         let name = SegmentName::journal(first, full.name.generation);
-        let active = self.new_segment(name, self.last, self.sizes.later)?;
+        let active = match self.disk.begin_segment(&name.to_string(), self.sizes.later)? {
+            Some(segment) => self.with_header(segment, name, self.last)?,
+            None => self.new_segment(name, self.last, self.sizes.later)?,
+        };
         let full = self.active.replace(active).expect("it was there before");
         self.syncs.seal(full.segment.flusher(), self.last.index());
-        self.spare_asked = false;
-        // A power cut may take back every mark since the last synced one. So much of the journal could then
-        // be taken for never written, if it is damaged as well.
-        if self.evidence == Evidence::NotNeeded {
-            self.mark(false).store(&*self.disk)?;
-        }
+        self.chores.filled(full.name, self.last.index());
+        self.filled = true;
         Ok(())
     }
 
@@ -368,8 +353,8 @@ impl Journal {
         let active = self.new_segment(name, end, length)?;
         self.generation = name.generation;
         self.evidence = self.evidence.after_a_new_generation();
-        self.spare_asked = false;
         self.syncs.cut(end);
+        self.chores.forget_segments();
         let mut gone = Vec::new();
         while self.runs.back().is_some_and(|run| run.first > end.index()) {
             gone.extend(self.runs.pop_back().iter().flat_map(Run::files));
@@ -382,7 +367,6 @@ impl Journal {
             self.syncs.seal(replaced.segment.flusher(), end.index());
             gone.push(replaced.name);
         }
-        // The cut may be below the mark that is on the disk. The new generation says so to a recovery.
         self.note_mark()?;
         self.remove_files(gone.into_iter());
         Ok(())
@@ -390,27 +374,29 @@ impl Journal {
 
     /// Makes a segment with its header. Its name is durable, its header is with the first sync.
     fn new_segment(&self, name: SegmentName, previous: Tip, length: u64) -> Result<Active, JournalError> {
-        let mut segment = self.disk.create_segment(&name.to_string(), length)?;
+        self.with_header(self.disk.create_segment(&name.to_string(), length)?, name, previous)
+    }
+
+    fn with_header(
+        &self,
+        mut segment: Segment,
+        name: SegmentName,
+        previous: Tip,
+    ) -> Result<Active, JournalError> {
         let header =
             SegmentHeader { tag: self.tag, first: name.first, generation: name.generation, previous };
         segment.append(&header.encode())?;
         Ok(Active { name, segment })
     }
 
-    /// Removes files that nothing needs any more. One that resists is harmless, since it is hidden or lies
-    /// before the base, and is tried again at the next start.
-    fn remove_files(&self, names: impl Iterator<Item = SegmentName>) {
+    /// Has files removed that nothing needs any more.
+    fn remove_files(&mut self, names: impl Iterator<Item = SegmentName>) {
         let active = self.active.as_ref().map(|active| active.name);
         let needed = |name: &SegmentName| {
             Some(*name) == active || self.runs.iter().any(|run| run.files().any(|file| file == *name))
         };
-        let mut gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
-        gone.dedup();
-        for name in gone {
-            if let Err(error) = self.disk.remove(&name.to_string()) {
-                tracing::warn!(%name, %error, "a segment that is not needed any more stays for now");
-            }
-        }
+        let gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
+        self.chores.no_longer_needed(gone);
     }
 }
 

@@ -43,7 +43,7 @@ pub use frame::{
 };
 pub use image::ImageError;
 pub use journal::{
-    Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, SpareOrder, Spot,
+    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
     SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use kept::{KeptAnswer, SESSION_WINDOW};

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::directory::file::{OpenFile, Usage};
 use crate::directory::open_files::OpenFiles;
@@ -109,6 +109,13 @@ impl<S: System> Directory<S> {
         Ok(Map::new(raw, written))
     }
 
+    /// What is appended lies in memory, beside a file of zeros.
+    fn blank_segment(&self, name: &str, bytes: u64, usage: Usage<S::File>) -> Result<Segment, DiskError> {
+        let blank = length_in_memory(bytes).and_then(Map::blank);
+        let map = blank.map_err(DiskError::while_trying("map", &self.core.system.path(name)))?;
+        Ok(Segment::new(self.shared(name, map, usage)))
+    }
+
     fn shared(&self, name: &str, map: Map, usage: Usage<S::File>) -> Shared {
         Shared::new(map, Box::new(OpenFile::new(&self.core, name, usage)))
     }
@@ -182,22 +189,25 @@ impl<S: System> Disk for Directory<S> {
     fn create_segment(&self, name: &str, bytes: u64) -> Result<Segment, DiskError> {
         let core = &self.core;
         core.check_writable(name)?;
-        let path = core.system.path(name);
-        let failed = |source| DiskError::while_trying("create", &path)(source);
-        // A rename would replace the file, and with it perhaps acknowledged frames.
-        if core.open_if_there(name, Access::Read)?.is_some() {
-            return Err(failed(io::ErrorKind::AlreadyExists.into()));
-        }
-        core.make_folder_of(name)?;
-        let spare = match self.take_spare(bytes) {
+        let temporary = match self.take_spare(bytes) {
             Some(spare) => spare,
             None => core.zero_filled(name, bytes)?,
         };
-        // Renamed before it is mapped: Windows renames no mapped file.
-        core.give_name(&spare, name)?;
-        let file = core.system.open(name, Access::Write).map_err(failed)?;
-        let raw = file.map_for_append().map_err(failed)?;
-        Ok(Segment::new(self.shared(name, Map::new(raw, 0), Usage::Appending(file))))
+        let file = match core.give_new_name(&temporary, name) {
+            Ok(file) => file,
+            Err(error) => {
+                core.discard(&temporary);
+                return Err(error);
+            }
+        };
+        self.blank_segment(name, bytes, Usage::Appending(file))
+    }
+
+    fn begin_segment(&self, name: &str, bytes: u64) -> Result<Option<Segment>, DiskError> {
+        self.core.check_writable(name)?;
+        let Some(temporary) = self.take_spare(bytes) else { return Ok(None) };
+        let usage = Usage::Unnamed { temporary, file: OnceLock::new() };
+        self.blank_segment(name, bytes, usage).map(Some)
     }
 
     fn prepare_segment(&self, bytes: u64) -> Result<(), DiskError> {
@@ -245,6 +255,11 @@ impl<S: System> Core<S> {
         Ok(())
     }
 
+    /// Nobody knows any more what the disk holds: only a new process may go on.
+    fn poison(&self) {
+        self.poisoned.store(true, Ordering::Release);
+    }
+
     /// Performs what must not fail, and must not be tried again if it does.
     fn once(
         &self,
@@ -254,7 +269,7 @@ impl<S: System> Core<S> {
     ) -> Result<(), DiskError> {
         self.check_not_poisoned(name)?;
         call().map_err(|source| {
-            self.poisoned.store(true, Ordering::Release);
+            self.poison();
             DiskError::while_trying(attempted, &self.system.path(name))(source)
         })
     }

@@ -58,6 +58,10 @@ pub trait Disk: Send + Sync + fmt::Debug {
     /// of the same length.
     fn create_segment(&self, name: &str, bytes: u64) -> Result<Segment, DiskError>;
 
+    /// The same from the spare alone, and without a word to the disk: the file gets its name when it is first
+    /// [written to](crate::Flusher). `None` without a spare of this length.
+    fn begin_segment(&self, name: &str, bytes: u64) -> Result<Option<Segment>, DiskError>;
+
     /// Makes the spare that the next [`Disk::create_segment`] of this length takes: slow, for a background
     /// job. At most one spare is kept; it does not survive a restart.
     fn prepare_segment(&self, bytes: u64) -> Result<(), DiskError>;

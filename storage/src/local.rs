@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::directory::{Directory, Rights, path_below};
-use crate::map::{Gap, Map};
 use crate::system::{Access, System, SystemFile};
 use crate::{DiskError, FileEntry, os};
 
@@ -21,8 +20,8 @@ const LOCK: &str = "LOCK";
 /// not store, and a network share promises neither locks nor syncs.
 ///
 /// What a sync means: on Linux `fdatasync` of the file and `fsync` of the folder. On Windows
-/// `FlushViewOfFile` and `FlushFileBuffers` of the file; there is no sync of a folder there, NTFS writes
-/// name changes into its own log, and renames are made with `MOVEFILE_WRITE_THROUGH`.
+/// `FlushFileBuffers` of the file; there is no sync of a folder there, NTFS writes name changes into its own
+/// log, and renames are made with `MOVEFILE_WRITE_THROUGH`. Files are never written through a map.
 pub type LocalDisk = Directory<LocalSystem>;
 
 impl Directory<LocalSystem> {
@@ -185,19 +184,11 @@ impl SystemFile for LocalFile {
         self.0.sync_all()
     }
 
+    fn sync_contents(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
     fn map(&self) -> io::Result<MmapRaw> {
         MmapOptions::new().map_raw_read_only(&self.0)
-    }
-
-    fn map_for_append(&self) -> io::Result<MmapRaw> {
-        os::map_for_append(&self.0)
-    }
-
-    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()> {
-        os::append(&self.0, gap, parts)
-    }
-
-    fn sync_appended(&self, map: &Map, through: usize) -> io::Result<()> {
-        os::sync_appended(&self.0, map, through)
     }
 }

@@ -1,5 +1,5 @@
 //! Mapped memory with a watermark: below it bytes never change and may be borrowed, above it they may only
-//! be written. All pointers of the workspace are in this module.
+//! be written, and only if it is memory of the process. All pointers of the workspace are in this module.
 //!
 //! A shared `&[u8]` over bytes that somebody is still writing would be undefined behaviour, so no borrow
 //! ever reaches beyond the watermark, and it only rises while the map is shared.
@@ -16,10 +16,12 @@ const ZEROS: [u8; 4096] = [0; 4096];
 
 /// A mapped file, or memory that stands for one.
 #[derive(Debug)]
-pub struct Map {
+pub(crate) struct Map {
     raw: MmapRaw,
     /// Everything before this is final. Raised with `Release` after the bytes are in place.
     written: AtomicUsize,
+    /// Whether this is memory of the process, to be appended to.
+    writable: bool,
     /// Held during an append. There is one appender by type; this makes the module sound on its own.
     appending: AtomicBool,
 }
@@ -28,7 +30,12 @@ impl Map {
     /// Wraps a mapping of which the first `written` bytes are final.
     pub(crate) fn new(raw: MmapRaw, written: usize) -> Map {
         assert!(written <= raw.len(), "a watermark beyond the end of its map");
-        Map { raw, written: AtomicUsize::new(written), appending: AtomicBool::new(false) }
+        Map { raw, written: AtomicUsize::new(written), writable: false, appending: AtomicBool::new(false) }
+    }
+
+    /// Memory of the process to append to. It costs nothing until it is written to.
+    pub(crate) fn blank(bytes: usize) -> io::Result<Map> {
+        Ok(Map { writable: true, ..Map::new(Map::filled(bytes, |_| Ok(()))?, 0) })
     }
 
     /// Memory of the process, filled once by `fill`.
@@ -53,8 +60,8 @@ impl Map {
     pub(crate) fn bytes(&self, range: Range<usize>) -> &[u8] {
         assert!(range.start <= range.end, "a range that ends before it starts");
         assert!(range.end <= self.written(), "bytes that are not written yet");
-        // SAFETY: the range lies within the mapping, which lives as long as `self`. Nothing writes below
-        // the watermark while `self` is shared: `append` writes at or above it, and `rewind` takes `&mut`.
+        // SAFETY: the range lies within the mapping, which lives as long as `self`. Nothing writes below the
+        // watermark while `self` is shared: `append` writes at or above it, and all else takes `&mut`.
         // The mapped file belongs to a directory that this process has locked, and nobody truncates it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(range.start), range.len()) }
     }
@@ -71,69 +78,40 @@ impl Map {
         None
     }
 
-    /// Lets `write` fill the next `bytes` bytes, then raises the watermark over them. If `write` fails the
-    /// watermark stays; what lies behind it is then unknown.
-    pub(crate) fn append<E>(
-        &self,
-        bytes: usize,
-        write: impl FnOnce(Gap<'_>) -> Result<(), E>,
-    ) -> Result<Range<usize>, E> {
+    /// Copies the parts one after the other behind the watermark, then raises it over them. Only for memory of
+    /// the process: a mapped file is never written through its map.
+    pub(crate) fn append(&self, parts: &[&[u8]]) -> Range<usize> {
+        let bytes: usize = parts.iter().map(|part| part.len()).sum();
+        assert!(self.writable, "an append to a mapped file");
         assert!(!self.appending.swap(true, Ordering::Acquire), "two appends at once");
         let start = self.written.load(Ordering::Relaxed);
-        let end = start + bytes;
-        assert!(end <= self.capacity(), "an append of {bytes} bytes at {start} beyond the segment's end");
-        let result = write(Gap { map: self, range: start..end });
-        if result.is_ok() {
-            self.written.store(end, Ordering::Release);
-        }
-        self.appending.store(false, Ordering::Release);
-        result.map(|()| start..end)
-    }
-
-    /// Lowers the watermark and goes on with another mapping of the same file. Nobody can hold borrowed
-    /// bytes now, since this needs the map alone.
-    pub(crate) fn rewind(&mut self, at: usize, raw: MmapRaw) {
-        assert_eq!(raw.len(), self.raw.len(), "two mappings of one file have one length");
-        assert!(at <= raw.len(), "a watermark beyond the end of its map");
-        self.raw = raw;
-        self.written = AtomicUsize::new(at);
-    }
-
-    /// Writes changed pages of a writable file mapping to the disk, through its cache.
-    #[cfg(windows)]
-    pub(crate) fn flush(&self, through: usize) -> io::Result<()> {
-        // memmap2 calls FlushViewOfFile, then FlushFileBuffers; the first alone is not durable.
-        self.raw.flush_range(0, through)
-    }
-}
-
-/// The place of one append: unwritten bytes that nobody else can see or touch.
-#[derive(Debug)]
-pub struct Gap<'a> {
-    map: &'a Map,
-    range: Range<usize>,
-}
-
-impl Gap<'_> {
-    /// Where in the file the bytes belong.
-    pub(crate) fn start(&self) -> usize {
-        self.range.start
-    }
-
-    /// Copies the parts one after the other into the mapped memory. Only for writable mappings.
-    pub(crate) fn fill(&self, parts: &[&[u8]]) {
-        let mut at = self.range.start;
+        assert!(
+            bytes <= self.capacity() - start,
+            "an append of {bytes} bytes at {start} beyond the segment's end"
+        );
+        let mut end = start;
         for part in parts {
-            let end = at + part.len();
-            assert!(end <= self.range.end, "an append longer than it said");
-            // SAFETY: the target lies within the mapping and above the watermark, where no borrow exists;
-            // `appending` keeps other writers out. A part can only borrow bytes below the watermark of this
-            // map, so source and target do not overlap.
+            // SAFETY: the target lies within the mapping, as was just checked, and above the watermark, where no
+            // borrow exists; `appending` keeps other writers out. A part can only borrow bytes below the
+            // watermark of this map, so source and target do not overlap.
             unsafe {
-                std::ptr::copy_nonoverlapping(part.as_ptr(), self.map.raw.as_mut_ptr().add(at), part.len());
+                std::ptr::copy_nonoverlapping(part.as_ptr(), self.raw.as_mut_ptr().add(end), part.len());
             }
-            at = end;
+            end += part.len();
         }
-        assert_eq!(at, self.range.end, "an append shorter than it said");
+        self.written.store(end, Ordering::Release);
+        self.appending.store(false, Ordering::Release);
+        start..end
+    }
+
+    /// Goes on with memory of the process, which holds the first `at` bytes, and lowers the watermark to them.
+    /// Nobody can hold borrowed bytes now, since this needs the map alone.
+    pub(crate) fn go_on_in_memory(&mut self, at: usize) -> io::Result<()> {
+        let raw = Map::filled(self.capacity(), |memory| {
+            memory[..at].copy_from_slice(self.bytes(0..at));
+            Ok(())
+        })?;
+        *self = Map { writable: true, ..Map::new(raw, at) };
+        Ok(())
     }
 }

@@ -1,25 +1,27 @@
 //! A file that is appended to, and the three things one can hold of it: the right to append, the right to
 //! sync, and bytes.
 
-use std::fmt;
 use std::ops::{Deref, Range};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use memmap2::MmapRaw;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{fmt, io};
 
 use crate::DiskError;
-use crate::map::{Gap, Map};
+use crate::map::Map;
 
 /// What is under a map: an open file of the real or of the simulated disk, and the directory's rules.
 pub(crate) trait Backing: Send + Sync + fmt::Debug {
-    /// Puts the parts into the file, such that they are seen through the map.
-    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> Result<(), DiskError>;
-    /// Makes the first `through` bytes durable.
-    fn sync(&self, map: &Map, through: usize) -> Result<(), DiskError>;
-    /// Allows appends to an existing file, and gives the mapping to see them through.
-    fn resume(&mut self) -> Result<MmapRaw, DiskError>;
+    /// Whether anything may be appended.
+    fn check_appendable(&self) -> Result<(), DiskError>;
+    /// Writes appended bytes to the file, to where they belong.
+    fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), DiskError>;
+    /// Makes durable what has been written.
+    fn sync(&self) -> Result<(), DiskError>;
+    /// Allows appends to an existing file.
+    fn resume(&mut self) -> Result<(), DiskError>;
     /// For an error about the contents.
     fn not_blank(&self, offset: usize) -> DiskError;
+    /// For an error about the memory.
+    fn not_mapped(&self, source: io::Error) -> DiskError;
 }
 
 /// One map and the file under it. The fields are dropped in this order: unmap, then close, then (where that
@@ -27,20 +29,35 @@ pub(crate) trait Backing: Send + Sync + fmt::Debug {
 #[derive(Debug)]
 pub(crate) struct Shared {
     map: Map,
-    /// One sync at a time: of two at once the system would tell only one of a failure.
-    syncing: Mutex<()>,
+    /// How much of the map the file has. Held during a sync: of two at once the system would tell only one of
+    /// a failure.
+    in_file: Mutex<usize>,
     backing: Box<dyn Backing>,
 }
 
 impl Shared {
+    /// A map of which the file has everything so far.
     pub(crate) fn new(map: Map, backing: Box<dyn Backing>) -> Shared {
-        Shared { map, syncing: Mutex::new(()), backing }
+        let in_file = Mutex::new(map.written());
+        Shared { map, in_file, backing }
+    }
+
+    /// Hands what has been appended to the system, and says how far that reaches.
+    fn write(&self, in_file: &mut usize) -> Result<usize, DiskError> {
+        let through = self.map.written();
+        if through > *in_file {
+            self.backing.write(*in_file, self.map.bytes(*in_file..through))?;
+            *in_file = through;
+        }
+        Ok(through)
     }
 }
 
-/// A preallocated file, mapped into memory, with the right to append to it.
+/// A preallocated file with the right to append to it.
 ///
-/// Written bytes are never rewritten, so a [`Slice`] can be sent, hashed or applied while more is appended.
+/// What is appended is in memory at first, where it can be read at once; a [`Flusher`] takes it to the file. So
+/// an append never waits for the disk, whatever else the disk is busy with. Appended bytes are never
+/// rewritten, so a [`Slice`] can be sent, hashed or applied while more is appended.
 #[derive(Debug)]
 pub struct Segment {
     shared: Arc<Shared>,
@@ -55,7 +72,7 @@ impl Segment {
     /// successful [`Flusher::sync`].
     ///
     /// # Errors
-    /// After a failed append the whole directory is poisoned.
+    /// After a failed sync the whole directory is poisoned.
     ///
     /// # Panics
     /// If they do not fit; see [`Segment::remaining`].
@@ -66,16 +83,16 @@ impl Segment {
     /// The same for bytes that lie in several places: they become visible all at once.
     ///
     /// # Errors
-    /// After a failed append the whole directory is poisoned.
+    /// After a failed sync the whole directory is poisoned.
     ///
     /// # Panics
     /// If they do not fit; see [`Segment::remaining`].
     pub fn append_parts(&mut self, parts: &[&[u8]]) -> Result<Range<usize>, DiskError> {
-        let bytes = parts.iter().map(|part| part.len()).sum();
-        self.shared.map.append(bytes, |gap| self.shared.backing.append(&gap, parts))
+        self.shared.backing.check_appendable()?;
+        Ok(self.shared.map.append(parts))
     }
 
-    /// How many bytes have been written.
+    /// How many bytes have been appended.
     #[must_use]
     pub fn written(&self) -> usize {
         self.shared.map.written()
@@ -99,7 +116,7 @@ impl Segment {
         Flusher { shared: Arc::clone(&self.shared) }
     }
 
-    /// Written bytes, which stay valid and the same whatever becomes of the segment and of its file.
+    /// Appended bytes, which stay valid and the same whatever becomes of the segment and of its file.
     ///
     /// # Panics
     /// If the range reaches beyond [`Segment::written`].
@@ -127,8 +144,9 @@ impl Segment {
         if let Some(offset) = shared.map.first_not_zero(at) {
             return Err(shared.backing.not_blank(offset));
         }
-        let raw = shared.backing.resume()?;
-        shared.map.rewind(at, raw);
+        shared.backing.resume()?;
+        shared.map.go_on_in_memory(at).map_err(|source| shared.backing.not_mapped(source))?;
+        *shared.in_file.get_mut().unwrap_or_else(PoisonError::into_inner) = at;
         Ok(())
     }
 }
@@ -140,15 +158,28 @@ pub struct Flusher {
 }
 
 impl Flusher {
-    /// Makes durable what had been written when this was called, and says how many bytes that is.
+    /// Hands to the system what had been appended when this was called, and says how many bytes that is. It
+    /// survives the process then, perhaps not the machine.
+    ///
+    /// # Errors
+    /// A failure is final: this and every later call on the same data directory fails.
+    pub fn write(&self) -> Result<usize, DiskError> {
+        self.shared.write(&mut self.lock())
+    }
+
+    /// Makes durable what had been appended when this was called, and says how many bytes that is.
     ///
     /// # Errors
     /// A failure is final: this and every later call on the same data directory fails.
     pub fn sync(&self) -> Result<usize, DiskError> {
-        let _one_at_a_time = self.shared.syncing.lock().unwrap_or_else(PoisonError::into_inner);
-        let through = self.shared.map.written();
-        self.shared.backing.sync(&self.shared.map, through)?;
+        let mut in_file = self.lock();
+        let through = self.shared.write(&mut in_file)?;
+        self.shared.backing.sync()?;
         Ok(through)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, usize> {
+        self.shared.in_file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

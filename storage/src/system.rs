@@ -9,7 +9,6 @@ use std::{fmt, io};
 use memmap2::MmapRaw;
 
 use crate::FileEntry;
-use crate::map::{Gap, Map};
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +60,8 @@ pub trait SystemFile: Send + Sync + fmt::Debug + 'static {
     fn truncate(&self, bytes: u64) -> io::Result<()>;
     /// Makes contents and length durable.
     fn sync(&self) -> io::Result<()>;
+    /// Makes contents durable; the length and the allocation have not changed since the last [`SystemFile::sync`].
+    fn sync_contents(&self) -> io::Result<()>;
     /// Maps the whole file for reading.
     fn map(&self) -> io::Result<MmapRaw>;
-    /// Maps the whole file so that [`SystemFile::append`] is seen through it.
-    fn map_for_append(&self) -> io::Result<MmapRaw>;
-    /// Puts the parts at the gap.
-    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()>;
-    /// Makes what was appended up to `through` durable.
-    fn sync_appended(&self, map: &Map, through: usize) -> io::Result<()>;
 }

@@ -18,8 +18,10 @@ fn check(story: impl Fn(&dyn Fn() -> Arc<dyn Disk>)) {
     story(&|| Arc::new(LocalDisk::open(&path).unwrap()));
 }
 
+/// Without the lock of a real directory.
 fn names(disk: &dyn Disk, folder: &str) -> Vec<String> {
-    disk.list(folder).unwrap().into_iter().map(|entry| entry.name).collect()
+    let names = disk.list(folder).unwrap().into_iter().map(|entry| entry.name);
+    names.filter(|name| name != "LOCK").collect()
 }
 
 #[test]
@@ -55,6 +57,7 @@ fn nothing_is_written_over_what_was_found() {
         let mut segment = disk.create_segment("a", 20_000).unwrap();
         segment.append(&[0; 9_000]).unwrap();
         segment.append(b"x").unwrap();
+        segment.flusher().write().unwrap();
         drop(segment);
         let mut segment = disk.open_segment("a").unwrap();
         let refused = segment.resume(5).unwrap_err();
@@ -153,6 +156,34 @@ fn a_spare_becomes_a_segment_once() {
         assert_eq!(disk.create_segment("c", 8_192).unwrap().capacity(), 8_192);
         assert!(disk.create_segment("a", 4_096).is_err(), "a segment is never replaced");
         assert!(matches!(disk.open_segment("d"), Err(DiskError::Missing { .. })));
+    });
+}
+
+#[test]
+fn a_segment_is_begun_without_a_word_to_the_disk() {
+    check(|start| {
+        let disk = start();
+        assert!(disk.begin_segment("journal/a", 4_096).unwrap().is_none(), "there is no spare");
+        disk.prepare_segment(4_096).unwrap();
+        assert!(disk.begin_segment("journal/a", 8_192).unwrap().is_none(), "the spare has another length");
+        let mut segment = disk.begin_segment("journal/a", 4_096).unwrap().unwrap();
+        segment.append(b"abc").unwrap();
+        assert_eq!(&segment.slice(0..3)[..], b"abc");
+        assert!(names(&*disk, "journal").is_empty());
+        segment.flusher().write().unwrap();
+        segment.append(b"def").unwrap();
+        segment.flusher().sync().unwrap();
+        assert_eq!(disk.read("journal/a", 4_096).unwrap().unwrap()[..7], *b"abcdef\0");
+
+        // One that nothing was appended to leaves nothing behind, and no name is ever taken over.
+        disk.prepare_segment(4_096).unwrap();
+        drop(disk.begin_segment("journal/b", 4_096).unwrap().unwrap());
+        assert_eq!(names(&*disk, ""), Vec::<String>::new());
+        disk.prepare_segment(4_096).unwrap();
+        let mut again = disk.begin_segment("journal/a", 4_096).unwrap().unwrap();
+        again.append(b"other").unwrap();
+        assert!(again.flusher().write().is_err());
+        assert_eq!(disk.read("journal/a", 4_096).unwrap().unwrap()[..3], *b"abc");
     });
 }
 

@@ -128,6 +128,26 @@ fn a_new_segment_is_complete_or_absent() {
 }
 
 #[test]
+fn a_begun_segment_is_nowhere_until_it_is_synced() {
+    let outcomes = check(
+        |_| {},
+        |disk| {
+            disk.prepare_segment(1_024)?;
+            let mut segment = disk.begin_segment("journal/a", 1_024)?.expect("there is a spare");
+            segment.append(&[7; 600])?;
+            segment.flusher().sync().map(drop)
+        },
+        |disk, done| {
+            let bytes = disk.read("journal/a", 1_024).unwrap();
+            assert!(!done || bytes.as_ref().is_some_and(|bytes| bytes[..600] == [7; 600]), "synced and lost");
+            assert_eq!(disk.list("").unwrap(), [], "the spare was left");
+            (bytes.is_some_and(|bytes| bytes[0] == 7), done)
+        },
+    );
+    assert_eq!(outcomes, BTreeSet::from([(false, false), (true, false), (true, true)]));
+}
+
+#[test]
 fn a_staged_file_is_complete_or_absent() {
     check(
         |_| {},
@@ -159,7 +179,9 @@ fn synced_bytes_stay_and_later_ones_survive_in_any_subset() {
             let synced = segment.flusher().sync();
             if synced.is_ok() {
                 segment.append(&[2; 100])?;
+                segment.flusher().write()?;
                 segment.append(&[3; 2_000])?;
+                segment.flusher().write()?;
             }
             synced.map(drop)
         },
@@ -188,10 +210,12 @@ fn what_a_dead_process_wrote_is_made_durable_by_the_next() {
         let mut segment = machine.disk().open_segment("journal/a").unwrap();
         segment.resume(0).unwrap();
         segment.append(b"never synced").unwrap();
+        segment.flusher().write().unwrap();
+        segment.append(b"never written").unwrap();
 
         machine.crash();
         let segment = machine.disk().open_segment("journal/a").unwrap();
-        assert_eq!(&segment.slice(0..12)[..], b"never synced");
+        assert_eq!(&segment.slice(0..14)[..], b"never synced\0\0");
         segment.flusher().sync().unwrap();
 
         machine.power_cut();

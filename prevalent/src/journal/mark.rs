@@ -3,6 +3,10 @@
 //! A bad frame below the mark was whole once, so it is damage. A bad frame above it may never have been
 //! written. The mark is noted without a sync after each sync of the journal, so a power cut may leave an
 //! older one, never one that says too much.
+//!
+//! Two threads write it: the one that syncs, and the one that cuts. Neither takes back what the other knows.
+
+use std::sync::{Arc, Mutex, PoisonError};
 
 use position::{ChainHash, Epoch, Index, Position, Tip};
 use storage::{Disk, DiskError};
@@ -78,14 +82,46 @@ impl Mark {
         }
     }
 
-    /// Writes the mark without a sync.
-    pub(crate) fn note(&self, disk: &dyn Disk) -> Result<(), DiskError> {
-        disk.note(MARK_FILE, &self.encode())
+    /// Whether it knows of something that happened after the other was made.
+    fn is_newer_than(&self, other: &Mark) -> bool {
+        let age = |mark: &Mark| (mark.generation, mark.durable.index(), mark.clean);
+        age(self) > age(other)
+    }
+}
+
+/// The file that the mark lies in, for everyone who writes it.
+#[derive(Clone, Debug)]
+pub(crate) struct MarkFile {
+    disk: Arc<dyn Disk>,
+    written: Arc<Mutex<Option<Mark>>>,
+}
+
+impl MarkFile {
+    pub(crate) fn new(disk: Arc<dyn Disk>) -> MarkFile {
+        MarkFile { disk, written: Arc::new(Mutex::new(None)) }
     }
 
-    /// Writes the mark and syncs it.
-    pub(crate) fn store(&self, disk: &dyn Disk) -> Result<(), DiskError> {
-        disk.overwrite(MARK_FILE, &self.encode())
+    /// Writes a mark without a sync, unless a newer one is there.
+    pub(crate) fn note(&self, mark: &Mark) -> Result<(), DiskError> {
+        self.write(mark, |bytes| self.disk.note(MARK_FILE, bytes))
+    }
+
+    /// Writes a mark and syncs it, unless a newer one is there.
+    pub(crate) fn store(&self, mark: &Mark) -> Result<(), DiskError> {
+        self.write(mark, |bytes| self.disk.overwrite(MARK_FILE, bytes))
+    }
+
+    fn write(
+        &self,
+        mark: &Mark,
+        write: impl FnOnce(&[u8]) -> Result<(), DiskError>,
+    ) -> Result<(), DiskError> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.is_none_or(|written| !written.is_newer_than(mark)) {
+            write(&mark.encode())?;
+            *written = Some(*mark);
+        }
+        Ok(())
     }
 }
 
@@ -101,6 +137,28 @@ mod tests {
     #[test]
     fn a_mark_is_read_as_it_was_written() {
         assert_eq!(Mark::decode(&mark().encode()), Some(mark()));
+    }
+
+    #[test]
+    fn an_older_mark_does_not_replace_a_newer_one() {
+        let disk = storage::SimDisk::new(1).disk();
+        let file = MarkFile::new(Arc::clone(&disk));
+        let durable = |index| Tip { position: Position::new(Epoch(3), Index(index)), ..mark().durable };
+        let at = |generation, index, clean| Mark {
+            generation: Generation(generation),
+            durable: durable(index),
+            clean,
+        };
+        let check = |written: Mark, expected: Mark| {
+            file.note(&written).unwrap();
+            assert_eq!(Mark::load(&*disk).unwrap(), Some(expected));
+        };
+        check(at(1, 50, false), at(1, 50, false));
+        check(at(1, 40, false), at(1, 50, false));
+        check(at(2, 30, false), at(2, 30, false));
+        check(at(1, 60, false), at(2, 30, false));
+        check(at(2, 35, true), at(2, 35, true));
+        check(at(2, 35, false), at(2, 35, true));
     }
 
     #[test]

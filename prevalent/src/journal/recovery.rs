@@ -11,7 +11,8 @@ use position::{Index, Tip};
 use quorum::{History, Tail};
 use storage::{Disk, DiskError};
 
-use super::mark::Mark;
+use super::chores::Chores;
+use super::mark::{Mark, MarkFile};
 use super::repair::chain;
 use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
@@ -125,7 +126,7 @@ impl Journal {
             // The newest segment may hide frames that were cut although its own header is lost.
             self.begin_generation(self.last, 0)?;
         }
-        self.mark(false).store(&*self.disk)?;
+        self.mark_file.store(&self.mark(false))?;
         self.remove_files(files.iter().map(|file| file.name));
         Ok(())
     }
@@ -226,6 +227,7 @@ fn assemble(
     }
     let active = active.and_then(|name| segments.pop().map(|found| Active { name, segment: found.segment }));
     Ok(Journal {
+        mark_file: MarkFile::new(Arc::clone(&disk)),
         disk,
         tag,
         base,
@@ -235,8 +237,9 @@ fn assemble(
         generation: Generation::default(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
+        filled: false,
+        chores: Chores::default(),
         sizes: SIZES,
-        spare_asked: false,
     })
 }
 

@@ -8,6 +8,8 @@ use std::collections::VecDeque;
 use position::{Index, Tip};
 use storage::{DiskError, Flusher};
 
+use super::mark::{Mark, MarkFile};
+
 /// Stands for everything that had been appended when it was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ticket(u64);
@@ -19,6 +21,17 @@ pub struct SyncOrder {
     ticket: Ticket,
     /// The oldest segment first: frames of the newest must not outlive those they follow.
     flushers: Vec<Flusher>,
+    mark: Option<MarkOrder>,
+}
+
+/// What the order's success says about this machine's own journal.
+#[derive(Debug)]
+pub(crate) struct MarkOrder {
+    pub(crate) file: MarkFile,
+    pub(crate) mark: Mark,
+    /// A segment has been filled. A power cut may take back every mark since the last synced one: so much of
+    /// the journal could then be taken for never written, if it is damaged as well.
+    pub(crate) sync: bool,
 }
 
 impl SyncOrder {
@@ -28,12 +41,33 @@ impl SyncOrder {
         self.ticket
     }
 
-    /// Syncs. Blocks for as long as the disk takes.
+    /// Only hands the bytes to the system: what a disk may or may not have done when its sync is cut short.
+    ///
+    /// # Errors
+    /// As [`SyncOrder::perform`].
+    pub fn write(&self) -> Result<(), DiskError> {
+        self.flushers.iter().try_for_each(|flusher| flusher.write().map(drop))
+    }
+
+    /// Writes and syncs. Blocks for as long as the disk takes.
     ///
     /// # Errors
     /// A failure is final: the data directory refuses everything after it, and the process should end.
     pub fn perform(&self) -> Result<(), DiskError> {
         self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))
+    }
+
+    /// Notes how far the journal is durable, for the next start. After [`SyncOrder::perform`] has succeeded and
+    /// been reported: nobody needs to wait for it.
+    ///
+    /// # Errors
+    /// As [`SyncOrder::perform`].
+    pub fn note_mark(&self) -> Result<(), DiskError> {
+        match &self.mark {
+            Some(MarkOrder { file, mark, sync: true }) => file.store(mark),
+            Some(MarkOrder { file, mark, sync: false }) => file.note(mark),
+            None => Ok(()),
+        }
     }
 }
 
@@ -72,12 +106,12 @@ impl Syncs {
     }
 
     /// An order for everything up to `last`, the newest of which lies in the segment of `active`.
-    pub(crate) fn order(&mut self, last: Tip, active: Option<Flusher>) -> SyncOrder {
+    pub(crate) fn order(&mut self, last: Tip, active: Option<Flusher>, mark: Option<MarkOrder>) -> SyncOrder {
         let ticket = self.next;
         self.next = Ticket(ticket.0 + 1);
         self.issued.push_back((ticket, last));
         let flushers = self.sealed.iter().map(|sealed| sealed.flusher.clone()).chain(active).collect();
-        SyncOrder { ticket, flushers }
+        SyncOrder { ticket, flushers, mark }
     }
 
     /// The order of this ticket has been performed, and with it what older orders would have done.
@@ -103,6 +137,7 @@ impl Syncs {
         self.issued.iter_mut().for_each(|(_, covered)| lower(covered));
         self.sealed.iter_mut().for_each(|sealed| sealed.through = sealed.through.min(end.index()));
     }
+
     /// Everything has been replaced by what ends at `base`, which is durable.
     pub(crate) fn reset(&mut self, base: Tip) {
         self.durable = base;

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use position::{ClusterId, Index, Tip};
+use position::{ClusterId, Index, Member, Tip};
 use quorum::{History, Time};
-use snapshots::{Incoming, Opened, Shelf, SnapshotError};
+use snapshots::{Incoming, Listed, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
 use crate::replica::{Effects, Fatal, Now, Replica};
 use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
-use crate::{Engine, Prevalent, SpareOrder};
+use crate::{Chore, ChoreDone, Engine, Prevalent};
 
 /// Work for another thread.
 #[derive(Debug)]
@@ -19,10 +19,12 @@ pub struct Job<S: Prevalent>(Work<S>);
 
 #[derive(Debug)]
 enum Work<S: Prevalent> {
-    /// Zero-fills the next segment.
-    Prepare(SpareOrder),
+    /// What the journal needs done around it.
+    Chore(Chore),
+    /// Verifies the newest snapshot, for a standby that needs it.
+    Open { shelf: Shelf, to: Member },
     /// Makes a snapshot from the previous one and the journal.
-    Snapshot(Box<SnapshotJob<S>>),
+    Snapshot { job: Box<SnapshotJob<S>>, shelf: Shelf },
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
@@ -41,12 +43,13 @@ struct Rebuild {
 
 /// What came of a [`Job`].
 #[derive(Debug)]
-pub struct Finished<S: Prevalent>(Outcome<S>);
+pub struct Finished<S: Prevalent>(Box<Outcome<S>>);
 
 #[derive(Debug)]
 enum Outcome<S: Prevalent> {
-    Prepared(Result<(), DiskError>),
-    Made(Result<Made, SnapshotJobError>),
+    Chore(ChoreDone),
+    Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
+    Made { made: Result<Made, SnapshotJobError>, kept: Result<Vec<Listed>, DiskError> },
     Installed(Result<(Opened, Box<Engine<S>>), InstallError>),
     Rebuilt(Result<Box<Engine<S>>, RebuildError>),
 }
@@ -76,22 +79,29 @@ impl<S: Prevalent> Job<S> {
     /// Does the work. Blocks on disks, and takes as long as it takes.
     #[must_use]
     pub fn run(self) -> Finished<S> {
-        Finished(match self.0 {
-            Work::Prepare(order) => Outcome::Prepared(order.perform()),
-            Work::Snapshot(job) => Outcome::Made(job.run()),
+        Finished(Box::new(match self.0 {
+            Work::Chore(chore) => Outcome::Chore(chore.perform()),
+            Work::Open { shelf, to } => {
+                Outcome::Opened { to, newest: shelf.newest_valid().map(|newest| newest.snapshot) }
+            }
+            Work::Snapshot { job, shelf } => {
+                let made = job.run();
+                Outcome::Made { made, kept: shelf.list() }
+            }
             Work::Install { incoming, shelf, cluster } => {
                 Outcome::Installed(install(*incoming, &shelf, cluster))
             }
             Work::Rebuild(rebuild) => Outcome::Rebuilt(rebuild.run().map(Box::new)),
-        })
+        }))
     }
 
     /// The job's name in logs.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self.0 {
-            Work::Prepare(_) => "prepare a segment",
-            Work::Snapshot(_) => "make a snapshot",
+        match &self.0 {
+            Work::Chore(chore) => chore.name(),
+            Work::Open { .. } => "verify a snapshot",
+            Work::Snapshot { .. } => "make a snapshot",
             Work::Install { .. } => "install a snapshot",
             Work::Rebuild(_) => "rebuild the state",
         }
@@ -159,8 +169,8 @@ impl Jobs {
 
 impl<S: Prevalent> Replica<S> {
     pub(crate) fn start_jobs(&mut self, out: &mut Effects<S>) {
-        if let Some(order) = self.journal.spare_wanted() {
-            out.start.push(Job(Work::Prepare(order)));
+        if let Some(chore) = self.journal.next_chore() {
+            out.start.push(Job(Work::Chore(chore)));
         }
         let Some(engine) = self.engine.as_ref().filter(|_| !self.jobs.snapshotting && !self.jobs.installing)
         else {
@@ -170,7 +180,7 @@ impl<S: Prevalent> Replica<S> {
             self.jobs.snapshotting = true;
             let frames = self.journal.frames_between(self.journal.base().index(), target.index());
             let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
-            out.start.push(Job(Work::Snapshot(Box::new(job))));
+            out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone() }));
         }
     }
 
@@ -204,16 +214,16 @@ impl<S: Prevalent> Replica<S> {
         finished: Finished<S>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        match finished.0 {
-            Outcome::Prepared(prepared) => {
-                // Without a spare the journal makes its next segment itself, or says why it cannot.
-                if let Err(error) = prepared {
-                    tracing::warn!(%error, "the next segment could not be prepared");
-                }
+        match *finished.0 {
+            Outcome::Chore(done) => {
+                self.journal.chore_done(done);
+                self.start_jobs(out);
             }
-            Outcome::Made(made) => {
+            Outcome::Opened { to, newest } => self.start_transfer(now, to, newest?, out),
+            Outcome::Made { made, kept } => {
                 self.jobs.snapshotting = false;
-                self.on_made(made)?;
+                self.on_made(made, &kept?);
+                self.start_jobs(out);
             }
             Outcome::Installed(installed) => {
                 self.jobs.installing = false;
@@ -230,31 +240,31 @@ impl<S: Prevalent> Replica<S> {
         Ok(())
     }
 
-    fn on_made(&mut self, made: Result<Made, SnapshotJobError>) -> Result<(), Fatal> {
+    /// With a new snapshot, what two cover may go: should the newest turn out bad, the one before it and the
+    /// journal still make the state.
+    fn on_made(&mut self, made: Result<Made, SnapshotJobError>, kept: &[Listed]) {
         match made {
             Ok(made) => {
                 for passed_over in &made.passed_over {
                     tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
                 }
-                self.compact()
+                if let Some(second) = kept.get(1) {
+                    self.journal.compact(second.index);
+                }
             }
-            Err(SnapshotJobError::Overtaken { .. }) => Ok(()),
+            Err(SnapshotJobError::Overtaken { .. }) => {}
             // The journal holds everything: the next position that is due tries again.
             Err(error) => {
                 tracing::error!(%error, "no snapshot was made; the journal keeps what it would have covered");
-                Ok(())
             }
         }
     }
 
-    /// Drops what two snapshots cover: should the newest turn out bad, the one before it and the journal
-    /// still make the state.
-    fn compact(&mut self) -> Result<(), Fatal> {
-        let listed = self.shelf.list()?;
-        if let Some(second) = listed.get(1) {
-            self.journal.compact(second.index);
+    /// A standby needs frames that are compacted away.
+    pub(crate) fn offer_snapshot(&mut self, to: Member, out: &mut Effects<S>) {
+        if self.transfers.expect(to) {
+            out.start.push(Job(Work::Open { shelf: self.shelf.clone(), to }));
         }
-        Ok(())
     }
 
     /// The journal holds what the snapshot covers, and more that may have been acknowledged: it stays. Only

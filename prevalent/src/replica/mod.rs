@@ -111,7 +111,6 @@ impl<S: Prevalent> Replica<S> {
             Input::Synced(ticket) => {
                 self.sync_in_flight = None;
                 let durable = self.journal.synced(ticket);
-                self.journal.note_mark()?;
                 self.decide(now, quorum::Input::Durable(durable.index()), &[], out)?;
             }
             Input::Persisted(ballot) => self.decide(now, quorum::Input::Persisted(ballot), &[], out)?,
@@ -225,12 +224,11 @@ impl<S: Prevalent> Replica<S> {
         last.ok().map(|frame| frame.tip())
     }
 
-    /// The newest snapshot, for a follower that the journal can no longer serve.
-    ///
-    /// # Errors
-    /// If the snapshots cannot be read.
-    pub fn newest_snapshot(&self) -> Result<Option<snapshots::Opened>, snapshots::SnapshotError> {
-        Ok(self.shelf.newest_valid()?.snapshot)
+    /// The snapshots, for a follower that the journal can no longer serve. Reading them takes as long as it
+    /// takes.
+    #[must_use]
+    pub fn shelf(&self) -> &Shelf {
+        &self.shelf
     }
 
     /// Notes that this process ends as it should: the next start need not doubt the journal's end.
@@ -286,7 +284,7 @@ impl<S: Prevalent> Replica<S> {
             quorum::Effect::StepDown => self.step_down(out),
             quorum::Effect::Commit(_) => {}
             quorum::Effect::ReadReady { token, index } => self.reads.push_back((token, index)),
-            quorum::Effect::SnapshotWanted { by } => self.offer_snapshot(now, by, out)?,
+            quorum::Effect::SnapshotWanted { by } => self.offer_snapshot(by, out),
             quorum::Effect::StoreChunk => {}
             quorum::Effect::ChunkAcknowledged { by, base, received, done } => {
                 self.transfers.acknowledged(now, by, base, received, done);

@@ -1,7 +1,7 @@
 //! Snapshots between voters: sent in pieces by the master, gathered by a standby whose journal ends before
 //! the master's begins.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use position::{Index, Member, Tip};
@@ -20,7 +20,11 @@ const RESEND_AFTER: Duration = Duration::from_millis(500);
 
 /// The snapshots that a master is sending, one per standby.
 #[derive(Debug, Default)]
-pub(crate) struct Transfers(BTreeMap<Member, Transfer>);
+pub(crate) struct Transfers {
+    /// For whom one is being verified.
+    expected: BTreeSet<Member>,
+    under_way: BTreeMap<Member, Transfer>,
+}
 
 #[derive(Debug)]
 struct Transfer {
@@ -35,15 +39,22 @@ struct Transfer {
 
 impl Transfers {
     pub(crate) fn clear(&mut self) {
-        self.0.clear();
+        self.expected.clear();
+        self.under_way.clear();
+    }
+
+    /// Notes that a standby is to be sent a snapshot; says whether that is news.
+    pub(crate) fn expect(&mut self, to: Member) -> bool {
+        self.expected.insert(to)
     }
 
     pub(crate) fn acknowledged(&mut self, now: Now, by: Member, base: Index, received: u64, done: bool) {
         if done {
-            self.0.remove(&by);
+            self.under_way.remove(&by);
             return;
         }
-        let Some(transfer) = self.0.get_mut(&by).filter(|transfer| transfer.snapshot.index() == base) else {
+        let Some(transfer) = self.under_way.get_mut(&by).filter(|transfer| transfer.snapshot.index() == base)
+        else {
             return;
         };
         transfer.reported = received;
@@ -63,21 +74,28 @@ pub(crate) struct Receiving {
 }
 
 impl<S: Prevalent> Replica<S> {
-    /// A standby needs frames that are compacted away.
-    pub(crate) fn offer_snapshot(&mut self, now: Now, to: Member, out: &mut Effects<S>) -> Result<(), Fatal> {
-        let newest = self.newest_snapshot()?;
+    /// The newest snapshot has been verified for a standby.
+    pub(crate) fn start_transfer(
+        &mut self,
+        now: Now,
+        to: Member,
+        newest: Option<Opened>,
+        out: &mut Effects<S>,
+    ) {
+        if !self.transfers.expected.remove(&to) {
+            return;
+        }
         let Some(snapshot) = newest.filter(|found| found.index() >= self.journal.base().index()) else {
             tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby cannot be served");
-            return Ok(());
+            return;
         };
         let transfer = Transfer { snapshot, sent: 0, received: 0, reported: 0, progressed: now.time };
-        self.transfers.0.insert(to, transfer);
+        self.transfers.under_way.insert(to, transfer);
         self.send_chunks(now, out);
-        Ok(())
     }
 
     pub(crate) fn send_chunks(&mut self, now: Now, out: &mut Effects<S>) {
-        for (&to, transfer) in &mut self.transfers.0 {
+        for (&to, transfer) in &mut self.transfers.under_way {
             let file = transfer.snapshot.file();
             let total = file.len() as u64;
             while transfer.sent < total && transfer.sent.saturating_sub(transfer.received) < WINDOW_BYTES {
@@ -97,7 +115,7 @@ impl<S: Prevalent> Replica<S> {
 
     pub(crate) fn resend_chunks(&mut self, now: Now, out: &mut Effects<S>) {
         let mut stalled = false;
-        for transfer in self.transfers.0.values_mut() {
+        for transfer in self.transfers.under_way.values_mut() {
             if now.time.since(transfer.progressed) > RESEND_AFTER {
                 // The last piece at least: if all has arrived, only its acknowledgement is missing.
                 let last = (transfer.snapshot.file().len() as u64).saturating_sub(CHUNK_BYTES as u64);

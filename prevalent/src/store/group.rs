@@ -8,11 +8,12 @@ use std::time::Instant;
 
 use position::Tip;
 use quorum::Time;
+use storage::DiskError;
 
 use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
 use crate::store::pending::{Pending, Slot, Verdict, Woken};
 use crate::store::{ExecuteError, wall_time};
-use crate::{Actor, Entry, EntryKind, Prevalent, Sequence, SessionId, encode};
+use crate::{Actor, Entry, EntryKind, Prevalent, Sequence, SessionId, SyncOrder, Ticket, encode};
 
 /// So many commands may be under way: below the window of answers that a session keeps.
 const UNDER_WAY_MAX: usize = 512;
@@ -189,7 +190,7 @@ impl<S: Prevalent> Group<S> {
                 (sync, persist) => {
                     drop(replica);
                     let persisted = persist.map(|order| order.perform()).transpose()?;
-                    let synced = sync.map(|order| order.perform().map(|()| order.ticket())).transpose()?;
+                    let synced = sync.map(perform_inline).transpose()?;
                     replica = self.write_replica();
                     Some((persisted, synced))
                 }
@@ -369,6 +370,12 @@ fn rebuild_inline<S: Prevalent>(
     Ok(())
 }
 
+fn perform_inline(order: SyncOrder) -> Result<Ticket, DiskError> {
+    order.perform()?;
+    order.note_mark()?;
+    Ok(order.ticket())
+}
+
 /// Performs syncs and ballots on this thread until nothing is left to do.
 fn settle_inline<S: Prevalent>(
     replica: &mut Replica<S>,
@@ -380,8 +387,7 @@ fn settle_inline<S: Prevalent>(
             let ballot = order.perform()?;
             replica.step(clock.now(), Input::Persisted(ballot), effects)?;
         } else if let Some(order) = effects.sync.take() {
-            order.perform()?;
-            replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
+            replica.step(clock.now(), Input::Synced(perform_inline(order)?), effects)?;
         } else if !replica.apply(APPLY_FRAMES, effects)? {
             return Ok(());
         }

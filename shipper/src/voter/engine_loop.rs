@@ -1,10 +1,10 @@
 //! The loop that owns a replica: takes what has come, steps, and has done what the step asks for.
 //!
-//! Responsible for: that heartbeats and votes never wait for a sync, a job or a client. Not responsible
+//! Responsible for: that heartbeats and votes never wait for the disk, a job or a client. Not responsible
 //! for: any decision; the replica makes them.
 //!
-//! Appending a frame, noting the mark and logging still write from this thread, into the system's cache.
-//! On a saturated disk such a write can block for longer than the others' patience.
+//! Two things that are rare still touch the disk here: a cut, which a standby makes when another master's
+//! frames replace its own, and a piece of a snapshot that a standby receives.
 
 use std::io;
 use std::time::Instant;
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use position::{Index, MemberId, Tip};
 use prevalent::{Effects, Fatal, Input, MetaOrder, Now, Outgoing, Prevalent, Replica, SyncOrder};
 use quorum::{RoleName, Time};
+use snapshots::Shelf;
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -349,32 +350,20 @@ impl<S: Prevalent> EngineLoop<S> {
         }
         self.committed = commit;
         for follower in std::mem::take(&mut self.followers) {
-            match self.followed(&follower) {
-                Some(followed) => {
-                    let _gone = follower.reply.send(followed);
+            let Some(frames) = self.replica.committed_frames(follower.after, follower.bytes_max) else {
+                let shelf = self.replica.shelf().clone();
+                // Verifying it takes as long as reading it.
+                tokio::task::spawn_blocking(move || follower.reply.send(newest_snapshot(&shelf)).is_ok());
+                continue;
+            };
+            match self.replica.end_of(&frames) {
+                Some(through) => {
+                    let frames = frames.into_iter().map(Bytes::from_owner).collect();
+                    let _gone = follower.reply.send(Ok(Followed::Frames { frames, through }));
                 }
                 None => self.followers.push(follower),
             }
         }
-    }
-
-    /// `None`: nothing new yet.
-    fn followed(&self, follower: &Follower) -> Option<Result<Followed, Denied>> {
-        let Some(frames) = self.replica.committed_frames(follower.after, follower.bytes_max) else {
-            return Some(match self.replica.newest_snapshot() {
-                Ok(Some(snapshot)) => {
-                    let base = snapshot.head().tip;
-                    Ok(Followed::Snapshot { file: Bytes::from_owner(snapshot.file().clone()), base })
-                }
-                Ok(None) => {
-                    Err(Denied::Refused("this voter has another history, and no snapshot".to_owned()))
-                }
-                Err(error) => Err(Denied::Refused(error.to_string())),
-            });
-        };
-        let through = self.replica.end_of(&frames)?;
-        let frames = frames.into_iter().map(Bytes::from_owner).collect();
-        Some(Ok(Followed::Frames { frames, through }))
     }
 
     fn push_view(&mut self) {
@@ -407,6 +396,18 @@ impl<S: Prevalent> EngineLoop<S> {
                 .unwrap_or_default(),
             standbys: view.matched.iter().map(standby).collect(),
         }
+    }
+}
+
+/// For a follower that the journal does not lead to.
+fn newest_snapshot(shelf: &Shelf) -> Result<Followed, Denied> {
+    match shelf.newest_valid().map(|newest| newest.snapshot) {
+        Ok(Some(snapshot)) => {
+            let base = snapshot.head().tip;
+            Ok(Followed::Snapshot { file: Bytes::from_owner(snapshot.file().clone()), base })
+        }
+        Ok(None) => Err(Denied::Refused("this voter has another history, and no snapshot".to_owned())),
+        Err(error) => Err(Denied::Refused(error.to_string())),
     }
 }
 

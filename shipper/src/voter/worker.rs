@@ -1,6 +1,7 @@
 //! Threads for what blocks: syncs, ballots, jobs.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::sync::mpsc::{SyncSender, sync_channel};
 
 use prevalent::{Finished, Job, MetaOrder, Prevalent, SyncOrder, Ticket};
@@ -27,21 +28,14 @@ pub(crate) struct Worker<O> {
 }
 
 impl<O: Send + 'static> Worker<O> {
-    /// Starts the thread. It ends with the worker, or when nobody wants its results any more.
-    fn start<S: Prevalent>(
-        name: &str,
-        done: mpsc::Sender<Done<S>>,
-        perform: impl Fn(O) -> Done<S> + Send + 'static,
-    ) -> io::Result<Worker<O>> {
+    /// Starts the thread. It ends with the worker, or when `perform` says that nobody wants its results any
+    /// more.
+    fn start(name: &str, perform: impl Fn(O) -> ControlFlow<()> + Send + 'static) -> io::Result<Worker<O>> {
         // The protocol has one sync under way; of ballots a later one may come before the first is durable.
         let (orders, inbox) = sync_channel(16);
-        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            while let Ok(order) = inbox.recv() {
-                if done.blocking_send(perform(order)).is_err() {
-                    return;
-                }
-            }
-        })?;
+        std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || while inbox.recv().is_ok_and(|order| perform(order).is_continue()) {})?;
         Ok(Worker { orders })
     }
 
@@ -54,14 +48,29 @@ impl<O: Send + 'static> Worker<O> {
     }
 }
 
-/// Makes the journal durable.
+/// Makes the journal durable. That it is comes first, the mark that says so to the next start after it.
 pub(crate) fn flusher<S: Prevalent>(done: mpsc::Sender<Done<S>>) -> io::Result<Worker<SyncOrder>> {
-    Worker::start("flusher", done, |order: SyncOrder| Done::Synced(order.perform().map(|()| order.ticket())))
+    Worker::start("flusher", move |order: SyncOrder| {
+        let synced = order.perform().map(|()| order.ticket());
+        let performed = synced.is_ok();
+        hand_in(&done, Done::Synced(synced))?;
+        match order.note_mark() {
+            Err(error) if performed => hand_in(&done, Done::Synced(Err(error))),
+            _ => ControlFlow::Continue(()),
+        }
+    })
 }
 
 /// Makes ballots durable: apart from the flusher, so that a vote never waits behind a megabyte of journal.
 pub(crate) fn keeper<S: Prevalent>(done: mpsc::Sender<Done<S>>) -> io::Result<Worker<MetaOrder>> {
-    Worker::start("ballots", done, |order: MetaOrder| Done::Persisted(order.perform()))
+    Worker::start("ballots", move |order: MetaOrder| hand_in(&done, Done::Persisted(order.perform())))
+}
+
+fn hand_in<S: Prevalent>(inbox: &mpsc::Sender<Done<S>>, done: Done<S>) -> ControlFlow<()> {
+    match inbox.blocking_send(done) {
+        Ok(()) => ControlFlow::Continue(()),
+        Err(_gone) => ControlFlow::Break(()),
+    }
 }
 
 /// Runs a job on a thread of its own.

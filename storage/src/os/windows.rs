@@ -7,10 +7,6 @@ use std::os::windows::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
-use memmap2::{MmapOptions, MmapRaw};
-
-use crate::map::{Gap, Map};
-
 /// Removing a mapped file fails with error 1224.
 pub(crate) const REMOVES_MAPPED_FILES: bool = false;
 
@@ -26,22 +22,6 @@ unsafe extern "system" {
 unsafe extern "system" {
     fn timeBeginPeriod(milliseconds: u32) -> u32;
     fn timeEndPeriod(milliseconds: u32) -> u32;
-}
-
-/// Windows does not promise that a view sees what `WriteFile` wrote, so appends go through the view.
-pub(crate) fn map_for_append(file: &File) -> io::Result<MmapRaw> {
-    MmapOptions::new().map_raw(file)
-}
-
-pub(crate) fn append(_file: &File, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()> {
-    gap.fill(parts);
-    Ok(())
-}
-
-/// Both calls are needed: the first hands changed pages to the file system, the second makes them durable.
-pub(crate) fn sync_appended(file: &File, map: &Map, through: usize) -> io::Result<()> {
-    map.flush(through)?;
-    file.sync_all()
 }
 
 pub(crate) fn read_at(file: &File, mut offset: u64, mut buffer: &mut [u8]) -> io::Result<()> {

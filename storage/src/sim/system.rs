@@ -8,7 +8,7 @@ use super::machine::Machine;
 use super::names::FileId;
 use crate::FileEntry;
 use crate::directory::path_below;
-use crate::map::{Gap, Map};
+use crate::map::Map;
 use crate::system::{Access, System, SystemFile};
 
 /// A process's access to a simulated machine, until the machine restarts.
@@ -121,6 +121,10 @@ impl SystemFile for SimFile {
         self.system.alive()?.sync_file(self.id)
     }
 
+    fn sync_contents(&self) -> io::Result<()> {
+        self.sync()
+    }
+
     /// Memory of its own: it stays readable after a restart, and nothing that happens to the file shows.
     fn map(&self) -> io::Result<MmapRaw> {
         let mut machine = self.system.alive()?;
@@ -130,24 +134,5 @@ impl SystemFile for SimFile {
             contents.read_into_zeros(buffer);
             Ok(())
         })
-    }
-
-    fn map_for_append(&self) -> io::Result<MmapRaw> {
-        self.map()
-    }
-
-    fn append(&self, gap: &Gap<'_>, parts: &[&[u8]]) -> io::Result<()> {
-        let mut machine = self.system.alive()?;
-        gap.fill(parts);
-        let mut offset = gap.start() as u64;
-        for part in parts {
-            machine.write(self.id, offset, part)?;
-            offset += part.len() as u64;
-        }
-        Ok(())
-    }
-
-    fn sync_appended(&self, _map: &Map, _through: usize) -> io::Result<()> {
-        self.sync()
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use position::MemberId;
-use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, Unanswered};
+use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, SyncOrder, Unanswered};
 use quorum::{ReadToken, Voter};
 
 use super::agenda::SimTime;
@@ -169,11 +169,10 @@ impl Simulation {
             process.ballot_waiting = Some(order);
             self.order_ballot(machine, life);
         }
-        let syncs = effects.sync.take().map(SyncInFlight::Ordered);
-        let writes = syncs.is_some();
-        if writes {
-            self.running(machine, life).expect("it asked for this").sync = syncs;
-            self.order_sync(machine, life);
+        let sync = effects.sync.take();
+        let writes = sync.is_some();
+        if let Some(order) = sync {
+            self.order_sync(machine, life, order);
         }
         for job in effects.start.drain(..) {
             self.start_job(machine, life, job);
@@ -210,7 +209,11 @@ impl Simulation {
         }
     }
 
-    fn order_sync(&mut self, machine: usize, life: Life) {
+    /// The bytes are in the system's cache before the sync runs, so a power cut in between leaves any part.
+    fn order_sync(&mut self, machine: usize, life: Life, order: SyncOrder) {
+        // A failure shows again when it runs.
+        let _later = order.write();
+        self.running(machine, life).expect("it asked for this").sync = Some(SyncInFlight::Ordered(order));
         let delay = self.disk_time(machine);
         self.agenda.after(delay, Event::SyncRuns(machine, life));
     }
@@ -235,13 +238,12 @@ impl Simulation {
     pub(super) fn sync_runs(&mut self, machine: usize, life: Life) {
         let Some(process) = self.running(machine, life) else { return };
         let Some(SyncInFlight::Ordered(order)) = process.sync.take() else { return };
-        let ticket = order.ticket();
         if let Err(error) = self.on_the_disk(machine, Mutant::AcknowledgeBeforeSync, || order.perform()) {
             self.ended_by_itself(machine, &error);
             return;
         }
         let process = self.running(machine, life).expect("still there");
-        process.sync = Some(SyncInFlight::Done(ticket));
+        process.sync = Some(SyncInFlight::Done(order));
         let delay = self.disk_time(machine);
         self.agenda.after(delay, Event::SyncReturns(machine, life));
         if self.ambush(Ambush::AfterSync) {
@@ -256,9 +258,16 @@ impl Simulation {
             return;
         }
         let Some(process) = self.running(machine, life) else { return };
-        let Some(SyncInFlight::Done(ticket)) = process.sync.take() else { return };
-        self.tell(|| format!("{machine} has synced {ticket:?}"));
-        self.step(machine, Input::Synced(ticket));
+        let Some(SyncInFlight::Done(order)) = process.sync.take() else { return };
+        self.tell(|| format!("{machine} has synced {:?}", order.ticket()));
+        self.step(machine, Input::Synced(order.ticket()));
+        // Where the step was the machine's last, so was the mark before.
+        if self.running(machine, life).is_some()
+            && let Err(error) = order.note_mark()
+        {
+            self.ended_by_itself(machine, &error);
+            return;
+        }
         self.rot_after_sync(machine, life);
     }
 

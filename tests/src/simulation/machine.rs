@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use position::{ClusterId, Index, Member};
-use prevalent::{Effects, Finished, Job, MetaOrder, Now, OpenError, Options, Replica, SyncOrder, Ticket};
+use prevalent::{Effects, Finished, Job, MetaOrder, Now, OpenError, Options, Replica, SyncOrder};
 use quorum::{Ballot, Time};
 use storage::{Disk, Image, SimDisk};
 
@@ -98,7 +98,7 @@ pub(super) struct Seen {
 
 pub(super) enum SyncInFlight {
     Ordered(SyncOrder),
-    Done(Ticket),
+    Done(SyncOrder),
 }
 
 pub(super) enum BallotInFlight {

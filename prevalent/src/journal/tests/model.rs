@@ -86,11 +86,7 @@ fn perform(rig: &mut Rig, operation: &Operation) -> Result<(), super::super::Jou
             let base = elsewhere(rig.epoch.0, rig.model.last().index().0 + further);
             rig.reset(base)?;
         }
-        Operation::Spare => {
-            if let Some(order) = rig.journal().spare_wanted() {
-                order.perform()?;
-            }
-        }
+        Operation::Spare => rig.do_chores(),
         Operation::Crash => {
             let recovered = rig.crash();
             assert_only_torn(&recovered);

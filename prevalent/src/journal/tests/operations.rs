@@ -5,8 +5,9 @@ use quorum::{History, Tail};
 use storage::SimDisk;
 
 use super::super::{Journal, JournalError, list_segments, view_segment};
-use super::rig::{Concat, Filling, PLAIN, Rig, SMALL, TAG, elsewhere};
+use super::rig::{Concat, Filling, PLAIN, Rig, SMALL, TAG, build, elsewhere};
 use crate::Schema;
+use crate::frame::Frame;
 use crate::segment::{Generation, JournalTag};
 
 /// "Sync of 5, 6 in flight; another master replaces them; the completion must not report them durable."
@@ -250,10 +251,70 @@ fn a_crash_right_after_the_first_file_was_made_leaves_a_journal() {
 #[test]
 fn a_spare_is_asked_for_once_a_segment() {
     let mut rig = Rig::new(1);
-    assert!(rig.journal().spare_wanted().is_none(), "an empty segment needs no successor yet");
+    assert!(rig.journal().next_chore().is_none(), "an empty segment needs no successor yet");
     (0..3).for_each(|_| rig.append(PLAIN).unwrap());
-    rig.journal().spare_wanted().unwrap().perform().unwrap();
-    assert!(rig.journal().spare_wanted().is_none());
+    let chore = rig.journal().next_chore().expect("the first segment is more than half full");
+    assert_eq!(chore.name(), "prepare a segment");
+    assert!(rig.journal().next_chore().is_none(), "one at a time");
+    let done = chore.perform();
+    rig.journal().chore_done(done);
+    assert!(rig.journal().next_chore().is_none());
+}
+
+/// With a spare at hand, an append makes neither the file of the next segment nor its name.
+#[test]
+fn the_next_segment_is_begun_without_the_disk() {
+    let mut rig = Rig::with_frames(1, 3);
+    rig.do_chores();
+    let files = |rig: &Rig| rig.machine.disk().list("journal").unwrap().len();
+    assert_eq!(files(&rig), 1);
+    let syncs = rig.machine.syncs();
+    let frame = build(rig.model.last(), rig.epoch, Index(3), Filling { payload_bytes: 1_800, ..PLAIN });
+    rig.journal().append(&Frame::verify(&frame).unwrap()).unwrap();
+    assert_eq!((files(&rig), rig.machine.syncs()), (1, syncs));
+    let order = rig.journal().ticket();
+    order.perform().unwrap();
+    assert_eq!(files(&rig), 2);
+    rig.machine.power_cut();
+    assert_eq!(rig.open().journal.last().index(), Index(4));
+}
+
+/// The memory that a segment was written from goes once the segment is durable and mapped.
+#[test]
+fn a_full_segment_is_mapped_and_read_as_before() {
+    let mut rig = Rig::new(1);
+    (0..30).for_each(|_| rig.append(PLAIN).unwrap());
+    while let Some(chore) = rig.journal().next_chore() {
+        assert_ne!(chore.name(), "map a full segment", "it is not durable yet");
+        let done = chore.perform();
+        rig.journal().chore_done(done);
+    }
+    let order = rig.journal().ticket();
+    order.perform().unwrap();
+    let durable = rig.journal().synced(order.ticket());
+    rig.model.durable = durable.index();
+    let mut mapped = 0;
+    while let Some(chore) = rig.journal().next_chore() {
+        mapped += usize::from(chore.name() == "map a full segment");
+        let done = chore.perform();
+        rig.journal().chore_done(done);
+    }
+    assert!(mapped >= 2);
+    rig.check();
+}
+
+#[test]
+fn what_a_snapshot_covers_is_given_up_with_its_damage() {
+    let mut rig = Rig::with_frames(1, 20);
+    let (file, at) = rig.place_of(3);
+    rig.machine.rot(&file, at + 200, 1);
+    let mut journal = rig.crash().journal;
+    let damage = journal.damages().next().expect("frame 3 is damaged").id;
+    assert!(journal.give_up_damage(Index(2)).is_empty(), "the snapshot ends before it");
+    assert_eq!(journal.give_up_damage(Index(10)), [damage]);
+    assert_eq!((journal.damages().count(), journal.base().index()), (0, Index(3)));
+    assert_eq!(journal.last(), rig.model.last());
+    assert_eq!(journal.read_frame(Index(4)).unwrap().bytes(), rig.model.frames[3].1);
 }
 
 #[test]
@@ -295,7 +356,7 @@ fn a_journal_and_its_orders_may_move_to_other_threads() {
     fn movable<T: Send>() {}
     movable::<Journal>();
     movable::<super::super::SyncOrder>();
-    movable::<super::super::SpareOrder>();
+    movable::<super::super::Chore>();
 }
 
 #[test]

@@ -147,6 +147,9 @@ impl Rig {
         let frame = Frame::verify(&bytes).unwrap();
         let slice = self.journal().append(&frame)?;
         assert_eq!(&slice[..], bytes);
+        // A power cut may then leave any part of it.
+        let active = self.journal().active.as_ref().expect("it was just appended to");
+        active.segment.flusher().write().map_err(JournalError::Disk)?;
         self.written.push(bytes.clone());
         self.model.frames.push((frame.tip(), bytes));
         Ok(())
@@ -164,7 +167,16 @@ impl Rig {
         assert!(durable.index() >= self.model.durable, "what was durable is no longer");
         assert!(self.model.ends().contains(&durable), "{durable} is said to be durable");
         self.model.durable = durable.index();
-        self.journal().note_mark()
+        order.note_mark()?;
+        self.do_chores();
+        Ok(())
+    }
+
+    pub(super) fn do_chores(&mut self) {
+        while let Some(chore) = self.journal().next_chore() {
+            let done = chore.perform();
+            self.journal().chore_done(done);
+        }
     }
 
     pub(super) fn cut_after(&mut self, index: Index) -> Result<(), JournalError> {
@@ -178,11 +190,13 @@ impl Rig {
     pub(super) fn compact(&mut self, tip: Tip) {
         self.model.snapshot = tip;
         self.journal().compact(tip.index());
+        self.do_chores();
     }
 
     pub(super) fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
         self.model.snapshot = base;
         self.journal().reset(base)?;
+        self.do_chores();
         self.model = Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index() };
         Ok(())
     }

@@ -1,0 +1,142 @@
+//! What the disk needs done around the journal that no command must wait for.
+//!
+//! Responsible for: a spare ahead of need, mapping a full segment so that the memory it was written from can
+//! go, and removing files that nothing needs any more. One chore at a time, each on whatever thread.
+//! Whether any of it happens before a crash makes no difference: it is done again or not missed.
+
+use std::sync::Arc;
+
+use position::Index;
+use storage::{Disk, DiskError, Slice};
+
+use super::run::Contents;
+use super::{Active, Journal};
+use crate::segment::SegmentName;
+
+/// What there is to do.
+#[derive(Debug, Default)]
+pub(super) struct Chores {
+    under_way: bool,
+    /// The segment that the spare was made for: one for each that is begun.
+    spare_for: Option<SegmentName>,
+    /// Full segments, with the last of their frames, that are still held in memory.
+    in_memory: Vec<(SegmentName, Index)>,
+    unneeded: Vec<SegmentName>,
+}
+
+impl Chores {
+    pub(super) fn filled(&mut self, name: SegmentName, through: Index) {
+        self.in_memory.push((name, through));
+    }
+
+    /// What is in memory of segments that were cut stays there until it is compacted: it is not much.
+    pub(super) fn forget_segments(&mut self) {
+        self.in_memory.clear();
+    }
+
+    pub(super) fn no_longer_needed(&mut self, names: Vec<SegmentName>) {
+        self.unneeded.extend(names);
+    }
+}
+
+/// Something to do around the journal, for a thread that may block.
+#[derive(Debug)]
+#[must_use = "without its chores the journal keeps files and memory, and appends wait for new segments"]
+pub struct Chore {
+    disk: Arc<dyn Disk>,
+    task: Task,
+}
+
+#[derive(Debug)]
+enum Task {
+    Spare { bytes: u64 },
+    Map(SegmentName),
+    Remove(Vec<SegmentName>),
+}
+
+/// What came of a [`Chore`].
+#[derive(Debug)]
+pub struct ChoreDone(Option<(SegmentName, Slice)>);
+
+impl Chore {
+    /// Its name in logs.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self.task {
+            Task::Spare { .. } => "prepare a segment",
+            Task::Map(_) => "map a full segment",
+            Task::Remove(_) => "remove segments",
+        }
+    }
+
+    /// Does it. What fails is logged and left: a segment is then made when it is needed, a full one stays in
+    /// memory, a file stays until the next start.
+    #[must_use]
+    pub fn perform(self) -> ChoreDone {
+        let name = self.name();
+        let done = match self.task {
+            Task::Spare { bytes } => self.disk.prepare_segment(bytes).map(|()| None),
+            Task::Map(segment) => {
+                self.disk.map(&segment.to_string()).map(|mapped| mapped.map(|bytes| (segment, bytes)))
+            }
+            Task::Remove(names) => remove(&*self.disk, &names).map(|()| None),
+        };
+        ChoreDone(done.unwrap_or_else(|error| {
+            tracing::warn!(%error, "could not {name}");
+            None
+        }))
+    }
+}
+
+/// Tries all of them, and says what was the matter with the first that resisted.
+fn remove(disk: &dyn Disk, names: &[SegmentName]) -> Result<(), DiskError> {
+    let removed: Vec<Result<(), DiskError>> =
+        names.iter().map(|name| disk.remove(&name.to_string())).collect();
+    removed.into_iter().collect()
+}
+
+impl Journal {
+    /// Something to do, if there is anything and nothing is under way.
+    pub fn next_chore(&mut self) -> Option<Chore> {
+        if self.chores.under_way {
+            return None;
+        }
+        let task = self.spare_wanted().or_else(|| self.mapping_wanted()).or_else(|| self.removal_wanted())?;
+        self.chores.under_way = true;
+        Some(Chore { disk: Arc::clone(&self.disk), task })
+    }
+
+    /// A chore has been done.
+    pub fn chore_done(&mut self, done: ChoreDone) {
+        self.chores.under_way = false;
+        let Some((name, mapped)) = done.0 else { return };
+        for run in self.runs.iter_mut().filter(|run| run.file == name) {
+            if let Contents::Good(frames) = &mut run.contents
+                && frames.copied_to.is_none()
+            {
+                frames.bytes = mapped.clone();
+            }
+        }
+    }
+
+    /// Once for each segment that is half full.
+    fn spare_wanted(&mut self) -> Option<Task> {
+        let half_full = |active: &&Active| active.segment.remaining() < active.segment.capacity() / 2;
+        let active = self.active.as_ref().filter(half_full)?.name;
+        if self.chores.spare_for.replace(active) == Some(active) {
+            return None;
+        }
+        Some(Task::Spare { bytes: self.sizes.later })
+    }
+
+    fn mapping_wanted(&mut self) -> Option<Task> {
+        let durable = self.durable().index();
+        let ready = self.chores.in_memory.iter().position(|(_, through)| *through <= durable)?;
+        Some(Task::Map(self.chores.in_memory.remove(ready).0))
+    }
+
+    fn removal_wanted(&mut self) -> Option<Task> {
+        let names = std::mem::take(&mut self.chores.unneeded);
+        (!names.is_empty()).then_some(Task::Remove(names))
+    }
+}
