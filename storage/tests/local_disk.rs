@@ -49,15 +49,36 @@ fn the_lock_lasts_as_long_as_anything_that_can_write() {
     LocalDisk::open(directory.path()).unwrap();
 }
 
+/// How much of the volume a file takes.
 #[cfg(unix)]
+fn allocated_bytes(path: &Path) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).unwrap().blocks() * 512
+}
+
+/// How much of the volume a file takes.
+#[cfg(windows)]
+#[allow(unsafe_code)]
+fn allocated_bytes(path: &Path) -> u64 {
+    use std::os::windows::ffi::OsStrExt;
+    #[link(name = "kernel32")]
+    unsafe extern "system" {
+        fn GetCompressedFileSizeW(path: *const u16, high: *mut u32) -> u32;
+    }
+    let path: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    let mut high = 0;
+    // SAFETY: the path ends in a zero, and both outlive the call.
+    let low = unsafe { GetCompressedFileSizeW(path.as_ptr(), &raw mut high) };
+    u64::from(high) << 32 | u64::from(low)
+}
+
 #[test]
 fn segments_are_never_sparse() {
-    use std::os::unix::fs::MetadataExt;
-
     fn check(directory: &Path, bytes: u64) {
-        let metadata = fs::metadata(directory.join("journal/a")).unwrap();
-        assert_eq!(metadata.len(), bytes);
-        assert!(metadata.blocks() * 512 >= bytes, "{} blocks for {bytes} bytes", metadata.blocks());
+        let path = directory.join("journal/a");
+        assert_eq!(fs::metadata(&path).unwrap().len(), bytes);
+        let allocated = allocated_bytes(&path);
+        assert!(allocated >= bytes, "{allocated} bytes are allocated for {bytes}");
     }
     for bytes in [1, 64 * 1024, 300_001, 8 << 20] {
         let directory = tempfile::tempdir().unwrap();
@@ -69,6 +90,26 @@ fn segments_are_never_sparse() {
         drop(disk.create_segment("journal/a", bytes).unwrap());
         check(directory.path(), bytes);
     }
+}
+
+#[test]
+fn a_deep_folder_with_unusual_letters_is_as_good_as_any() {
+    let directory = tempfile::tempdir().unwrap();
+    // Longer than the 260 characters that Windows' functions take without further ado.
+    let deep = (0..6).fold(directory.path().to_path_buf(), |path, level| {
+        path.join(format!("Übung {level} äöüß {}", "x".repeat(40)))
+    });
+    let disk = LocalDisk::open(&deep).unwrap();
+    disk.replace("snapshots/a", b"old").unwrap();
+    disk.replace("snapshots/a", b"new").unwrap();
+    disk.overwrite("meta", b"text").unwrap();
+    let mut segment = disk.create_segment("journal/a", 4_096).unwrap();
+    segment.append(b"frame").unwrap();
+    segment.flusher().sync().unwrap();
+    drop((segment, disk));
+    let reader = LocalDisk::open_read_only(&deep).unwrap();
+    assert_eq!(reader.read("snapshots/a", 9).unwrap().unwrap(), b"new");
+    assert_eq!(&reader.open_segment("journal/a").unwrap().slice(0..5)[..], b"frame");
 }
 
 #[test]
