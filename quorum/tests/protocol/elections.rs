@@ -1,9 +1,11 @@
 //! Who becomes master, and what earlier drafts of the rules got wrong. A ranks before B before C.
 
+use std::time::Duration;
+
 use position::{Epoch, Position};
 use quorum::{History, Message, Refusal, RoleName};
 
-use crate::cluster::{A, B, C, Cluster, D, E, Order};
+use crate::cluster::{A, B, C, Cluster, D, E, Order, Weather, ms};
 
 /// Writes frames with so many entries at `id`, and lets what is sent of them arrive.
 fn write_and_run(cluster: &mut Cluster, id: position::MemberId, frames: u64) -> Vec<quorum::FrameId> {
@@ -330,4 +332,25 @@ fn a_late_vote_does_not_count_in_the_next_campaign() {
     assert!(!cluster.voter(B).leads());
     cluster.release();
     cluster.run_until(50, "B leads by the vote that is meant", |cluster| cluster.master() == Some(B));
+}
+
+/// Windows' timers tick every 15.6 ms unless a program asks for better, and one that did may be refused.
+#[test]
+fn late_timers_depose_nobody_and_delay_little() {
+    for (count, seed) in [(3, 1), (5, 2)] {
+        let mut cluster = Cluster::running(count, seed);
+        cluster.timer_tick = Duration::from_micros(15_625);
+        cluster.weather = Weather {
+            delay_min: Duration::from_micros(200),
+            delay_max: ms(5),
+            lost_percent: 5,
+            doubled_percent: 1,
+        };
+        let epoch = cluster.voter(A).epoch();
+        cluster.run(20_000);
+        assert_eq!((cluster.master(), cluster.voter(A).epoch()), (Some(A), epoch), "{count} voters");
+        cluster.kill(A);
+        // Four times the suspicion, as on a machine with precise timers.
+        cluster.run_until(480, "another leads", |cluster| cluster.master_but(A).is_some());
+    }
 }

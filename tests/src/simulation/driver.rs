@@ -202,7 +202,7 @@ impl Simulation {
         }
         effects.clear();
         self.running(machine, life).expect("it asked for all this").effects = effects;
-        let at = self.machines[machine].clock.shows(deadline);
+        let at = self.machines[machine].clock.rings(deadline);
         self.wake_at(machine, at);
         if writes && self.ambush(Ambush::BeforeSync) {
             self.power_cut(machine);

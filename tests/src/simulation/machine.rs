@@ -43,12 +43,14 @@ pub(super) struct Machine {
     pub(super) image: Option<Image>,
 }
 
-/// A clock that runs a little too fast or too slow.
+/// A clock that runs a little too fast or too slow, and its timers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
     /// Millionths of real time.
     pub(super) rate: u64,
     pub(super) wall_offset: i64,
+    /// Timers go off at multiples of this only.
+    pub(super) timer_tick: Duration,
 }
 
 impl Clock {
@@ -58,9 +60,10 @@ impl Clock {
         Now { time, wall_time }
     }
 
-    /// The first moment at which this clock shows at least `time`.
-    pub(super) fn shows(&self, time: Time) -> SimTime {
-        SimTime(scale(time.0, 1_000_000, self.rate) + 1)
+    /// When a timer goes off that was set for `time`: when this clock shows it, or at the next tick.
+    pub(super) fn rings(&self, time: Time) -> SimTime {
+        let tick = Time::after(self.timer_tick).0.max(1);
+        SimTime((scale(time.0, 1_000_000, self.rate) + 1).next_multiple_of(tick))
     }
 }
 
@@ -195,15 +198,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clock_shows_a_time_at_the_moment_it_names_and_not_before() {
+    fn a_timer_goes_off_when_its_clock_shows_the_time_and_not_before() {
         for rate in [950_000, 999_800, 1_000_000, 1_050_000] {
-            let clock = Clock { rate, wall_offset: 0 };
+            let clock = Clock { rate, wall_offset: 0, timer_tick: Duration::ZERO };
             for time in [0, 1, 999, 1_234_567_891, 60_000_000_000] {
-                let moment = clock.shows(Time(time));
+                let moment = clock.rings(Time(time));
                 assert!(clock.read(moment).time >= Time(time), "rate {rate}, time {time}");
                 let early = SimTime(moment.0.saturating_sub(3));
                 assert!(early.0 == 0 || clock.read(early).time < Time(time), "rate {rate}, time {time}");
             }
+        }
+    }
+
+    #[test]
+    fn a_coarse_timer_goes_off_late_by_less_than_a_tick() {
+        let clock = Clock { rate: 1_000_000, wall_offset: 0, timer_tick: Duration::from_nanos(100) };
+        for (set_for, rings) in [(0, 100), (98, 100), (100, 200), (150, 200)] {
+            assert_eq!(clock.rings(Time(set_for)), SimTime(rings));
         }
     }
 }

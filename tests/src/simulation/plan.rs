@@ -96,7 +96,12 @@ pub(super) struct Plan {
     pub(super) storm: Duration,
     /// Machines' clocks run at rates that differ by up to so many of a million.
     pub(super) drift: u64,
+    /// Machines' timers go off at multiples of this only, and so late.
+    pub(super) timer_tick: Duration,
 }
+
+/// The timers of a Windows that was not asked for better ones, or refused.
+pub(super) const COARSE_TICK: Duration = Duration::from_micros(15_625);
 
 impl Plan {
     pub(super) fn draw(chance: &mut Chance) -> Plan {
@@ -131,6 +136,7 @@ impl Plan {
             },
             storm: Duration::from_secs(chance.one_of(&[6, 12, 24])),
             drift: chance.one_of(&[0, 200, 50_000]),
+            timer_tick: Duration::ZERO,
         }
     }
 }

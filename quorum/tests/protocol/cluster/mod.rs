@@ -94,6 +94,8 @@ pub(crate) struct Cluster {
     pub(crate) oracle: Oracle,
     pub(crate) weather: Weather,
     pub(crate) disk_delay: (Duration, Duration),
+    /// Timers go off at multiples of this, and so late: every 15.6 ms on Windows unless it is asked for better.
+    pub(crate) timer_tick: Duration,
     /// Directions in which nothing passes.
     pub(crate) severed: BTreeSet<(MemberId, MemberId)>,
     held_back: Option<Selector>,
@@ -137,6 +139,7 @@ impl Cluster {
             oracle,
             weather: Weather::CALM,
             disk_delay: (ms(1), ms(1)),
+            timer_tick: Duration::from_nanos(1),
             severed: BTreeSet::new(),
             held_back: None,
             held: Vec::new(),
@@ -442,7 +445,7 @@ impl Cluster {
                 return true;
             }
             let awake = self.processes.iter().filter(|(id, _)| !self.frozen.contains_key(id));
-            let due = awake.map(|(&id, process)| (process.voter.next_deadline(), id)).min();
+            let due = awake.map(|(&id, process)| (self.rings(process.voter.next_deadline()), id)).min();
             let event = self.events.keys().next().copied();
             match (event, due) {
                 (Some(key), due) if key.0 <= end && due.is_none_or(|(at, _)| key.0 <= at) => {
@@ -460,6 +463,11 @@ impl Cluster {
             steps += 1;
             assert!(steps < 1_000_000, "the cluster is busy with nothing\n{}", self.summary());
         }
+    }
+
+    /// When a timer goes off that was set for `time`.
+    fn rings(&self, time: Time) -> Time {
+        Time(time.0.next_multiple_of(Time::after(self.timer_tick).0))
     }
 
     fn happen(&mut self, event: Event) {
