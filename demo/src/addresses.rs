@@ -4,6 +4,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::time::Duration;
 
 /// Below what systems give to sockets that ask for any port: while a voter is dead, nobody must be given
 /// the port that it will come back to.
@@ -25,7 +26,17 @@ pub(crate) fn free_addresses(count: usize) -> Result<Vec<SocketAddr>, NoAddress>
 /// all have that.
 fn loopback(pc: usize) -> Ipv4Addr {
     let own = u8::try_from(pc + 1).map_or(Ipv4Addr::LOCALHOST, |last| Ipv4Addr::new(127, 0, 0, last));
-    if UdpSocket::bind((own, 0)).is_ok() { own } else { Ipv4Addr::LOCALHOST }
+    if is_seen_as(own).unwrap_or(false) { own } else { Ipv4Addr::LOCALHOST }
+}
+
+/// Whether what is sent from an address arrives as coming from there. Wine lets 127.0.0.2 be bound, sends
+/// from 127.0.0.1 all the same, and nobody would take that for an answer from 127.0.0.2.
+fn is_seen_as(own: Ipv4Addr) -> io::Result<bool> {
+    let (sender, receiver) = (UdpSocket::bind((own, 0))?, UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?);
+    sender.send_to(&[1], receiver.local_addr()?)?;
+    receiver.set_read_timeout(Some(Duration::from_secs(1)))?;
+    let (_, from) = receiver.recv_from(&mut [0])?;
+    Ok(from == sender.local_addr()?)
 }
 
 fn free_address(own: Ipv4Addr) -> Result<SocketAddr, NoAddress> {

@@ -183,6 +183,7 @@ mod tests {
             let stamp = Stamp { previous, epoch: Epoch(1), commit, cluster_time, wall_time };
             journal.append(&builder.seal(&stamp)).unwrap();
         }
+        journal.stop_clean().unwrap();
         folder
     }
 

@@ -70,6 +70,8 @@ pub struct LocalCluster {
     processes: BTreeMap<(String, Program), Process>,
     folder: Folder,
     executables: Executables,
+    /// Those of PCs that have another system than the others.
+    moved: BTreeMap<String, Executables>,
     fleet: Configuration,
     voters: Vec<String>,
     addresses: Vec<SocketAddr>,
@@ -96,8 +98,8 @@ impl LocalCluster {
         let voters: Vec<String> = fleet.nodes.iter().take(voters).map(|node| node.name.clone()).collect();
         let addresses = free_addresses(voters.len())?;
         let folder = Folder::make(keep_in)?;
-        let cluster =
-            LocalCluster { processes: BTreeMap::new(), folder, executables, fleet, voters, addresses };
+        let (processes, moved) = (BTreeMap::new(), BTreeMap::new());
+        let cluster = LocalCluster { processes, folder, executables, moved, fleet, voters, addresses };
         cluster.init()?;
         Ok(cluster)
     }
@@ -173,6 +175,12 @@ impl LocalCluster {
         &self.executables
     }
 
+    /// From its next start on a PC is run by these executables, with the folder that it has: it gets
+    /// another system.
+    pub fn move_to(&mut self, pc: &str, executables: Executables) {
+        self.moved.insert(pc.to_owned(), executables);
+    }
+
     /// Starts a PC's voter.
     ///
     /// # Errors
@@ -195,7 +203,7 @@ impl LocalCluster {
 
     fn start(&mut self, pc: &str, program: Program, arguments: &[&str]) -> Result<(), ClusterError> {
         let (name, folder) = (program.name(), self.folder_of(pc));
-        let mut command = self.executables.command(program)?;
+        let mut command = self.moved.get(pc).unwrap_or(&self.executables).command(program)?;
         command.arg("--config").arg(folder.join(format!("{name}.toml"))).args(arguments);
         let process =
             Process::start(&format!("{name} of {pc}"), command, &folder.join(format!("{name}.log")))?;

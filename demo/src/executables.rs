@@ -105,7 +105,15 @@ impl Executables {
                 folder
             }
         };
-        let found = Executables { folder, runner: env::var_os(RUNNER_VARIABLE) };
+        Executables::of(folder, env::var_os(RUNNER_VARIABLE))
+    }
+
+    /// Finished executables in a folder, and the program that runs them if they are of another system.
+    ///
+    /// # Errors
+    /// If one is missing.
+    pub fn of(folder: PathBuf, runner: Option<OsString>) -> Result<Executables, ExecutablesError> {
+        let found = Executables { folder, runner };
         for program in Program::ALL {
             found.path(program)?;
         }

@@ -4,6 +4,7 @@
 //! condition, for as long as a slow machine may take.
 
 mod failover;
+mod mixed;
 mod node;
 mod refusal;
 mod trial;

@@ -19,8 +19,12 @@ const COMMANDS: usize = 30;
 
 impl Trial {
     pub(crate) async fn start() -> Trial {
+        Trial::of(founded()).await
+    }
+
+    /// Starts a cluster that was founded.
+    pub(crate) async fn of(mut cluster: LocalCluster) -> Trial {
         let turn = TURN.lock().await;
-        let mut cluster = founded();
         for (number, pc) in cluster.voters().to_vec().iter().enumerate() {
             cluster.start_master(pc, if number == 0 { Start::Founder } else { Start::Standby }).unwrap();
         }
@@ -58,7 +62,8 @@ impl Trial {
     }
 
     /// Ends the flow and the cluster, and checks the journals of these voters against what was acknowledged.
-    pub(crate) async fn check(mut self, load: Load, voters: &[&str]) {
+    /// Returns what is left: folders.
+    pub(crate) async fn check(mut self, load: Load, voters: &[&str]) -> LocalCluster {
         more(&load).await;
         let acknowledged = load.finish().await.unwrap();
         for pc in voters {
@@ -71,6 +76,7 @@ impl Trial {
             let found = audit(&self.cluster.data_of(pc), &acknowledged, &nodes).unwrap();
             assert_eq!(found, Audit::default(), "the journal of {pc}");
         }
+        self.cluster
     }
 
     /// Sets a property of a PC.
