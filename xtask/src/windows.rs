@@ -24,12 +24,14 @@ use crate::windows::wine::Wine;
 /// Parts of the chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// The executables, in `TARGET/windows/x86_64-win7-windows-gnu/release`
+    /// All executables and tests; what is shipped lies in `TARGET/windows/x86_64-win7-windows-gnu/release`
     Build,
     /// That they import nothing which Windows 7 SP1 lacks
     Gate,
     /// All packages' tests under Wine, those with real processes too
     Test,
+    /// A cluster with a voter under Wine and two on this system
+    Mixed,
     /// The demonstration with two kills under Wine, and what an idle master needs
     Demo,
 }
@@ -38,7 +40,7 @@ enum Part {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Do only these parts, in this order; what they need is built too
-    #[arg(long, value_delimiter = ',', value_name = "PART,…", default_values = ["build", "gate", "test", "demo"])]
+    #[arg(long, value_delimiter = ',', value_name = "PART,…", default_values = ["build", "gate", "test", "mixed", "demo"])]
     only: Vec<Part>,
 }
 
@@ -54,9 +56,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
             Part::Build => executables::build(&toolchain)?,
             Part::Gate => {
                 declarations::prove_gate()?;
-                imports::check(&executables::built(&toolchain)?)?;
+                imports::check(&executables::shipped(&toolchain)?)?;
             }
             Part::Test => trials::run_tests(&toolchain, &Wine::start()?)?,
+            Part::Mixed => trials::run_mixed(&toolchain, &Wine::start()?)?,
             Part::Demo => {
                 let wine = Wine::start()?;
                 trials::run_demo(&toolchain, &wine)?;

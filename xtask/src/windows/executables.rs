@@ -1,9 +1,12 @@
 //! What cargo builds for Windows: the executables that are shipped, and those with tests in them.
+//!
+//! All of it by one call of cargo. The libraries under tests and programs are then the same ones, so each is
+//! compiled once, and what is tested is what is shipped.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use serde::Deserialize;
 
 use crate::step;
@@ -21,6 +24,13 @@ pub(crate) struct Executable {
     pub(crate) package: PathBuf,
     /// What it was made from: `src/lib.rs`, `tests/process/main.rs`, …, within its package.
     pub(crate) source: PathBuf,
+    purpose: Purpose,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    Shipping,
+    Testing,
 }
 
 /// What cargo reports in JSON, as far as it matters here.
@@ -29,6 +39,7 @@ struct Message {
     manifest_path: Option<PathBuf>,
     executable: Option<PathBuf>,
     target: Option<Target>,
+    profile: Option<Profile>,
 }
 
 #[derive(Deserialize)]
@@ -36,14 +47,18 @@ struct Target {
     src_path: PathBuf,
 }
 
-/// Builds the executables that are shipped, and says how large they are.
+#[derive(Deserialize)]
+struct Profile {
+    test: bool,
+}
+
+/// Builds everything, and says how large the executables are that are shipped.
 ///
 /// # Errors
 /// If one cannot be built.
 pub(crate) fn build(toolchain: &Toolchain) -> anyhow::Result<()> {
-    let command = shipped(toolchain);
-    step::run("build all executables for Windows", BUILD_MINUTES, &command)?;
-    for executable in built(toolchain)? {
+    step::run("build all executables and tests for Windows", BUILD_MINUTES, &cargo_build(toolchain))?;
+    for executable in shipped(toolchain)? {
         let bytes = executable.path.metadata().context("an executable has disappeared")?.len();
         eprintln!("{:>9.1} MiB  {}", f64::from(u32::try_from(bytes >> 10)?) / 1024.0, executable.name());
     }
@@ -54,51 +69,50 @@ pub(crate) fn build(toolchain: &Toolchain) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If one cannot be built.
-pub(crate) fn built(toolchain: &Toolchain) -> anyhow::Result<Vec<Executable>> {
-    list("list the executables", shipped(toolchain))
+pub(crate) fn shipped(toolchain: &Toolchain) -> anyhow::Result<Vec<Executable>> {
+    built(toolchain, Purpose::Shipping)
 }
 
 /// The executables with the tests of all packages, built first if they are not up to date.
 ///
 /// # Errors
 /// If one cannot be built.
-pub(crate) fn built_tests(toolchain: &Toolchain) -> anyhow::Result<Vec<Executable>> {
-    let mut cargo = toolchain.cargo("test");
-    cargo.args(["--no-run", "--workspace", "--exclude", "xtask", "--lib", "--bins", "--tests"]);
-    let mut tests = list("build all tests for Windows", cargo)?;
-    // `cargo test` builds the programs too, for tests that run them.
-    tests.retain(|executable| executable.path.parent().is_some_and(|folder| folder.ends_with("deps")));
-    tests.sort_by(|one, other| (&one.package, &one.source).cmp(&(&other.package, &other.source)));
-    Ok(tests)
+pub(crate) fn tests(toolchain: &Toolchain) -> anyhow::Result<Vec<Executable>> {
+    built(toolchain, Purpose::Testing)
 }
 
-fn shipped(toolchain: &Toolchain) -> Command {
+fn cargo_build(toolchain: &Toolchain) -> Command {
     let mut cargo = toolchain.cargo("build");
-    cargo.args(["--workspace", "--exclude", "xtask", "--bins"]);
+    cargo.args(["--workspace", "--exclude", "xtask", "--bins", "--tests"]);
     cargo
 }
 
-fn list(what: &str, mut cargo: Command) -> anyhow::Result<Vec<Executable>> {
-    cargo.arg("--message-format=json-render-diagnostics");
-    let messages = step::output(what, BUILD_MINUTES, &cargo)?;
+fn built(toolchain: &Toolchain, purpose: Purpose) -> anyhow::Result<Vec<Executable>> {
+    let mut cargo = cargo_build(toolchain);
+    cargo.args(["--quiet", "--message-format=json-render-diagnostics"]);
+    let messages = step::output("list what cargo has built for Windows", BUILD_MINUTES, &cargo)?;
     let mut executables = Vec::new();
     for line in messages.lines() {
         executables
             .extend(executable(line).with_context(|| format!("cargo reports what is unknown: {line}"))?);
     }
+    executables.retain(|executable| executable.purpose == purpose);
+    executables.sort_by(|one, other| (&one.package, &one.source).cmp(&(&other.package, &other.source)));
+    ensure!(!executables.is_empty(), "cargo has built no executables for {purpose:?}");
     Ok(executables)
 }
 
 fn executable(line: &str) -> anyhow::Result<Option<Executable>> {
     let message: Message = serde_json::from_str(line)?;
-    let (Some(path), Some(manifest), Some(target)) =
-        (message.executable, message.manifest_path, message.target)
+    let (Some(path), Some(manifest), Some(target), Some(profile)) =
+        (message.executable, message.manifest_path, message.target, message.profile)
     else {
         return Ok(None);
     };
     let package = manifest.parent().context("a manifest lies in a folder")?.to_owned();
     let source = target.src_path.strip_prefix(&package).unwrap_or(&target.src_path).to_owned();
-    Ok(Some(Executable { path, package, source }))
+    let purpose = if profile.test { Purpose::Testing } else { Purpose::Shipping };
+    Ok(Some(Executable { path, package, source, purpose }))
 }
 
 impl Executable {

@@ -3,16 +3,16 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
 use crate::repository;
 use crate::step;
-use crate::windows::executables::{Executable, built_tests};
+use crate::windows::executables::{self, Executable};
 use crate::windows::toolchain::{Toolchain, executables_folder};
-use crate::windows::wine::Wine;
+use crate::windows::wine::{WINE, Wine};
 
 /// Many times as long as any of them takes: a machine that is busy is no failure, one that hangs is.
 const MINUTES: u32 = 10;
@@ -26,8 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// # Errors
 /// If one fails; those after it are run all the same, so that all that fail are known.
 pub(crate) fn run_tests(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
-    let tests = built_tests(toolchain)?;
-    ensure!(!tests.is_empty(), "cargo has built no tests");
+    let tests = executables::tests(toolchain)?;
     let mut failed = Vec::new();
     for test in &tests {
         let mut command = wine.command(&test.path);
@@ -56,6 +55,31 @@ pub(crate) fn run_demo(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()>
     step::run("demo.exe --kills 2 --json under Wine", MINUTES, &command)
 }
 
+/// Runs a cluster with a voter on Windows and two on this system, as a process test of this system: by the
+/// cargo that runs this chore, in the profile that `cargo test` has.
+///
+/// # Errors
+/// If that fails.
+pub(crate) fn run_mixed(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
+    let windows = shipped(toolchain, "master.exe")?;
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args([
+        "test",
+        "--locked",
+        "--package",
+        "tests",
+        "--test",
+        "process",
+        "mixed",
+        "--",
+        "--nocapture",
+    ]);
+    command.current_dir(repository::root()).env("PREVALENT_WINDOWS_RUNNER", WINE);
+    command.env("PREVALENT_WINDOWS_EXECUTABLES", windows.path.parent().context("a file lies in a folder")?);
+    wine.describe(&mut command);
+    step::run("test a cluster of Windows and Linux", 2 * MINUTES, &command)
+}
+
 /// Prints how much memory a master needs that has nothing to do.
 ///
 /// # Errors
@@ -81,7 +105,7 @@ pub(crate) fn measure_idle_master(toolchain: &Toolchain, wine: &Wine) -> anyhow:
 }
 
 fn shipped(toolchain: &Toolchain, name: &str) -> anyhow::Result<Executable> {
-    let executables = crate::windows::executables::built(toolchain)?;
+    let executables = executables::shipped(toolchain)?;
     let found =
         executables.into_iter().find(|executable| executable.path.file_name() == Some(OsStr::new(name)));
     found.with_context(|| format!("cargo has built no {name}"))
