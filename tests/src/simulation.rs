@@ -23,6 +23,7 @@ mod oracle;
 mod plan;
 mod promises;
 mod trace;
+mod trap;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -150,6 +151,7 @@ struct Simulation {
     promises: Promises,
     /// A message that is kept back until somebody else leads.
     kept_back: Vec<(usize, Arc<Message>)>,
+    trap: Option<trap::Trap>,
     /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
     quiet_until: SimTime,
     stage: Stage,
@@ -209,6 +211,7 @@ impl Simulation {
             oracle: Oracle::default(),
             promises: Promises::default(),
             kept_back: Vec::new(),
+            trap: None,
             quiet_until: SimTime::default(),
             stage: Stage::Storm,
             founded: false,

@@ -33,6 +33,11 @@ fn ignoring_journals_in_elections_is_found() {
 }
 
 #[test]
+fn committing_what_an_earlier_master_wrote_is_found() {
+    is_found(Mutant::CommitOldEpochs, 1);
+}
+
+#[test]
 fn committing_alone_is_found() {
     is_found(Mutant::CommitAlone, 45);
 }

@@ -17,7 +17,9 @@ impl Simulation {
             // There are some ten thousand messages.
             Ambush::LateMessage => self.plan.ambush_rate.div_ceil(5),
             // These come seldom.
-            Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection => self.plan.ambush_rate * 25,
+            Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection | Ambush::OldEpoch => {
+                self.plan.ambush_rate * 25
+            }
             _ => self.plan.ambush_rate,
         };
         let goes_off = self.chance.happens(rate);

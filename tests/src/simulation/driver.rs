@@ -145,6 +145,7 @@ impl Simulation {
                 self.depose(machine);
             }
         }
+        self.spring_trap(machine, leads && !led);
         if leads && writes && self.ambush(Ambush::AfterAppend) {
             self.cut_off(machine);
         }
@@ -367,7 +368,10 @@ impl Simulation {
         if let (Some(mutant), Some(process)) = (self.mutant, &self.machines[from].process) {
             mutant.distort(&mut envelope, process.replica.last().index(), &process.replica.view());
         }
-        let payload = payload.iter().flat_map(|slice| slice.as_ref()).copied().collect();
+        let mut payload = payload.iter().flat_map(|slice| slice.as_ref()).copied().collect();
+        if !self.passes_trap(from, &envelope, &mut payload) {
+            return;
+        }
         let to = node_of(envelope.to.id);
         let message = Arc::new(Message { envelope, payload });
         for delay in self.network.deliver(from, to) {

@@ -61,6 +61,8 @@ pub(super) enum Ambush {
     AfterAppend,
     /// A master dies as soon as it has committed.
     AfterCommit,
+    /// A master is led into a trap over several masterships.
+    OldEpoch,
     /// One message is kept back until somebody else was elected.
     LateMessage,
     /// The frame that a voter has just made durable rots, and the voter starts again.
@@ -155,7 +157,7 @@ fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
 fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
     use Ambush::*;
     let anywhere = [BeforeSync, AfterSync, AfterVote, AfterJob];
-    let among_several = [AfterElection, AfterAppend, AfterCommit, LateMessage, RotAfterSync];
+    let among_several = [AfterElection, AfterAppend, AfterCommit, OldEpoch, LateMessage, RotAfterSync];
     let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
     if voters > 1 {
         some.extend(among_several.into_iter().filter(|_| chance.happens(250)));
