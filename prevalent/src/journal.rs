@@ -264,7 +264,8 @@ impl Journal {
     /// If the disk refuses; the journal is then as it was.
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
         let name = SegmentName::journal(base.index().next(), self.generation.next());
-        let active = self.new_segment(name, base, self.sizes.first)?;
+        let segment = self.disk.create_segment(&name.to_string(), self.sizes.first)?;
+        let active = self.with_header(segment, name, base, true)?;
         let replaced = self.active.replace(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
         (self.base, self.last, self.generation) = (base, base, name.generation);
@@ -333,10 +334,12 @@ impl Journal {
             return self.begin_generation(self.last, bytes);
         };
         let name = SegmentName::journal(first, full.name.generation);
-        let active = match self.disk.begin_segment(&name.to_string(), self.sizes.later)? {
-            Some(segment) => self.with_header(segment, name, self.last)?,
-            None => self.new_segment(name, self.last, self.sizes.later)?,
+        let (name_on_disk, length) = (name.to_string(), self.sizes.later);
+        let segment = match self.disk.begin_segment(&name_on_disk, length)? {
+            Some(segment) => segment,
+            None => self.disk.create_segment(&name_on_disk, length)?,
         };
+        let active = self.with_header(segment, name, self.last, false)?;
         let full = self.active.replace(active).expect("it was there before");
         self.syncs.seal(full.segment.flusher(), self.last.index());
         self.chores.filled(full.name, self.last.index());
@@ -350,7 +353,9 @@ impl Journal {
         let needed = (bytes + SEGMENT_HEADER_BYTES) as u64;
         let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
         let name = SegmentName::journal(end.index().next(), self.generation.next());
-        let active = self.new_segment(name, end, length)?;
+        let segment = self.disk.create_segment(&name.to_string(), length)?;
+        // Right behind a snapshot the new segment hides the one that said so.
+        let active = self.with_header(segment, name, end, end == self.base && end != Tip::NONE)?;
         self.generation = name.generation;
         self.evidence = self.evidence.after_a_new_generation();
         self.syncs.cut(end);
@@ -372,19 +377,16 @@ impl Journal {
         Ok(())
     }
 
-    /// Makes a segment with its header. Its name is durable, its header is with the first sync.
-    fn new_segment(&self, name: SegmentName, previous: Tip, length: u64) -> Result<Active, JournalError> {
-        self.with_header(self.disk.create_segment(&name.to_string(), length)?, name, previous)
-    }
-
+    /// The header of a new segment is durable with the first sync.
     fn with_header(
         &self,
         mut segment: Segment,
         name: SegmentName,
         previous: Tip,
+        begins_anew: bool,
     ) -> Result<Active, JournalError> {
-        let header =
-            SegmentHeader { tag: self.tag, first: name.first, generation: name.generation, previous };
+        let (first, generation) = (name.first, name.generation);
+        let header = SegmentHeader { tag: self.tag, first, generation, previous, begins_anew };
         segment.append(&header.encode())?;
         Ok(Active { name, segment })
     }

@@ -34,6 +34,7 @@ const ARCHIVE_TAG_AT: usize = 24;
 const CLUSTER_AT: usize = 32;
 const FIRST_INDEX_AT: usize = 48;
 const GENERATION_AT: usize = 56;
+const BEGINS_ANEW_AT: usize = 60;
 const PREVIOUS_EPOCH_AT: usize = 64;
 const PREVIOUS_INDEX_AT: usize = 72;
 const PREVIOUS_HASH_AT: usize = 80;
@@ -140,6 +141,9 @@ pub struct SegmentHeader {
     pub generation: Generation,
     /// What its first frame follows.
     pub previous: Tip,
+    /// The journal begins here: a snapshot ends at `previous`, and whatever segments there are before this one
+    /// may be of another history.
+    pub begins_anew: bool,
 }
 
 /// Why a segment's header block cannot be used.
@@ -171,6 +175,7 @@ impl SegmentHeader {
         put(CLUSTER_AT, &self.tag.cluster.0.to_le_bytes());
         put(FIRST_INDEX_AT, &self.first.0.to_le_bytes());
         put(GENERATION_AT, &self.generation.0.to_le_bytes());
+        put(BEGINS_ANEW_AT, &u32::from(self.begins_anew).to_le_bytes());
         put(PREVIOUS_EPOCH_AT, &self.previous.epoch().0.to_le_bytes());
         put(PREVIOUS_INDEX_AT, &self.previous.index().0.to_le_bytes());
         put(PREVIOUS_HASH_AT, &self.previous.hash.0);
@@ -205,8 +210,10 @@ impl SegmentHeader {
             first: Index(u64_at(FIRST_INDEX_AT)),
             generation: Generation(u32_at(GENERATION_AT)),
             previous: Tip { position, hash },
+            begins_anew: u32_at(BEGINS_ANEW_AT) == 1,
         };
         let sound = header.previous.index().0.checked_add(1) == Some(header.first.0)
+            && u32_at(BEGINS_ANEW_AT) <= 1
             && block[ZEROS_AT..].iter().all(|byte| *byte == 0);
         if sound { Ok(header) } else { Err(SegmentFlaw::Damaged) }
     }
@@ -238,6 +245,7 @@ mod tests {
             first: Index(41),
             generation: Generation(3),
             previous: Tip { position: Position::new(Epoch(7), Index(40)), hash: ChainHash([8; 32]) },
+            begins_anew: true,
         }
     }
 

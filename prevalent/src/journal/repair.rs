@@ -28,7 +28,8 @@ impl Journal {
         }
         let Damage { after: previous, file, .. } = *damage;
         let name = SegmentName::repair(id.first, file.generation);
-        let header = SegmentHeader { tag: self.tag, first: id.first, generation: file.generation, previous };
+        let (tag, first, generation) = (self.tag, id.first, file.generation);
+        let header = SegmentHeader { tag, first, generation, previous, begins_anew: false };
         let name_on_disk = name.to_string();
         self.disk.replace(&name_on_disk, &[&header.encode(), bytes].concat())?;
         let bytes = self.disk.map(&name_on_disk)?.ok_or(JournalError::Missing)?;

@@ -164,6 +164,11 @@ impl<'a> Walk<'a> {
                 walk.end(number, ending);
                 break;
             };
+            if segments[number + 1].header.is_ok_and(|next| next.begins_anew) {
+                // An installed snapshot has replaced what lies before, which may be of another history.
+                (number, offset) = walk.start_from(number + 1)?;
+                continue;
+            }
             if ending == Ending::Next && walk.continues(number + 1) {
                 (number, offset) = (number + 1, SEGMENT_HEADER_BYTES);
                 continue;

@@ -195,6 +195,45 @@ fn a_snapshot_of_another_history_than_what_is_committed_is_refused() {
     assert_eq!(rig.machine.syncs(), before + 2, "only what was found was made durable");
 }
 
+/// A disk that lied brings the old segments back and loses the snapshot that replaced them. They are not what
+/// came before the new ones, though a lost segment in between would look the same.
+#[test]
+fn what_a_snapshot_has_replaced_never_counts_again() {
+    for cut_again in [false, true] {
+        let mut rig = Rig::with_frames(1, 10);
+        let old = rig.machine.image();
+        rig.epoch = Epoch(8);
+        rig.reset(elsewhere(7, 40)).unwrap();
+        if cut_again {
+            rig.append_knowing(Index(40), PLAIN).unwrap();
+            rig.cut_after(Index(40)).unwrap();
+        }
+        rig.append_knowing(Index(40), PLAIN).unwrap();
+        rig.sync().unwrap();
+        let disk = rig.machine.disk();
+        let new: Vec<(String, Vec<u8>)> = [
+            "journal/00000000000000000041-00000002.journal",
+            "journal/00000000000000000041-00000003.journal",
+        ]
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), rig.machine.bytes_of(name)?)))
+        .collect();
+        drop(disk);
+        rig.journal = None;
+        rig.machine.revert(&old);
+        for (name, bytes) in new {
+            rig.machine.disk().replace(&name, &bytes).unwrap();
+        }
+        rig.model.snapshot = Tip::NONE;
+        let error = rig.try_open().unwrap_err();
+        assert!(matches!(error, JournalError::StartsLate { base: Index(40), .. }), "{error}");
+        rig.model.snapshot = elsewhere(7, 40);
+        let recovered = rig.try_open().unwrap();
+        assert_eq!(recovered.journal.base(), elsewhere(7, 40));
+        assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+    }
+}
+
 #[test]
 fn a_journal_that_starts_behind_its_snapshot_is_refused() {
     let mut rig = Rig::with_frames(1, 60);
