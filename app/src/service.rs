@@ -95,6 +95,8 @@ pub enum Writes {
 pub struct Service {
     /// The program's name, as in `master`.
     pub program: &'static str,
+    /// What people call it.
+    pub title: &'static str,
     /// What it does, in a few words.
     pub description: &'static str,
     /// Its configuration file.
@@ -233,6 +235,7 @@ mod tests {
     fn a_plan_depends_on_no_folder_anybody_is_in() {
         let service = Service {
             program: "master",
+            title: "",
             description: "",
             config: "a/master.toml".into(),
             arguments: vec![],

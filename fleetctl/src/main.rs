@@ -144,6 +144,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_a_configuration() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/fleetctl.toml");
+        assert_eq!(options(&connection(&example, &[], None)).unwrap().addresses.len(), 3);
+    }
+
+    #[test]
     fn exit_codes_tell_what_went_wrong() {
         let waited = Duration::from_secs(1);
         let tried = "10.0.0.1:7400 (no answer yet)".to_owned();

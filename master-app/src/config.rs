@@ -27,3 +27,16 @@ impl Config {
         Ok(Config { data: folder.join(&config.data), cluster: config.cluster.beside(folder), ..config })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_is_a_configuration() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/master.toml");
+        let config = Config::read(&example).unwrap();
+        assert_eq!(config.data, folder_of(&example).join("data"));
+        assert!(config.cluster.voters.contains(&config.listen));
+    }
+}

@@ -116,7 +116,8 @@ fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
     }
     let service = Service {
         program: "master",
-        description: "Prevalent master: keeps the fleet's state, and leads while elected",
+        title: "Prevalent master",
+        description: "keeps the fleet's state, and leads while elected",
         config: arguments.config.clone(),
         arguments: if arguments.standby { vec!["--standby"] } else { vec![] },
         writes: Writes::Only(vec![Config::read(&arguments.config)?.data]),

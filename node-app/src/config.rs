@@ -127,6 +127,12 @@ mod tests {
     }
 
     #[test]
+    fn the_example_is_a_configuration() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/node.toml");
+        assert!(matches!(Config::read(&example).unwrap().driver, DriverSettings::Exec { .. }));
+    }
+
+    #[test]
     fn mistakes_are_named_with_their_line() {
         let check = |driver: &str, line: &str, part: &str| {
             let message = read(driver).unwrap_err();

@@ -125,7 +125,8 @@ impl Ready {
         };
         Service {
             program: "node",
-            description: "Prevalent node: keeps this PC as it is desired to be",
+            title: "Prevalent node",
+            description: "keeps this PC as it is desired to be",
             config,
             arguments: vec![],
             writes,

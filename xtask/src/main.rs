@@ -2,6 +2,7 @@
 //!
 //! Responsible for: one module for each chore. Not responsible for: anything a user of the programs needs.
 
+mod package;
 mod repository;
 mod step;
 mod windows;
@@ -22,6 +23,8 @@ struct Arguments {
 enum Chore {
     /// Builds for Windows 7 and later, checks what the executables import, and tests them under Wine
     Windows(windows::Arguments),
+    /// Makes what users install: a zip for Windows and a .deb for Linux
+    Package(package::Arguments),
 }
 
 /// How a chore ended that did not fail.
@@ -35,6 +38,7 @@ enum Ending {
 fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Windows(arguments) => windows::run(&arguments),
+        Chore::Package(arguments) => package::run(&arguments),
     };
     match done {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ mod toolchain;
 mod trials;
 mod wine;
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -19,7 +20,7 @@ use clap::ValueEnum;
 use crate::Ending;
 use crate::windows::debian::Tools;
 use crate::windows::toolchain::Toolchain;
-use crate::windows::wine::Wine;
+pub(crate) use crate::windows::wine::Wine;
 
 /// Parts of the chore.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -69,4 +70,16 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     }
     eprintln!("\n== windows: all passed after {} s", started.elapsed().as_secs());
     Ok(Ending::Done)
+}
+
+/// The executables for Windows, built first if they are not up to date; else why this machine cannot.
+///
+/// # Errors
+/// If the build fails.
+pub(crate) fn executables() -> anyhow::Result<Result<Vec<PathBuf>, String>> {
+    if let Tools::Unavailable(reason) = debian::install()? {
+        return Ok(Err(reason));
+    }
+    let built = executables::built(&Toolchain::new(sysroot::build()?))?;
+    Ok(Ok(built.into_iter().map(|executable| executable.path).collect()))
 }

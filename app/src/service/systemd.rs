@@ -141,7 +141,7 @@ fn unit(plan: &Plan, user: &str) -> Result<String, ServiceError> {
     let mut unit = format!(
         "{MARKER}. It is made anew by that: own settings go into `systemctl edit`.\n\
          [Unit]\n\
-         Description={}\n\
+         Description={}: {}\n\
          Wants=network-online.target\n\
          After=network-online.target\n\
          # A PC of the wall never gives up.\n\
@@ -158,6 +158,7 @@ fn unit(plan: &Plan, user: &str) -> Result<String, ServiceError> {
          TimeoutStartSec=15min\n\
          TimeoutStopSec=20\n\
          \n",
+        service.title,
         service.description,
         command.join(" "),
     );
@@ -223,7 +224,8 @@ mod tests {
             executable: "/usr/bin/master".into(),
             service: Service {
                 program: "master",
-                description: "Prevalent master",
+                title: "Prevalent master",
+                description: "keeps the fleet's state, and leads while elected",
                 config: Path::new(folder).join("master.toml"),
                 arguments: vec!["--standby"],
                 writes,
@@ -248,6 +250,13 @@ mod tests {
         let mut free = plan("/srv/wall", Writes::Anything);
         free.service.watched = false;
         check_golden("node.service", &unit(&free, "prevalent").unwrap());
+    }
+
+    #[test]
+    fn the_packaged_voter_is_confined_like_others() {
+        let packaged = include_str!("../../../packaging/debian/prevalent-master.service");
+        assert!(packaged.contains(CONFINED), "packaging/debian/prevalent-master.service has fallen behind");
+        assert!(packaged.contains("\nType=notify\n") && packaged.contains("\nWatchdogSec=30\n"));
     }
 
     #[test]

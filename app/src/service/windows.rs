@@ -1,7 +1,6 @@
 //! A Windows service: how it is entered into the system, and the event log's source with it.
 
 use std::ffi::OsString;
-use std::io;
 use std::time::{Duration, Instant};
 
 use windows_service::service::{
@@ -16,8 +15,9 @@ use super::windows_command::command_line;
 use super::{InstallArguments, Plan, ServiceError, ServiceName};
 use crate::say;
 
-/// Windows' numbers for "access denied", "no such service" and "not started".
+/// Windows' numbers for "access denied", "no such kind of setting", "no such service" and "not started".
 const ACCESS_DENIED: i32 = 5;
+const INVALID_LEVEL: i32 = 124;
 const NO_SUCH_SERVICE: i32 = 1060;
 const NOT_STARTED: i32 = 1062;
 
@@ -41,7 +41,7 @@ pub(super) fn install(plan: &Plan, arguments: &InstallArguments) -> Result<(), S
         let command = command_line(command.iter().map(String::as_str));
         say(format_args!(
             "{} ({}), started at boot, as LocalSystem:\n{command}",
-            plan.name, plan.service.description
+            plan.name, plan.service.title
         ))?;
         return Ok(());
     }
@@ -87,7 +87,7 @@ fn info(plan: &Plan) -> ServiceInfo {
     arguments.extend(service.arguments.iter().map(OsString::from));
     ServiceInfo {
         name: plan.name.as_str().into(),
-        display_name: service.description.into(),
+        display_name: service.title.into(),
         service_type: ServiceType::OWN_PROCESS,
         start_type: ServiceStartType::AutoStart,
         error_control: ServiceErrorControl::Normal,
@@ -108,12 +108,20 @@ fn equip(plan: &Plan, service: &Handle) -> Result<(), ServiceError> {
         command: None,
         actions: Some(RESTART_AFTER.map(restart).to_vec()),
     };
-    service
-        .set_description(plan.service.description)
-        .and_then(|()| service.update_failure_actions(actions))
+    let failed = |error| failed("set the restarts of the service", &error, NOT_WHOLE);
+    service.set_description(plan.service.description).map_err(failed)?;
+    for setting in [
+        service.update_failure_actions(actions),
         // A program that ends with an error has failed as well as one that crashes.
-        .and_then(|()| service.set_failure_actions_on_non_crash_failures(true))
-        .map_err(|error| failed("set the restarts of the service", &error, NOT_WHOLE))?;
+        service.set_failure_actions_on_non_crash_failures(true),
+    ] {
+        match setting {
+            Err(error) if system_code(&error) == Some(INVALID_LEVEL) => {
+                say("This Windows (or Wine) does not restart a service after every kind of failure.")?;
+            }
+            other => other.map_err(failed)?,
+        }
+    }
     add_source(&plan.name).map_err(|error| ServiceError::Step {
         attempted: "add a source to the event log".to_owned(),
         reason: error.to_string(),
@@ -189,20 +197,24 @@ fn open(manager: &ServiceManager, name: &ServiceName) -> Result<Option<Handle>, 
     }
 }
 
-fn failed(attempted: &str, error: &windows_service::Error, left: &'static str) -> ServiceError {
-    let system: Option<&io::Error> = match error {
-        windows_service::Error::Winapi(error) => Some(error),
+/// The number that Windows gives a failure.
+fn system_code(error: &windows_service::Error) -> Option<i32> {
+    match error {
+        windows_service::Error::Winapi(error) => error.raw_os_error(),
         _ => None,
-    };
-    if system.and_then(io::Error::raw_os_error) == Some(ACCESS_DENIED) && left == UNCHANGED {
+    }
+}
+
+fn failed(attempted: &str, error: &windows_service::Error, left: &'static str) -> ServiceError {
+    if system_code(error) == Some(ACCESS_DENIED) && left == UNCHANGED {
         return ServiceError::NotAllowed {
             who: "an administrator",
             remedy: "open the command prompt with \"Run as administrator\" and run the same command there",
         };
     }
-    ServiceError::Step {
-        attempted: attempted.to_owned(),
-        reason: system.map_or_else(|| error.to_string(), ToString::to_string),
-        left,
-    }
+    let reason = match error {
+        windows_service::Error::Winapi(error) => error.to_string(),
+        other => other.to_string(),
+    };
+    ServiceError::Step { attempted: attempted.to_owned(), reason, left }
 }

@@ -41,6 +41,11 @@ impl Wine {
         command
     }
 
+    /// What services may know as `%ProgramData%`: this Wine has two opinions on it.
+    pub(crate) fn common_data(&self) -> [PathBuf; 2] {
+        ["ProgramData", "users/Public"].map(|folder| self.prefix.join("drive_c").join(folder))
+    }
+
     /// Tells a command, and what it starts, which Wine is meant.
     pub(crate) fn describe(&self, command: &mut Command) {
         command.env("WINEPREFIX", &self.prefix).env("WINEDEBUG", "-all").env_remove("DISPLAY");
