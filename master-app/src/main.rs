@@ -8,7 +8,7 @@ mod presence;
 mod run;
 mod status;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, path_argument, say};
@@ -120,8 +120,15 @@ fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
         description: "keeps the fleet's state, and leads while elected",
         config: arguments.config.clone(),
         arguments: if arguments.standby { vec!["--standby"] } else { vec![] },
-        writes: Writes::Only(vec![Config::read(&arguments.config)?.data]),
+        writes: Writes::Only(written(&arguments.config)?),
         watched: true,
     };
     Ok(service.install(install)?)
+}
+
+/// The data directory, with the folder around it if that is the voter's own: after a disk was lost, the
+/// directory has to be made anew.
+fn written(config: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let (own, data) = (app::folder_of(config).to_owned(), Config::read(config)?.data);
+    Ok(if data.starts_with(&own) { vec![own] } else { vec![data] })
 }

@@ -127,7 +127,7 @@ fn the_printed_unit_names_everything_from_the_root() {
         pc.join("master.toml").display()
     );
     assert!(unit.contains(&command), "{unit}");
-    assert!(unit.contains(&format!("ReadWritePaths=\"{}\"\n", pc.join("data").display())), "{unit}");
+    assert!(unit.contains(&format!("ReadWritePaths=\"{}\"\n", pc.display())), "{unit}");
     assert!(unit.contains("User=wall\n") && unit.contains("Type=notify\n"), "{unit}");
 }
 

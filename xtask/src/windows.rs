@@ -80,6 +80,6 @@ pub(crate) fn executables() -> anyhow::Result<Result<Vec<PathBuf>, String>> {
     if let Tools::Unavailable(reason) = debian::install()? {
         return Ok(Err(reason));
     }
-    let built = executables::built(&Toolchain::new(sysroot::build()?))?;
+    let built = executables::shipped(&Toolchain::new(sysroot::build()?))?;
     Ok(Ok(built.into_iter().map(|executable| executable.path).collect()))
 }

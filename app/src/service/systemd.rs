@@ -198,6 +198,7 @@ LockPersonality=yes
 MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
 CapabilityBoundingSet=
+UMask=0077
 ";
 
 /// A path as systemd reads it: in quotes, with its specifiers and variables switched off.
