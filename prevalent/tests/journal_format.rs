@@ -190,6 +190,7 @@ fn the_document_describes_the_golden_files() {
             ("cluster", &0x0123_4567_89ab_cdef_u128.to_le_bytes()),
             ("first index", &number(41)),
             ("generation", &small(1)),
+            ("begins anew", &small(1)),
             ("previous epoch", &number(6)),
             ("previous index", &number(40)),
             ("previous hash", &[0x5a; 32]),
