@@ -6,10 +6,8 @@
 use std::collections::BTreeSet;
 
 use fleet::Fleet;
-use position::{ClusterId, Index, Tip};
-use prevalent::{
-    Answers, ApplyError, Engine, Frame, FrameBuilder, JournalTag, Prevalent, Stamp, archive_tag,
-};
+use position::{ClusterId, Index};
+use prevalent::{Answers, ApplyError, Engine, FrameBuilder, JournalTag, Prevalent, archive_tag};
 use snapshots::{Opened, Shelf};
 
 use crate::journal::{Finding, JournalFiles};
@@ -172,25 +170,9 @@ impl Replayed {
                 self.engine.apply(&frame, &mut answers)?;
             } else {
                 let mut builder = FrameBuilder::new();
-                self.engine.apply(&front(&mut builder, &frame, applied, through), &mut answers)?;
+                self.engine.apply(&builder.front(&frame, applied, through), &mut answers)?;
             }
         }
         Ok(())
     }
-}
-
-/// The entries of a frame up to `through`, as a frame of their own: an engine executes whole frames only.
-/// Its chain hash is in no journal, so nothing may follow it.
-fn front<'b>(builder: &'b mut FrameBuilder, frame: &Frame<'_>, previous: Tip, through: Index) -> Frame<'b> {
-    for (_, entry) in frame.entries().filter(|(index, _)| *index <= through) {
-        builder.push(&entry).expect("a part of a frame fits a frame");
-    }
-    let header = frame.header();
-    builder.seal(&Stamp {
-        previous,
-        epoch: header.epoch,
-        commit: header.commit,
-        cluster_time: header.cluster_time,
-        wall_time: header.wall_time,
-    })
 }

@@ -14,12 +14,28 @@ pub(crate) struct Config {
     pub(crate) listen: SocketAddr,
     /// Its data directory.
     pub(crate) data: PathBuf,
+    /// The past beyond what recovery needs is kept while journal and snapshots take no more than this many
+    /// MiB. At most half of what a journal may take.
+    #[serde(default = "history_mib_default")]
+    pub(crate) history_mib: u16,
     /// The voters' addresses, for a machine whose data directory was wiped and knows none, and where the
     /// certificates are.
     pub(crate) cluster: ClusterSettings,
 }
 
+/// A wall of nine PCs changes a few hundred kilobytes a day.
+fn history_mib_default() -> u16 {
+    64
+}
+
+/// More would leave too little of what a journal may take for what is needed.
+const HISTORY_MIB_MAX: u16 = 256;
+
 impl Config {
+    pub(crate) fn history_bytes_max(&self) -> u64 {
+        u64::from(self.history_mib.min(HISTORY_MIB_MAX)) << 20
+    }
+
     /// Reads the file. Relative paths start at its folder.
     pub(crate) fn read(path: &Path) -> Result<Config, ConfigError> {
         let config: Config = read_config(path)?;

@@ -26,6 +26,7 @@ pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervis
         certificates: settings.cluster.certificates.clone(),
         voters: settings.cluster.voters.clone(),
         founding,
+        history_bytes_max: settings.history_bytes_max(),
     };
     let stop = CancellationToken::new();
     let (asked, asking) = (stop.clone(), supervisor.clone());

@@ -184,6 +184,16 @@ impl<S: Prevalent> Engine<S> {
         &self.state
     }
 
+    /// The state, for whoever needs nothing else.
+    ///
+    /// # Panics
+    /// As [`Engine::state`].
+    #[must_use]
+    pub fn into_state(self) -> S {
+        assert_eq!(self.broken, None, "the state of a broken engine was asked for");
+        self.state
+    }
+
     /// The sessions.
     #[must_use]
     pub fn sessions(&self) -> &Sessions {

@@ -16,11 +16,13 @@ mod frame;
 mod image;
 mod journal;
 mod kept;
+mod line;
 mod meta;
 mod prevalent;
 mod registration;
 mod replay;
 mod replica;
+mod retention;
 mod segment;
 mod session;
 mod snapshotter;
@@ -47,6 +49,7 @@ pub use journal::{
     SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use kept::{KeptAnswer, SESSION_WINDOW};
+pub use line::{Line, LineError, RawLine, lines};
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use prevalent::{Moment, Prevalent, Random, Schema};
 pub use registration::{ActorTooLong, read_registration, registration};

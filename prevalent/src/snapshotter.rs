@@ -226,6 +226,13 @@ impl<S: Prevalent> SnapshotJob<S> {
         }
     }
 
+    /// The same job, which removes no snapshot at this position or behind it.
+    #[must_use]
+    pub(crate) fn keeping(mut self, from: Index) -> Self {
+        self.shelf = self.shelf.keeping(from);
+        self
+    }
+
     /// The position of the snapshot to be made.
     #[must_use]
     pub fn target(&self) -> Tip {

@@ -21,13 +21,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use prevalent::{CodecError, Prevalent, Reply, ReplyError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::certificate::CertificateError;
-use crate::conversation::{ANSWERED, Answered, Ask, QUERY_BYTES_MAX, VoterStatus};
+use crate::conversation::{ANSWERED, Answered, Ask, PastAt, QUERY_BYTES_MAX, VoterStatus};
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, EndpointError};
+use crate::past::{Past, PastError};
 use crate::wire::{MessageReader, MessageWriter, WireError};
 
 use backlog::Order;
@@ -42,6 +43,9 @@ const ADDRESSES_MAX: usize = 16;
 const ORDERS_MAX: usize = 16;
 /// A read that met no master, or a busy one, is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+
+/// One voter may take so long to send what it keeps of the past: a large snapshot, over a slow link.
+pub(crate) const PAST_WITHIN: Duration = Duration::from_secs(60);
 
 /// What a client needs to know.
 #[derive(Clone, Debug)]
@@ -246,6 +250,20 @@ impl<S: Prevalent> Client<S> {
             statuses.push((address, status));
         }
         statuses
+    }
+
+    /// The state at a moment of the past, with the newest `lines_max` commands that led to it. It is replayed
+    /// on this machine, which takes as long as that takes; a moment later than now is now.
+    ///
+    /// # Errors
+    /// If no voter keeps that moment, or none answers.
+    pub async fn past(&self, at: PastAt, lines_max: usize) -> Result<Past<S>, PastError> {
+        let Shared { endpoint, standing, time_out, .. } = &*self.shared;
+        let mut known = standing.clone();
+        // Without a master any voter will do, once one is connected.
+        drop(timeout(*time_out, known.wait_for(Standing::has_master)).await);
+        let standing = standing.borrow().clone();
+        Past::fetch(endpoint, &standing, at, lines_max, PAST_WITHIN).await
     }
 
     /// What is known of the cluster at the moment.

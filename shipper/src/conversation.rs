@@ -13,6 +13,7 @@
 //! | `Watch` | query | – | `Answered::Answer` on every change, the latest if the client is slow |
 //! | `Follow` | – | – | `Answered::Snapshot…` if need be, then `Answered::Frames` for ever |
 //! | `Status` | – | – | one [`Answered`] |
+//! | `Past` | – | – | `Answered::Past`, `Answered::Snapshot…` if need be, `Answered::Frames` up to there |
 //!
 //! On one more stream the voter pushes [`Push`]: who it is, and then the cluster, each time it changes.
 //! That the pushing voter names itself as master is what a client acts on.
@@ -47,8 +48,24 @@ pub(crate) enum Ask {
     Commands,
     Read,
     Watch,
-    Follow { after: Tip },
+    Follow {
+        after: Tip,
+    },
     Status,
+    /// `entries`: how much of the journal before that moment is wanted too, if it is kept.
+    Past {
+        at: PastAt,
+        entries: u32,
+    },
+}
+
+/// A moment of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PastAt {
+    /// Right after this entry.
+    Index(Index),
+    /// At this time by the wall clock of whoever was master, in nanoseconds since 1970.
+    Time(i64),
 }
 
 /// What a client says on its stream of commands.
@@ -112,6 +129,11 @@ pub(crate) enum Answered {
     Busy,
     Refused {
         reason: String,
+    },
+    /// What follows leads to the state right after entry `at`. The past is kept since `first`.
+    Past {
+        first: Index,
+        at: Index,
     },
 }
 
@@ -221,6 +243,9 @@ mod tests {
         let position = Position::new(Epoch(3), Index(900));
         check(&Ask::Follow { after: Tip { position, hash: ChainHash([7; 32]) } }, ASKED);
         check(&Ask::Read, ASKED);
+        check(&Ask::Past { at: PastAt::Index(Index(900)), entries: 1 << 30 }, ASKED);
+        check(&Ask::Past { at: PastAt::Time(-1), entries: 0 }, ASKED);
+        check(&Answered::Past { first: Index(3), at: Index(900) }, ANSWERED);
         check(&Submit::Register, ASKED);
         check(&Submit::Batch { attempt: 300 }, ASKED);
         check(&Told::Registered { session: 70_000 }, TOLD);

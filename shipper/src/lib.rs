@@ -1,8 +1,7 @@
 //! QUIC around a replica.
 //!
 //! Responsible for: who may speak ([`Authority`], [`Credentials`]), over what ([`Endpoint`]), and what is
-//! said between voters and with clients ([`Service`], [`Client`], [`Observer`]). Not responsible for: deciding an
-//! said between voters and with clients ([`run_voter`], [`Client`]). Not responsible for: deciding an
+//! said between voters and with clients ([`run_voter`], [`Client`], [`Observer`]). Not responsible for: deciding an
 //! election or a commit (`quorum`), and what commands mean.
 
 mod backoff;
@@ -15,6 +14,7 @@ mod identity;
 mod listener;
 mod observer;
 mod orders;
+mod past;
 mod peer;
 mod service;
 mod socket;
@@ -25,11 +25,12 @@ pub use certificate::{Authority, CertificateError};
 pub use client::{
     Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
 };
-pub use conversation::{ClusterView, MemberAddress, StandbyStatus, VoterStatus};
+pub use conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
 pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
-pub use observer::{Condition, Observer, ObserverError, ObserverOptions, Progress};
-pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Replies, Service, ToLoop};
+pub use observer::{Condition, Lines, NextLine, Observer, ObserverError, ObserverOptions, Progress};
+pub use past::{Past, PastError};
+pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Kept, Replies, Service, ToLoop};
 pub use voter::{Running, Turns, VoterError, VoterFailure, VoterOptions, run_voter};

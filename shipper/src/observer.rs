@@ -9,6 +9,7 @@
 //! pass over: it stops, keeps its picture, and says so.
 
 mod copy;
+mod lines;
 
 use std::io;
 use std::net::SocketAddr;
@@ -25,14 +26,16 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::backoff::Backoff;
 use crate::certificate::CertificateError;
-use crate::client::VoterConnection;
 use crate::client::member_file::MemberFile;
 use crate::client::reach::{self, Standing};
-use crate::conversation::{Answered, Ask};
+use crate::client::{PAST_WITHIN, VoterConnection};
+use crate::conversation::{Answered, Ask, PastAt};
 use crate::credentials::Credentials;
 use crate::endpoint::{Closed, Endpoint, EndpointError, Protocol, close};
+use crate::past::{Past, PastError};
 use crate::wire::MessageReader;
 use copy::{Copy, Flaw};
+pub use lines::{Lines, NextLine};
 
 /// A voter that is connected over another connection already answers within this.
 const DIAL_WITHIN: Duration = Duration::from_secs(1);
@@ -101,6 +104,7 @@ pub struct Observer<S> {
     copy: Arc<Copy<S>>,
     progress: watch::Receiver<Progress>,
     standing: watch::Receiver<Standing>,
+    endpoint: Endpoint,
     _stop: DropGuard,
 }
 
@@ -126,10 +130,15 @@ impl<S: Prevalent> Observer<S> {
         let stop = CancellationToken::new();
         let standing = reach::start(endpoint.clone(), &addresses, Some(members), stop.clone());
         let (publish, progress) = watch::channel(copy.progress(Condition::Searching));
-        let follower = Follower { copy: Arc::clone(&copy), endpoint, standing: standing.clone(), publish };
+        let follower = Follower {
+            copy: Arc::clone(&copy),
+            endpoint: endpoint.clone(),
+            standing: standing.clone(),
+            publish,
+        };
         let stopped = stop.clone();
         tokio::spawn(async move { stopped.run_until_cancelled(follower.run()).await });
-        Ok(Observer { copy, progress, standing, _stop: stop.drop_guard() })
+        Ok(Observer { copy, progress, standing, endpoint, _stop: stop.drop_guard() })
     }
 
     /// Looks at the state. It stands still meanwhile, so do not wait for anything in `look`.
@@ -141,6 +150,22 @@ impl<S: Prevalent> Observer<S> {
     #[must_use]
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
+    }
+
+    /// What is executed from now on, as it is applied here. Whoever is too slow misses some, and is told how
+    /// many; after a snapshot or a rebuild there is a gap that nothing tells of.
+    #[must_use]
+    pub fn lines(&self) -> Lines<S> {
+        Lines::new(self.copy.lines())
+    }
+
+    /// The state at a moment of the past; see [`Client::past`](crate::Client::past).
+    ///
+    /// # Errors
+    /// If no voter keeps that moment, or none answers.
+    pub async fn past(&self, at: PastAt, lines_max: usize) -> Result<Past<S>, PastError> {
+        let standing = self.standing.borrow().clone();
+        Past::fetch(&self.endpoint, &standing, at, lines_max, PAST_WITHIN).await
     }
 
     /// What is known of the cluster, and each change of it.

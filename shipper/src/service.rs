@@ -9,6 +9,7 @@
 //! `Busy` at once; nothing waits, and no other client notices.
 
 mod gate;
+mod past;
 mod questions;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +29,7 @@ use crate::endpoint::{ALIVE_EVERY, Closed, Link, SILENT_AFTER, close};
 use crate::identity::{Holder, Identity};
 use crate::wire::{MessageReader, MessageWriter, WireError};
 pub use gate::Gate;
-pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Replies, ToLoop};
+pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Kept, Replies, ToLoop};
 
 /// Connections of all clients. A hundred nodes, a few people's programs, and one connection more of each
 /// while it is replaced.
@@ -47,6 +48,8 @@ pub struct Service {
     view: watch::Receiver<ClusterView>,
     gate: Gate,
     room: Arc<Semaphore>,
+    /// Turns for answers about the past.
+    past: Semaphore,
     census: Mutex<Census>,
     nodes: watch::Sender<BTreeSet<String>>,
 }
@@ -78,7 +81,9 @@ impl Service {
         gate: Gate,
     ) -> Service {
         let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
-        Service { me, to_loop, view, gate, room, census: Mutex::default(), nodes: watch::Sender::default() }
+        let past = Semaphore::new(past::AT_ONCE_MAX);
+        let (census, nodes) = (Mutex::default(), watch::Sender::default());
+        Service { me, to_loop, view, gate, room, past, census, nodes }
     }
 
     /// The names of the nodes that are connected, at every change.
@@ -276,6 +281,7 @@ impl Conversation {
             Ask::Watch => self.watch(payload, &mut writer).await?,
             Ask::Follow { after } => self.follow(after, &mut writer).await?,
             Ask::Status => self.status(&mut writer).await?,
+            Ask::Past { at, entries } => self.past(at, entries, &mut writer).await?,
         }
         writer.finish();
         Ok(())
@@ -318,20 +324,13 @@ impl Conversation {
     }
 
     async fn follow(&self, mut after: Tip, writer: &mut MessageWriter) -> Result<(), ConversationError> {
-        // A node knows its own part of the fleet only.
-        if matches!(self.actor.role, Role::Node) {
-            let reason = format!("a {} may not follow the whole state", self.actor.role);
-            return tell(&Answered::Refused { reason }, writer).await;
+        if let Err(denied) = self.may_see_all() {
+            return tell(&Answered::from(denied), writer).await;
         }
         loop {
-            let (reply, followed) = oneshot::channel();
-            let bytes_max = quorum::APPEND_BYTES_MAX;
-            let followed = match self.service.ask(ToLoop::Follow { after, bytes_max, reply }) {
-                Ok(()) => tokio::select! {
-                    followed = followed => followed.unwrap_or(Err(Denied::NotMaster)),
-                    () = writer.stopped() => return Ok(()),
-                },
-                Err(denied) => Err(denied),
+            let followed = tokio::select! {
+                followed = self.frames_after(after) => followed,
+                () = writer.stopped() => return Ok(()),
             };
             match followed {
                 Ok(Followed::Frames { frames, through }) => {
@@ -345,6 +344,21 @@ impl Conversation {
                 Err(denied) => return tell(&Answered::from(denied), writer).await,
             }
         }
+    }
+
+    /// A node knows its own part of the fleet only.
+    fn may_see_all(&self) -> Result<(), Denied> {
+        match self.actor.role {
+            Role::Node => Err(Denied::Refused(format!("a {} may not see the whole state", self.actor.role))),
+            Role::Voter | Role::Operator | Role::Viewer => Ok(()),
+        }
+    }
+
+    /// Waits for committed frames after this tip.
+    async fn frames_after(&self, after: Tip) -> Result<Followed, Denied> {
+        let (reply, followed) = oneshot::channel();
+        self.service.ask(ToLoop::Follow { after, bytes_max: quorum::APPEND_BYTES_MAX, reply })?;
+        followed.await.unwrap_or(Err(Denied::NotMaster))
     }
 
     async fn status(&self, writer: &mut MessageWriter) -> Result<(), ConversationError> {

@@ -53,6 +53,8 @@ pub struct VoterOptions {
     pub voters: Vec<SocketAddr>,
     /// Who founds the cluster.
     pub founding: Founding,
+    /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
+    pub history_bytes_max: u64,
 }
 
 /// A voter could not start. Nothing was sent to anybody.
@@ -168,6 +170,7 @@ async fn open_replica<S: Prevalent>(
     let replica_options = Options {
         learner: Some((credentials.cluster(), me)),
         founding: options.founding,
+        history_bytes_max: options.history_bytes_max,
         ..Options::new(u64::from_le_bytes(process))
     };
     let data = options.data.clone();

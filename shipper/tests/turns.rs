@@ -67,6 +67,7 @@ fn found(folder: &Path) -> VoterOptions {
         certificates: folder.join("voter"),
         voters: vec![address],
         founding: quorum::Founding::All,
+        history_bytes_max: 0,
     }
 }
 

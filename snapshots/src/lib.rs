@@ -39,6 +39,6 @@ mod writer;
 pub use error::{Flaw, SnapshotError};
 pub use header::{FORMAT_VERSION, HEADER_BYTES, Head, TYPE_NAME_BYTES_MAX};
 pub use incoming::Incoming;
-pub use opened::Opened;
+pub use opened::{Opened, verify_bytes};
 pub use shelf::{KEPT, Listed, Newest, Problem, Shelf};
 pub use writer::SnapshotWriter;

@@ -18,17 +18,7 @@ impl Opened {
     /// # Errors
     /// What is wrong with them.
     pub fn verify(file: Slice) -> Result<Opened, Flaw> {
-        let bytes = file.len() as u64;
-        let (block, archive) = file.split_first_chunk().ok_or(Flaw::NoHeader { bytes })?;
-        let header = Header::decode(block)?;
-        // The length comes before the hash: it costs nothing, and says more about what happened.
-        if header.file_bytes() != Some(bytes) {
-            let expected = header.archive_bytes.saturating_add(HEADER_BYTES as u64);
-            return Err(Flaw::Length { expected, found: bytes });
-        }
-        if *blake3::hash(archive).as_bytes() != header.archive_hash {
-            return Err(Flaw::Archive);
-        }
+        let (header, _archive) = verified(&file)?;
         Ok(Opened { header, file })
     }
 
@@ -61,4 +51,28 @@ impl Opened {
     pub fn file(&self) -> &Slice {
         &self.file
     }
+}
+
+/// Verifies the bytes of a snapshot file that is in memory, and gives what it is and the archive in it.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn verify_bytes(file: &[u8]) -> Result<(Head, &[u8]), Flaw> {
+    let (header, archive) = verified(file)?;
+    Ok((header.head, archive))
+}
+
+fn verified(file: &[u8]) -> Result<(Header, &[u8]), Flaw> {
+    let bytes = file.len() as u64;
+    let (block, archive) = file.split_first_chunk().ok_or(Flaw::NoHeader { bytes })?;
+    let header = Header::decode(block)?;
+    // The length comes before the hash: it costs nothing, and says more about what happened.
+    if header.file_bytes() != Some(bytes) {
+        let expected = header.archive_bytes.saturating_add(HEADER_BYTES as u64);
+        return Err(Flaw::Length { expected, found: bytes });
+    }
+    if *blake3::hash(archive).as_bytes() != header.archive_hash {
+        return Err(Flaw::Archive);
+    }
+    Ok((header, archive))
 }

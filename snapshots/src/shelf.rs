@@ -18,6 +18,7 @@ const EXTENSION: &str = ".snapshot";
 #[derive(Clone, Debug)]
 pub struct Shelf {
     disk: Arc<dyn Disk>,
+    keep_from: Index,
 }
 
 /// A file that has the name of a snapshot. It has not been looked into.
@@ -53,7 +54,13 @@ impl Shelf {
     /// The shelf of this data directory.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Shelf {
-        Shelf { disk }
+        Shelf { disk, keep_from: Index(u64::MAX) }
+    }
+
+    /// The same shelf, which removes no snapshot at this position or behind it, however many there are.
+    #[must_use]
+    pub fn keeping(self, from: Index) -> Shelf {
+        Shelf { keep_from: from, ..self }
     }
 
     /// Begins a new snapshot.
@@ -137,15 +144,15 @@ impl Shelf {
         Ok(opened)
     }
 
-    /// Keeps the newest three that look right, and whatever is newer than the third. Files that do not look
-    /// right don't count, so that a series of bad ones cannot push out the last good one.
+    /// Keeps the newest three that look right, and whatever is newer than the third or asked for. Files that do
+    /// not look right don't count, so that a series of bad ones cannot push out the last good one.
     fn remove_older(&self) -> Result<(), SnapshotError> {
         let mut kept = 0;
         for listed in self.list()? {
-            if kept == KEPT {
+            if kept < KEPT {
+                kept += usize::from(self.looks_right(&listed)?);
+            } else if listed.index < self.keep_from {
                 self.disk.remove(&listed.name)?;
-            } else if self.looks_right(&listed)? {
-                kept += 1;
             }
         }
         Ok(())
@@ -191,6 +198,23 @@ mod tests {
             tip: Tip { position: Position::new(Epoch(1), Index(index)), ..Tip::NONE },
             time: 0,
         }
+    }
+
+    #[test]
+    fn what_is_asked_for_is_kept_beside_the_newest_three() {
+        let shelf = Shelf::new(SimDisk::new(1).disk());
+        let make = |shelf: Shelf, index| {
+            let mut writer = shelf.begin(head(index)).unwrap();
+            writer.write_all(b"state").unwrap();
+            writer.finish().unwrap();
+            shelf.list().unwrap().iter().map(|listed| listed.index.0).collect::<Vec<_>>()
+        };
+        for index in [10, 20, 30, 40] {
+            make(shelf.clone().keeping(Index(15)), index);
+        }
+        assert_eq!(make(shelf.clone().keeping(Index(15)), 50), [50, 40, 30, 20]);
+        assert_eq!(make(shelf.clone().keeping(Index(45)), 60), [60, 50, 40]);
+        assert_eq!(make(shelf, 70), [70, 60, 50]);
     }
 
     /// The disk can have taken everything and give back something else.

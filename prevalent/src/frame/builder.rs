@@ -107,6 +107,20 @@ impl FrameBuilder {
         Ok(())
     }
 
+    /// The entries of a frame up to `through`, as a frame of their own behind `previous`: an engine applies whole
+    /// frames only. Its chain hash is in no journal, so nothing may follow it.
+    ///
+    /// # Panics
+    /// If the builder is not empty, or no entry of the frame lies up to `through`.
+    pub fn front(&mut self, frame: &Frame<'_>, previous: Tip, through: Index) -> Frame<'_> {
+        assert!(self.is_empty(), "a part of a frame is packed alone");
+        for (_, entry) in frame.entries().take_while(|(index, _)| *index <= through) {
+            self.push(&entry).expect("a part of a frame fits a frame");
+        }
+        let FrameHeader { epoch, commit, cluster_time, wall_time, .. } = *frame.header();
+        self.seal(&Stamp { previous, epoch, commit, cluster_time, wall_time })
+    }
+
     /// Completes the frame: header, hash, padding. It stays as it is until the builder is
     /// [cleared](FrameBuilder::clear).
     ///

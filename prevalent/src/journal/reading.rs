@@ -67,11 +67,31 @@ impl Journal {
     /// How many bytes all kept frames take.
     #[must_use]
     pub fn bytes(&self) -> u64 {
-        let bytes_of = |run: &Run| match &run.contents {
-            Contents::Good(frames) => frames.end,
-            Contents::Damaged(damage) => damage.bytes,
+        self.runs.iter().map(Run::bytes).sum()
+    }
+
+    /// The journal's parts in order: the last entry of each, and how many bytes its frames take.
+    #[must_use]
+    pub fn parts(&self) -> Vec<(Index, u64)> {
+        self.runs.iter().map(|run| (run.tip().index(), run.bytes())).collect()
+    }
+
+    /// The last frame that a master wrote at this time or before, by its own wall clock; where the journal
+    /// begins if there is none. Exact as long as the clocks of masters go forward.
+    #[must_use]
+    pub fn index_at(&self, wall_time: i64) -> Index {
+        let starts_later = |run: &Run| match &run.contents {
+            Contents::Good(frames) => frames.header(0).wall_time > wall_time,
+            Contents::Damaged(_) => false,
         };
-        self.runs.iter().map(|run| bytes_of(run) as u64).sum()
+        let behind = self.runs.partition_point(|run| !starts_later(run));
+        let Some(run) = behind.checked_sub(1).map(|number| &self.runs[number]) else {
+            return self.base.index();
+        };
+        match &run.contents {
+            Contents::Good(frames) => frames.last_at(wall_time),
+            Contents::Damaged(_) => run.tip().index(),
+        }
     }
 
     /// What is damaged and waits for [`Journal::repair`].

@@ -66,6 +66,14 @@ impl Run {
         }
     }
 
+    /// How much of its file it takes, from the start.
+    pub(crate) fn bytes(&self) -> u64 {
+        match &self.contents {
+            Contents::Good(frames) => frames.end as u64,
+            Contents::Damaged(damage) => damage.bytes as u64,
+        }
+    }
+
     /// The frame that holds this entry, which must be in this run.
     pub(crate) fn frame_containing(&self, index: Index) -> FrameId {
         match &self.contents {
@@ -109,6 +117,14 @@ impl GoodFrames {
         let starts_not_behind =
             |offset: &u32| FrameHeader::read_verified(&self.bytes[*offset as usize..]).first_index <= index;
         self.offsets.partition_point(starts_not_behind) - 1
+    }
+
+    /// The last entry that was written at this time or before; the first frame was.
+    pub(crate) fn last_at(&self, wall_time: i64) -> Index {
+        let not_later =
+            |offset: &u32| FrameHeader::read_verified(&self.bytes[*offset as usize..]).wall_time <= wall_time;
+        let frames = self.offsets.partition_point(not_later).max(1);
+        self.header(frames - 1).id().last
     }
 
     /// Where a frame ends.

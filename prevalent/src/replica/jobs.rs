@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use position::{ClusterId, Index, Member, Tip};
 use quorum::{History, Time};
-use snapshots::{Incoming, Listed, Opened, Shelf, SnapshotError};
+use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
 use crate::replica::{Effects, Fatal, Now, Replica};
+use crate::retention::Retention;
 use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
 use crate::{Chore, ChoreDone, Engine, Prevalent};
 
@@ -24,7 +25,7 @@ enum Work<S: Prevalent> {
     /// Verifies the newest snapshot, for a standby that needs it.
     Open { shelf: Shelf, to: Member },
     /// Makes a snapshot from the previous one and the journal.
-    Snapshot { job: Box<SnapshotJob<S>>, shelf: Shelf },
+    Snapshot { job: Box<SnapshotJob<S>>, shelf: Shelf, retention: Retention },
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
@@ -48,8 +49,15 @@ pub struct Finished<S: Prevalent>(Box<Outcome<S>>);
 #[derive(Debug)]
 enum Outcome<S: Prevalent> {
     Chore(ChoreDone),
-    Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
-    Made { made: Result<Made, SnapshotJobError>, kept: Result<Vec<Listed>, DiskError> },
+    Opened {
+        to: Member,
+        newest: Result<Option<Opened>, SnapshotError>,
+    },
+    /// With where the past begins from now on.
+    Made {
+        made: Result<Made, SnapshotJobError>,
+        begin: Result<Index, DiskError>,
+    },
     Installed(Result<(Opened, Box<Engine<S>>), InstallError>),
     Rebuilt(Result<Box<Engine<S>>, RebuildError>),
 }
@@ -84,9 +92,14 @@ impl<S: Prevalent> Job<S> {
             Work::Open { shelf, to } => {
                 Outcome::Opened { to, newest: shelf.newest_valid().map(|newest| newest.snapshot) }
             }
-            Work::Snapshot { job, shelf } => {
-                let made = job.run();
-                Outcome::Made { made, kept: shelf.list() }
+            Work::Snapshot { job, shelf, retention } => {
+                let begin = || Ok(retention.begin(&shelf.list()?));
+                match begin() {
+                    Ok(from) => Outcome::Made { made: job.keeping(from).run(), begin: begin() },
+                    Err(error) => {
+                        Outcome::Made { made: Err(LoadError::Disk(error).into()), begin: Ok(Index::NONE) }
+                    }
+                }
             }
             Work::Install { incoming, shelf, cluster } => {
                 Outcome::Installed(install(*incoming, &shelf, cluster))
@@ -180,7 +193,12 @@ impl<S: Prevalent> Replica<S> {
             self.jobs.snapshotting = true;
             let frames = self.journal.frames_between(self.journal.base().index(), target.index());
             let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
-            out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone() }));
+            let retention = Retention {
+                bytes_max: self.history_bytes_max,
+                base: self.journal.base().index(),
+                parts: self.journal.parts(),
+            };
+            out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone(), retention }));
         }
     }
 
@@ -220,9 +238,9 @@ impl<S: Prevalent> Replica<S> {
                 self.start_jobs(out);
             }
             Outcome::Opened { to, newest } => self.start_transfer(now, to, newest?, out),
-            Outcome::Made { made, kept } => {
+            Outcome::Made { made, begin } => {
                 self.jobs.snapshotting = false;
-                self.on_made(made, &kept?);
+                self.on_made(made, begin?);
                 self.start_jobs(out);
             }
             Outcome::Installed(installed) => {
@@ -240,17 +258,14 @@ impl<S: Prevalent> Replica<S> {
         Ok(())
     }
 
-    /// With a new snapshot, what two cover may go: should the newest turn out bad, the one before it and the
-    /// journal still make the state.
-    fn on_made(&mut self, made: Result<Made, SnapshotJobError>, kept: &[Listed]) {
+    /// With a new snapshot, what lies before the past that is kept may go.
+    fn on_made(&mut self, made: Result<Made, SnapshotJobError>, begin: Index) {
         match made {
             Ok(made) => {
                 for passed_over in &made.passed_over {
                     tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
                 }
-                if let Some(second) = kept.get(1) {
-                    self.journal.compact(second.index);
-                }
+                self.journal.compact(begin);
             }
             Err(SnapshotJobError::Overtaken { .. }) => {}
             // The journal holds everything: the next position that is due tries again.

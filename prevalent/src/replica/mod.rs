@@ -78,6 +78,7 @@ pub struct Replica<S: Prevalent> {
     /// Reads that wait for this index to be applied.
     reads: VecDeque<(ReadToken, Index)>,
 
+    history_bytes_max: u64,
     sync_in_flight: Option<Ticket>,
     jobs: Jobs,
     transfers: Transfers,

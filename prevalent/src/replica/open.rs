@@ -30,6 +30,8 @@ pub struct Options {
     pub founding: quorum::Founding,
     /// When snapshots are due; the same on all voters.
     pub snapshot_rule: SnapshotRule,
+    /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
+    pub history_bytes_max: u64,
     /// The protocol's times.
     pub times: Times,
     /// A random number of this process.
@@ -46,6 +48,7 @@ impl Options {
             learner: None,
             founding: quorum::Founding::All,
             snapshot_rule: SnapshotRule::default(),
+            history_bytes_max: 0,
             times: Times::LAN,
             process,
             seed: process,
@@ -182,6 +185,7 @@ impl<S: Prevalent> Replica<S> {
             builder: FrameBuilder::new(),
             pending: std::collections::VecDeque::new(),
             reads: std::collections::VecDeque::new(),
+            history_bytes_max: options.history_bytes_max,
             sync_in_flight: None,
             jobs: Jobs::default(),
             transfers: Transfers::default(),

@@ -4,12 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use position::{ClusterId, Index, Tip};
-use prevalent::{Answers, ApplyError, Engine, FrameError, LoadError, Prevalent, UnverifiedFrames, load};
+use prevalent::{
+    Answers, ApplyError, Engine, Frame, FrameError, LoadError, Prevalent, RawLine, UnverifiedFrames, lines,
+    load,
+};
 use snapshots::{Incoming, Shelf, SnapshotError};
 use storage::Disk;
+use tokio::sync::broadcast;
 use tokio::task::JoinError;
 
 use super::{Condition, Progress};
+
+/// So many executed commands may wait for a slow listener.
+const LINES_MAX: usize = 4096;
 
 /// Why something that a voter sent was not taken over. The copy is as it was, or as of its snapshot.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +59,7 @@ impl Flaw {
 
 pub(super) struct Copy<S> {
     engine: RwLock<Engine<S>>,
+    lines: broadcast::Sender<Arc<RawLine>>,
     shelf: Shelf,
     cluster: ClusterId,
 }
@@ -60,7 +68,7 @@ impl<S: Prevalent> Copy<S> {
     pub(super) fn load(disk: Arc<dyn Disk>, cluster: ClusterId) -> Result<Copy<S>, LoadError> {
         let shelf = Shelf::new(disk);
         let engine = newest(&shelf, cluster, &BTreeSet::new())?;
-        Ok(Copy { engine: RwLock::new(engine), shelf, cluster })
+        Ok(Copy { engine: RwLock::new(engine), lines: broadcast::Sender::new(LINES_MAX), shelf, cluster })
     }
 
     pub(super) fn read<R>(&self, look: impl FnOnce(&S) -> R) -> R {
@@ -85,7 +93,7 @@ impl<S: Prevalent> Copy<S> {
             answers.clear();
             let mut engine = self.lock_to_change();
             match engine.apply(&frame, &mut answers) {
-                Ok(()) => {}
+                Ok(()) => self.tell(&frame, &engine, &answers),
                 Err(error @ ApplyError::UnknownKind { .. }) => return Err(error.into()),
                 Err(error) => {
                     // Half a frame may have been applied. Readers wait until the copy is whole again.
@@ -99,6 +107,19 @@ impl<S: Prevalent> Copy<S> {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn lines(&self) -> broadcast::Receiver<Arc<RawLine>> {
+        self.lines.subscribe()
+    }
+
+    fn tell(&self, frame: &Frame<'_>, engine: &Engine<S>, answers: &Answers) {
+        if self.lines.receiver_count() > 0 {
+            for line in lines(frame, engine, answers) {
+                // An error says that the last listener has just gone.
+                drop(self.lines.send(Arc::new(line)));
+            }
+        }
     }
 
     /// Begins to receive a snapshot.

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use bytes::Bytes;
 use position::{Epoch, Index, Tip};
 use prevalent::{Actor, SESSION_WINDOW, Sequence, SessionId};
+use snapshots::Shelf;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::VoterStatus;
+use crate::conversation::{PastAt, VoterStatus};
 
 /// Messages that may wait for one client's stream of commands: at least one for every command that a
 /// session can have unanswered.
@@ -61,6 +62,13 @@ pub enum ToLoop {
         bytes_max: usize,
         /// Where the frames go. Closed: nobody follows any more.
         reply: oneshot::Sender<Result<Followed, Denied>>,
+    },
+    /// Say what is kept of the past.
+    Past {
+        /// The moment that is asked for.
+        at: PastAt,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Kept>,
     },
     /// Say how you are.
     Status {
@@ -134,6 +142,17 @@ pub enum Followed {
         /// What it covers.
         base: Tip,
     },
+}
+
+/// What there is of the past.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// The snapshots.
+    pub shelf: Shelf,
+    /// Where the journal begins.
+    pub base: Tip,
+    /// The last entry of the moment that was asked for, as far as it is committed.
+    pub at: Index,
 }
 
 /// Why a question is not answered.

@@ -18,9 +18,9 @@ use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::{ClusterView, MemberAddress, StandbyStatus, VoterStatus};
+use crate::conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 use crate::peer::{FromPeer, Peers};
-use crate::service::{Denied, Followed, ToLoop};
+use crate::service::{Denied, Followed, Kept, ToLoop};
 use crate::voter::clients::Clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
 use crate::voter::watches::Watches;
@@ -263,6 +263,10 @@ impl<S: Prevalent> EngineLoop<S> {
                 }
                 Ok(())
             }
+            ToLoop::Past { at, reply } => {
+                let _gone = reply.send(self.kept(at));
+                Ok(())
+            }
             ToLoop::Status { reply } => {
                 let _gone = reply.send(self.status());
                 Ok(())
@@ -364,6 +368,16 @@ impl<S: Prevalent> EngineLoop<S> {
                 None => self.followers.push(follower),
             }
         }
+    }
+
+    fn kept(&self, at: PastAt) -> Kept {
+        let journal = self.replica.journal();
+        let at = match at {
+            PastAt::Index(index) => index,
+            PastAt::Time(wall_time) => journal.index_at(wall_time),
+        };
+        let at = at.min(self.replica.voter().commit());
+        Kept { shelf: self.replica.shelf().clone(), base: journal.base(), at }
     }
 
     fn push_view(&mut self) {

@@ -19,7 +19,7 @@ use prevalent::{
 use prevalent::{archive_tag, rkyv};
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
-    Holder, MemberAddress, Name, Replies, Service, ToLoop, VoterStatus, serve_clients,
+    Holder, Kept, MemberAddress, Name, PastAt, Replies, Service, ToLoop, VoterStatus, serve_clients,
 };
 use snapshots::{Head, Shelf};
 use storage::LocalDisk;
@@ -170,7 +170,12 @@ impl FakeCluster {
 
     /// Makes a snapshot and forgets the journal before it.
     pub(crate) fn compact(&self) {
-        let mut world = self.world();
+        self.snapshot();
+        self.world().journal.clear();
+    }
+
+    pub(crate) fn snapshot(&self) {
+        let world = self.world();
         let head = Head {
             archive_tag: archive_tag::<Ledger>(),
             type_name: Ledger::NAME.to_owned(),
@@ -182,7 +187,6 @@ impl FakeCluster {
         let mut writer = world.snapshots.begin(head).unwrap();
         world.engine.write_image(&mut writer).unwrap();
         writer.finish().unwrap();
-        world.journal.clear();
     }
 
     /// Journals an entry that a newer program wrote.
@@ -278,7 +282,7 @@ impl World {
             epoch: self.epoch,
             commit: Index::NONE,
             cluster_time: self.cluster_time,
-            wall_time: 0,
+            wall_time: i64::try_from(previous.index().0 + 1).unwrap(),
         }
     }
 
@@ -400,6 +404,16 @@ impl World {
                 self.watchers.push((changes, query));
             }
             ToLoop::Follow { after, reply, .. } => self.follow(after, reply),
+            ToLoop::Past { at, reply } => {
+                let at = match at {
+                    PastAt::Index(index) => index,
+                    // Each entry is written a second after the one before.
+                    PastAt::Time(seconds) => Index(u64::try_from(seconds).unwrap()),
+                };
+                let base = self.journal.first().map_or(self.engine.applied(), |(previous, ..)| *previous);
+                let at = at.min(self.engine.applied().index());
+                drop(reply.send(Kept { shelf: self.snapshots.clone(), base, at }));
+            }
         }
     }
 

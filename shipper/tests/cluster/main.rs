@@ -3,3 +3,4 @@
 mod client;
 mod fake_cluster;
 mod observer;
+mod past;

@@ -149,6 +149,7 @@ impl Machine {
         let options = Options {
             learner: self.wiped.then_some((cluster, self.member.id)),
             snapshot_rule: plan.snapshot_rule,
+            history_bytes_max: plan.history_bytes_max,
             ..Options::new(random)
         };
         let disk: Arc<dyn Disk> = self.disk.disk();

@@ -94,6 +94,8 @@ pub(super) struct Plan {
     /// The slowest usual sync.
     pub(super) sync_slowest: Duration,
     pub(super) snapshot_rule: SnapshotRule,
+    /// How much of the past is kept.
+    pub(super) history_bytes_max: u64,
     /// The storm ends at the latest after this time.
     pub(super) storm: Duration,
     /// Machines' clocks run at rates that differ by up to so many of a million.
@@ -136,6 +138,7 @@ impl Plan {
                 entries: chance.one_of(&[20, 100, 400]),
                 cluster_time: Duration::from_secs(3600),
             },
+            history_bytes_max: chance.one_of(&[0, 0, 60_000, 1 << 26]),
             storm: Duration::from_secs(chance.one_of(&[6, 12, 24])),
             drift: chance.one_of(&[0, 200, 50_000]),
             timer_tick: Duration::ZERO,

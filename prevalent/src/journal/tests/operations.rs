@@ -99,6 +99,40 @@ fn frames_come_in_one_slice_per_segment_within_the_limit() {
 }
 
 #[test]
+fn a_moment_is_found_by_the_wall_clock() {
+    let mut rig = Rig::new(1);
+    let mut builder = crate::FrameBuilder::new();
+    for second in 1..=60 {
+        // Two entries each, over several segments.
+        for _ in 0..2 {
+            builder.push(&crate::Entry::internal(crate::EntryKind::Members, &[1; 100])).unwrap();
+        }
+        let previous = rig.journal().last();
+        let stamp = crate::Stamp {
+            previous,
+            epoch: Epoch(1),
+            commit: previous.index(),
+            cluster_time: std::time::Duration::ZERO,
+            wall_time: second * 10,
+        };
+        rig.journal().append(&builder.seal(&stamp)).unwrap();
+        builder.clear();
+    }
+    for (wall_time, index) in
+        [(i64::MIN, 0), (9, 0), (10, 2), (19, 2), (20, 4), (599, 118), (600, 120), (9000, 120)]
+    {
+        assert_eq!(rig.journal().index_at(wall_time), Index(index), "at {wall_time}");
+    }
+    let order = rig.journal().ticket();
+    order.perform().unwrap();
+    rig.journal().synced(order.ticket());
+    rig.journal().compact(Index(60));
+    let base = rig.journal().base().index();
+    assert!(base > Index(0));
+    assert_eq!(rig.journal().index_at(10), base, "nothing older is there");
+}
+
+#[test]
 fn a_large_frame_finds_room() {
     let mut rig = Rig::new(1);
     let journal = Journal::create(SimDisk::new(1).disk(), TAG, Tip::NONE).unwrap();

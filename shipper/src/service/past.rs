@@ -1,0 +1,104 @@
+//! What a voter gives of the past: a snapshot and the frames behind it, from which whoever asked makes the state
+//! of that moment and the log up to it.
+//!
+//! Any voter answers, as far as it has applied: a standby has the time.
+
+use bytes::Bytes;
+use position::{Index, Tip};
+use snapshots::Opened;
+use tokio::sync::oneshot;
+
+use super::{Conversation, ConversationError, Denied, Followed, Kept, ToLoop, tell, write_snapshot};
+use crate::conversation::{Answered, PastAt};
+use crate::wire::MessageWriter;
+
+/// So many may be answered at once: each reads a whole snapshot.
+pub(super) const AT_ONCE_MAX: usize = 2;
+
+/// So much of the journal is sent at most for the sake of the log.
+const ENTRIES_MAX: u32 = 500_000;
+
+/// Where replaying begins.
+struct Begin {
+    /// Since when the past is kept.
+    first: Index,
+    /// The snapshot to begin with; without one, from the first entry of all.
+    snapshot: Option<(Bytes, Tip)>,
+}
+
+impl Conversation {
+    pub(super) async fn past(
+        &self,
+        at: PastAt,
+        entries: u32,
+        writer: &mut MessageWriter,
+    ) -> Result<(), ConversationError> {
+        let begun = match self.service.past.try_acquire() {
+            Ok(turn) => self.begin(at, entries).await.map(|(at, begin)| (at, begin, turn)),
+            Err(_all_taken) => Err(Denied::Busy),
+        };
+        let (at, begin, _turn) = match begun {
+            Ok(begun) => begun,
+            Err(denied) => return tell(&Answered::from(denied), writer).await,
+        };
+        tell(&Answered::Past { first: begin.first, at }, writer).await?;
+        let mut after = Tip::NONE;
+        if let Some((file, base)) = begin.snapshot {
+            write_snapshot(&file, base, writer).await?;
+            after = base;
+        }
+        while after.index() < at {
+            match self.frames_after(after).await {
+                Ok(Followed::Frames { frames, through }) => {
+                    writer.write(&Answered::Frames { commit: through.index() }, &frames).await?;
+                    after = through;
+                }
+                // The journal has been compacted meanwhile.
+                Ok(Followed::Snapshot { .. }) => return tell(&Answered::Busy, writer).await,
+                Err(denied) => return tell(&Answered::from(denied), writer).await,
+            }
+        }
+        Ok(())
+    }
+
+    async fn begin(&self, at: PastAt, entries: u32) -> Result<(Index, Begin), Denied> {
+        self.may_see_all()?;
+        let (reply, kept) = oneshot::channel();
+        self.service.ask(ToLoop::Past { at, reply })?;
+        let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
+        let at = kept.at;
+        let begin = tokio::task::spawn_blocking(move || find(&kept, entries)).await;
+        begin.expect("reading snapshots does not panic").map(|begin| (at, begin))
+    }
+}
+
+/// The newest usable snapshot from which the journal leads over so many entries to the moment; if there is none,
+/// the oldest from which it leads there at all.
+fn find(kept: &Kept, entries: u32) -> Result<Begin, Denied> {
+    let listed = kept.shelf.list().map_err(|error| Denied::Refused(error.to_string()))?;
+    let from_the_start = kept.base == Tip::NONE;
+    let leads_on: Vec<Index> =
+        listed.iter().map(|listed| listed.index).filter(|index| *index >= kept.base.index()).collect();
+    let first = if from_the_start { Some(Index::NONE) } else { leads_on.last().copied() };
+    let Some(first) = first else {
+        return Err(Denied::Refused("nothing is kept of the past".to_owned()));
+    };
+    let wanted = Index(kept.at.0.saturating_sub(u64::from(entries.min(ENTRIES_MAX))));
+    let (early, late): (Vec<Index>, Vec<Index>) =
+        leads_on.into_iter().filter(|index| *index <= kept.at).partition(|index| *index <= wanted);
+    let open = |index: Index| kept.shelf.open(index).ok();
+    let begin = |opened: Opened| Begin {
+        first,
+        snapshot: Some((Bytes::from_owner(opened.file().clone()), opened.head().tip)),
+    };
+    if let Some(opened) = early.into_iter().find_map(open) {
+        return Ok(begin(opened));
+    }
+    if from_the_start {
+        return Ok(Begin { first, snapshot: None });
+    }
+    late.into_iter().rev().find_map(open).map(begin).ok_or_else(|| {
+        let at = kept.at;
+        Denied::Refused(format!("entry {at} lies before what is kept of the past, which begins at {first}"))
+    })
+}
