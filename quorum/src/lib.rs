@@ -102,5 +102,5 @@ pub use message::{
     Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
 pub use settle::Tail;
-pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, Time, Times};
+pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
 pub use voter::{Ballot, Founding, RoleName, Standing, Start, Voter, VoterView};

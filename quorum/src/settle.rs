@@ -11,7 +11,7 @@ use position::{Epoch, Index, Member, MemberId, Tip};
 use crate::effect::Effect;
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
 use crate::voter::{Ballot, Role, Standing};
-use crate::{FrameId, History, Voter};
+use crate::{FrameId, History, REPAIR_BYTES_MAX, Voter};
 
 /// How a journal ends, as recovery found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -168,9 +168,7 @@ impl Voter {
         // Who follows a master may yet get from it what it does not have.
         let bound = self.ballot.epoch >= envelope.epoch && self.ballot_is_durable() && !self.has_contact();
         let (outcome, frames) = self.look_up(&fetch.want, history);
-        if let Want::Frame(frame) = fetch.want
-            && frame.first <= history.base().index()
-        {
+        if matches!((fetch.want, &outcome), (Want::Frame(_), FetchOutcome::Compacted)) {
             self.mend_by_snapshot(envelope.from);
         }
         let reply = FetchReply {
@@ -219,9 +217,11 @@ impl Voter {
             Want::Frame(frame) => {
                 let ends = history.tip_at(frame.last).is_some_and(|tip| tip.hash == frame.hash);
                 let damaged = |own: &FrameId| own.first <= frame.last && frame.first <= own.last;
-                if !ends || history.tip_at(frame.first.previous()).is_none() {
+                let before = frame.first.previous();
+                let reach = || history.reach(before, REPAIR_BYTES_MAX).map(|(reach, _)| reach);
+                if !ends || history.tip_at(before).is_none() {
                     (FetchOutcome::DontHave { shared: Index::NONE }, None)
-                } else if self.repairs.iter().any(damaged) {
+                } else if self.repairs.iter().any(damaged) || reach() < Some(frame.last) {
                     (FetchOutcome::Compacted, None)
                 } else {
                     found(frame)

@@ -46,6 +46,10 @@ pub const APPEND_BYTES_MAX: usize = 256 * 1024;
 /// Frames sent to one peer and not yet acknowledged: a gigabit LAN's bandwidth times 30 ms.
 pub const IN_FLIGHT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// So many bytes of damaged frames are sent in one answer: a whole lost segment with some to spare. What is more
+/// is mended by a snapshot.
+pub const REPAIR_BYTES_MAX: usize = 12 * 1024 * 1024;
+
 /// The protocol's times. One table, so that their relations can be seen and checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Times {

@@ -251,6 +251,26 @@ fn a_damaged_frame_in_the_middle_is_fetched_and_its_holder_does_not_stand() {
 }
 
 #[test]
+fn a_damaged_frame_that_all_others_have_compacted_is_mended_by_a_snapshot() {
+    let mut cluster = Cluster::running(3, 1);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.write(A, 1).expect("leads");
+    cluster.run(50);
+    cluster.kill(A);
+    cluster.disks.get_mut(&A).expect("a machine").repairs = vec![x];
+    cluster.run_until(1_000, "B leads", |cluster| cluster.master() == Some(B));
+    cluster.run(100);
+    cluster.compact(B);
+    cluster.compact(C);
+    cluster.start(A);
+    cluster.run_until(2_000, "A needs x no more", |cluster| cluster.disks[&A].repairs.is_empty());
+    let after = cluster.write(B, 1).expect("leads");
+    cluster.run_until(500, "A follows", |cluster| cluster.journal(A).holds(&after));
+    cluster.kill(B);
+    cluster.run_until(2_000, "A leads again", |cluster| cluster.master() == Some(A));
+}
+
+#[test]
 fn a_damaged_frame_in_the_middle_is_neither_passed_on_nor_forgotten() {
     let mut cluster = Cluster::running(3, 1);
     cluster.isolate(C);

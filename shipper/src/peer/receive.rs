@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use position::MemberId;
 use quinn::{Connection, RecvStream};
-use quorum::{APPEND_BYTES_MAX, Envelope, IN_FLIGHT_BYTES_MAX};
+use quorum::{APPEND_BYTES_MAX, Envelope, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 
@@ -13,15 +13,17 @@ use crate::endpoint::{Closed, close};
 use crate::peer::FromPeer;
 use crate::wire::{Decoder, Limits, MessageReader, WireError};
 
-/// A message carries at most so many bytes of frames, or one frame, or a piece of a snapshot.
+/// A message carries at most so many bytes of frames, or a piece of a snapshot.
 /// (Every header is a fixed number of small fields.)
-const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: prevalent::FRAME_BYTES_MAX };
+const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: REPAIR_BYTES_MAX };
 
 /// Bytes of payloads of one connection that may wait for the loop. Whoever sends more waits in turn, which
 /// no voter does that keeps to what it may have in flight.
-const WAITING_BYTES_MAX: usize = IN_FLIGHT_BYTES_MAX + prevalent::FRAME_BYTES_MAX;
+const WAITING_BYTES_MAX: usize = IN_FLIGHT_BYTES_MAX + REPAIR_BYTES_MAX;
 
-const _: () = assert!(APPEND_BYTES_MAX <= LIMITS.payload_bytes_max);
+const _: () = assert!(
+    APPEND_BYTES_MAX <= LIMITS.payload_bytes_max && prevalent::FRAME_BYTES_MAX <= LIMITS.payload_bytes_max
+);
 
 /// Why nothing more is heard over a connection.
 #[derive(Debug, thiserror::Error)]

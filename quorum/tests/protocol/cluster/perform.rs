@@ -77,13 +77,22 @@ impl Cluster {
             match then {
                 Then::Appended(tip) => self.input(id, Input::Appended(tip)),
                 Then::Repaired(frame) => self.input(id, Input::Repaired(frame)),
-                Then::Installed(base) => {
-                    let disk = self.disk(id);
-                    disk.written.install(base);
-                    disk.durable = disk.written.clone();
-                    self.input(id, Input::Installed(base));
-                }
+                Then::Installed(base) => self.install(id, base),
             }
+        }
+    }
+
+    /// A journal that holds what the snapshot covers stays, and only what is damaged in it is given up.
+    fn install(&mut self, id: MemberId, base: Tip) {
+        let disk = self.disk(id);
+        if disk.written.tip_at(base.index()) == Some(base) {
+            let covered: Vec<FrameId> =
+                disk.repairs.extract_if(.., |frame| frame.last <= base.index()).collect();
+            covered.into_iter().for_each(|frame| self.input(id, Input::Repaired(frame)));
+        } else {
+            disk.written.install(base);
+            disk.durable = disk.written.clone();
+            self.input(id, Input::Installed(base));
         }
     }
 
