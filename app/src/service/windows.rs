@@ -9,10 +9,10 @@ use windows_service::service::{
     ServiceType,
 };
 use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
-use winsafe::{HKEY, RegistryValue, co};
 
 use super::windows_command::command_line;
 use super::{InstallArguments, Plan, ServiceError, ServiceName};
+use crate::log::{EventKind, EventLog};
 use crate::say;
 
 /// Windows' numbers for "access denied", "no such kind of setting", "no such service" and "not started".
@@ -28,8 +28,6 @@ const RESTART_AFTER: [Duration; 3] =
 const FORGET_AFTER: Duration = Duration::from_secs(3600);
 /// A service that has not stopped by then hangs.
 const STOP_WITHIN: Duration = Duration::from_secs(30);
-
-const SOURCES: &str = r"SYSTEM\CurrentControlSet\Services\EventLog\Application";
 
 pub(super) fn install(plan: &Plan, arguments: &InstallArguments) -> Result<(), ServiceError> {
     let info = info(plan);
@@ -122,26 +120,13 @@ fn equip(plan: &Plan, service: &Handle) -> Result<(), ServiceError> {
             other => other.map_err(failed)?,
         }
     }
-    add_source(&plan.name).map_err(|error| ServiceError::Step {
-        attempted: "add a source to the event log".to_owned(),
-        reason: error.to_string(),
-        left: NOT_WHOLE,
-    })
-}
-
-/// The message file is one that Windows has: it holds the message "%1" for the numbers 1 to 1000.
-fn add_source(name: &ServiceName) -> Result<(), winsafe::co::ERROR> {
-    let (key, _) = HKEY::LOCAL_MACHINE.RegCreateKeyEx(
-        &format!(r"{SOURCES}\{name}"),
-        None,
-        co::REG_OPTION::default(),
-        co::KEY::WRITE,
-        None,
-    )?;
-    let file = RegistryValue::ExpandSz(r"%SystemRoot%\System32\EventCreate.exe".to_owned());
-    key.RegSetValueEx(Some("EventMessageFile"), file)?;
-    // Errors, warnings and information.
-    key.RegSetValueEx(Some("TypesSupported"), RegistryValue::Dword(7))
+    let text = format!("{} was installed as a service.", plan.service.title);
+    if let Err(error) = EventLog::report(plan.name.as_str(), EventKind::Information, &text) {
+        say(format_args!(
+            "The event log cannot be written ({error}): starts, stops and errors will be in the log files only."
+        ))?;
+    }
+    Ok(())
 }
 
 pub(super) fn uninstall(name: &ServiceName) -> Result<(), ServiceError> {
@@ -151,11 +136,9 @@ pub(super) fn uninstall(name: &ServiceName) -> Result<(), ServiceError> {
     };
     stop(&service)?;
     service.delete().map_err(|error| failed("remove the service", &error, "it was stopped"))?;
-    let source = HKEY::LOCAL_MACHINE.RegDeleteKey(&format!(r"{SOURCES}\{name}"));
     say(format_args!("{name} was stopped and removed."))?;
-    if let Err(error) = source {
-        say(format_args!("Its source in the event log was left, which does no harm: {error}"))?;
-    }
+    // Where nothing could be written there is no source. One that stays does no harm.
+    drop(EventLog::remove_source(name.as_str()));
     Ok(())
 }
 

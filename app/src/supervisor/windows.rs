@@ -48,7 +48,7 @@ impl Supervisor {
     pub fn ready(&self) {
         if let Some(service) = &self.0 {
             service.report(ServiceState::Running, ServiceExitCode::NO_ERROR);
-            service.tell(EventKind::Information, "started");
+            service.events.tell(EventKind::Information, "started");
         }
     }
 
@@ -69,6 +69,7 @@ struct Service {
     name: ServiceName,
     stop: watch::Sender<bool>,
     status: OnceLock<ServiceStatusHandle>,
+    events: EventLog,
 }
 
 impl Service {
@@ -117,13 +118,6 @@ impl Service {
             _ => ServiceControlHandlerResult::NotImplemented,
         }
     }
-
-    /// To the event log. If it takes nothing, the log files still do.
-    fn tell(&self, kind: EventKind, text: &str) {
-        if let Err(error) = EventLog::report(self.name.as_str(), kind, text) {
-            tracing::warn!(%error, text, "the event log took no event");
-        }
-    }
 }
 
 type Body = Box<dyn FnOnce(&Supervisor) -> anyhow::Result<Exit> + Send>;
@@ -162,17 +156,22 @@ pub(super) fn run_service(program: &str, name: &ServiceName, log_format: LogForm
 extern "system" fn service_main(_: u32, _: *mut *mut u16) {
     let assignment = ASSIGNMENT.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(Assignment { name, log_format, body }) = assignment else { return };
-    let service =
-        Arc::new(Service { name: name.clone(), stop: watch::channel(false).0, status: OnceLock::new() });
+    // Without a thread there is no service either.
+    let Ok(events) = EventLog::start(name.as_str()) else { return };
+    let service = Arc::new(Service {
+        name: name.clone(),
+        stop: watch::channel(false).0,
+        status: OnceLock::new(),
+        events,
+    });
     let controlled = service.clone();
     let handle =
         match service_control_handler::register(name.as_str(), move |control| controlled.control(&control)) {
             Ok(handle) => handle,
             Err(error) => {
-                service.tell(
-                    EventKind::Error,
-                    &format!("cannot take requests to stop, and so does not start: {error:?}"),
-                );
+                let text = format!("cannot take requests to stop, and so does not start: {error:?}");
+                service.events.tell(EventKind::Error, &text);
+                service.events.finish();
                 return;
             }
         };
@@ -190,30 +189,30 @@ extern "system" fn service_main(_: u32, _: *mut *mut u16) {
 
 fn run_body(service: &Arc<Service>, log_format: LogFormat, body: Body) -> Exit {
     let name = service.name.as_str();
-    let started = LogFiles::open(&log_folder(), name)
-        .and_then(|files| Ok(start_service_log(log_format, "info", files, EventLog::start(name)?)));
-    let log = match started {
-        Ok(log) => Some(log),
+    let log = match LogFiles::open(&log_folder(), name) {
+        Ok(files) => Some(start_service_log(log_format, "info", files, service.events.clone())),
         Err(error) => {
             // A wall without logs is better than no wall.
-            service
-                .tell(EventKind::Error, &format!("no log is written to {}: {error}", log_folder().display()));
+            let text = format!("no log is written to {}: {error}", log_folder().display());
+            service.events.tell(EventKind::Error, &text);
             None
         }
     };
     std::panic::set_hook(Box::new(|panic| tracing::error!("{panic}")));
     let done = body(&Supervisor(Some(service.clone())));
     drop(log);
-    match done {
+    let exit = match done {
         Ok(exit) => {
-            service.tell(EventKind::Information, "stopped");
+            service.events.tell(EventKind::Information, "stopped");
             exit
         }
         Err(error) => {
-            service.tell(EventKind::Error, &format!("{error:#}"));
+            service.events.tell(EventKind::Error, &format!("{error:#}"));
             Exit::Failed
         }
-    }
+    };
+    service.events.finish();
+    exit
 }
 
 /// `%ProgramData%\Prevalent\logs`.
