@@ -4,6 +4,7 @@
 
 mod package;
 mod repository;
+mod screenshots;
 mod step;
 mod windows;
 
@@ -25,6 +26,8 @@ enum Chore {
     Windows(windows::Arguments),
     /// Makes what users install: a zip for Windows and a .deb for Linux
     Package(package::Arguments),
+    /// Draws the console's main views into docs/pictures, without a display
+    Screenshots,
 }
 
 /// How a chore ended that did not fail.
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().chore {
         Chore::Windows(arguments) => windows::run(&arguments),
         Chore::Package(arguments) => package::run(&arguments),
+        Chore::Screenshots => screenshots::run(),
     };
     match done {
         Ok(Ending::Done) => ExitCode::SUCCESS,

@@ -3,6 +3,7 @@
 //! Each test has a cluster of processes of its own. Nothing here measures time: what is waited for is a
 //! condition, for as long as a slow machine may take.
 
+mod console;
 mod failover;
 mod mixed;
 mod node;

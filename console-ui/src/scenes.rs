@@ -1,0 +1,190 @@
+//! The panel on the right: scenes, and what was done from here.
+
+use egui::{Key, RichText, ScrollArea, TextEdit, Ui};
+
+use crate::desk::Desk;
+use crate::dialog::Dialog;
+use crate::model::{ActionState, ActionView, FleetView};
+use crate::palette::{Palette, caption};
+use crate::request::{Act, Request};
+use crate::selection::Selection;
+
+/// What is being typed.
+#[derive(Debug, Default)]
+pub(crate) struct Scenes {
+    name: String,
+    wants_focus: bool,
+}
+
+impl Scenes {
+    /// Puts the keyboard into the field for a new scene's name.
+    pub(crate) fn focus(&mut self) {
+        self.wants_focus = true;
+    }
+
+    pub(crate) fn show(
+        &mut self,
+        ui: &mut Ui,
+        fleet: &FleetView,
+        selection: &Selection,
+        desk: &mut Desk<'_>,
+        dialog: &mut Dialog,
+    ) {
+        self.save(ui, fleet, selection, desk);
+        ui.add_space(6.0);
+        ui.separator();
+        if fleet.scenes.is_empty() {
+            let palette = Palette::here(ui);
+            let hint =
+                "A scene keeps what is desired of some nodes under a name, to be made desired again later.";
+            ui.label(RichText::new(hint).font(caption()).color(palette.muted));
+        }
+        ScrollArea::vertical().id_salt("scenes").auto_shrink([false, false]).show(ui, |ui| {
+            for scene in &fleet.scenes {
+                show_scene(ui, scene, desk, dialog);
+            }
+        });
+    }
+
+    fn save(&mut self, ui: &mut Ui, fleet: &FleetView, selection: &Selection, desk: &mut Desk<'_>) {
+        let palette = Palette::here(ui);
+        let nodes: Vec<String> = if selection.is_empty() {
+            fleet.nodes.iter().map(|node| node.name.clone()).collect()
+        } else {
+            selection.names().map(str::to_owned).collect()
+        };
+        let whose = match (selection.is_empty(), nodes.as_slice()) {
+            (true, all) => format!("all {} nodes", all.len()),
+            (false, [node]) => node.clone(),
+            (false, some) => format!("the {} chosen nodes", some.len()),
+        };
+        ui.label(
+            RichText::new(format!("Save what is desired of {whose}")).font(caption()).color(palette.muted),
+        );
+        ui.horizontal(|ui| {
+            let width = ui.available_width() - 76.0;
+            let field = TextEdit::singleline(&mut self.name).hint_text("a name for it").desired_width(width);
+            let response = desk.changing(ui, |ui| ui.add(field));
+            if std::mem::take(&mut self.wants_focus) {
+                response.request_focus();
+            }
+            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let name = self.name.trim().to_owned();
+            let is_ready = !name.is_empty() && !nodes.is_empty();
+            let exists = fleet.scenes.iter().any(|scene| scene.name == name);
+            let words = if exists { "Replace" } else { "Save" };
+            let save = ui.add_enabled_ui(is_ready, |ui| desk.changing(ui, |ui| ui.button(words))).inner;
+            if is_ready && (save.clicked() || (entered && desk.may_change())) {
+                desk.act(Act::SaveScene { scene: name, nodes });
+                self.name.clear();
+            }
+        });
+    }
+}
+
+fn show_scene(ui: &mut Ui, scene: &crate::model::SceneView, desk: &mut Desk<'_>, dialog: &mut Dialog) {
+    let palette = Palette::here(ui);
+    ui.add_space(4.0);
+    ui.label(RichText::new(&scene.name).size(17.0));
+    let differing = match scene.differing {
+        0 => "as it is now".to_owned(),
+        1 => "1 node would change".to_owned(),
+        count => format!("{count} nodes would change"),
+    };
+    let nodes =
+        if scene.nodes.len() == 1 { "1 node".to_owned() } else { format!("{} nodes", scene.nodes.len()) };
+    ui.label(RichText::new(format!("{nodes} · {differing}")).font(caption()).color(palette.muted));
+    ui.horizontal(|ui| {
+        let scene = || scene.name.clone();
+        if desk.changing(ui, |ui| ui.button("Apply")).clicked() {
+            desk.act(Act::ApplyScene { scene: scene() });
+        }
+        if ui.button("Preview").clicked() {
+            dialog.preview(Act::ApplyScene { scene: scene() }, desk);
+        }
+        if desk.changing(ui, |ui| ui.button("Delete")).clicked() {
+            desk.act(Act::DeleteScene { scene: scene() });
+        }
+    });
+    ui.add_space(4.0);
+    ui.separator();
+}
+
+/// What was done from here, the newest first.
+pub(crate) fn show_actions(ui: &mut Ui, desk: &mut Desk<'_>) {
+    let palette = Palette::here(ui);
+    let view = desk.view;
+    ui.horizontal(|ui| undo_buttons(ui, desk));
+    ui.add_space(4.0);
+    if view.actions.is_empty() {
+        let hint = "What you do appears here, with what became of it.";
+        ui.label(RichText::new(hint).font(caption()).color(palette.muted));
+    }
+    ScrollArea::vertical().id_salt("actions").auto_shrink([false, false]).show(ui, |ui| {
+        for action in view.actions.iter().rev() {
+            show_action(ui, action, desk, &palette);
+        }
+    });
+}
+
+/// Undo and redo, each saying what it would do.
+pub(crate) fn undo_buttons(ui: &mut Ui, desk: &mut Desk<'_>) {
+    let view = desk.view;
+    for (words, what, act) in [("Undo", &view.undo, Act::Undo), ("Redo", &view.redo, Act::Redo)] {
+        let button = ui.add_enabled_ui(what.is_some(), |ui| desk.changing(ui, |ui| ui.button(words))).inner;
+        let button = match what {
+            Some(what) => button.on_hover_text(format!("{words}: {what}")),
+            None => button,
+        };
+        if button.clicked() {
+            desk.act(act);
+        }
+    }
+}
+
+fn show_action(ui: &mut Ui, action: &ActionView, desk: &Desk<'_>, palette: &Palette) {
+    let (words, color) = match &action.state {
+        ActionState::Pending => ("pending …".to_owned(), palette.accent),
+        ActionState::Applied { effect } => (effect.clone(), palette.good()),
+        ActionState::Rejected { reason } => (format!("rejected: {reason}"), palette.bad()),
+        ActionState::NotApplied { reason } => (format!("not applied: {reason}"), palette.bad()),
+        ActionState::Unknown { reason } => (format!("unknown: {reason}"), palette.warning()),
+    };
+    let at = action.at.clock(desk.view.utc_offset_s);
+    ui.label(&action.what);
+    ui.label(RichText::new(words).font(caption()).color(color));
+    ui.label(RichText::new(at).font(caption()).color(palette.muted));
+    ui.separator();
+}
+
+/// The newest thing done from here, in one line: shown where it can be seen whatever panel is open.
+pub(crate) fn show_newest(ui: &mut Ui, desk: &mut Desk<'_>) {
+    let Some(action) = desk.view.actions.last() else { return };
+    if !matches!(action.state, ActionState::Pending) && action.at.age(desk.view.now).seconds > 15 {
+        return;
+    }
+    let palette = Palette::here(ui);
+    let (words, color) = match &action.state {
+        ActionState::Pending => ("pending …", palette.accent),
+        ActionState::Applied { .. } => ("applied", palette.good()),
+        ActionState::Rejected { .. } => ("rejected", palette.bad()),
+        ActionState::NotApplied { .. } => ("not applied", palette.bad()),
+        ActionState::Unknown { .. } => ("unknown", palette.warning()),
+    };
+    let line = RichText::new(format!("{}: {words}", action.what)).font(caption()).color(color);
+    let label = ui.add(egui::Label::new(line).truncate());
+    if let ActionState::Rejected { reason }
+    | ActionState::NotApplied { reason }
+    | ActionState::Unknown { reason } = &action.state
+    {
+        label.on_hover_text(reason);
+    }
+}
+
+/// Opens a preview from anywhere.
+impl Dialog {
+    pub(crate) fn preview(&mut self, act: Act, desk: &mut Desk<'_>) {
+        desk.ask(Request::Preview(act.clone()));
+        *self = Dialog::Preview { act };
+    }
+}

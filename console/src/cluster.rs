@@ -1,0 +1,148 @@
+//! Who votes and who leads, as seen from here, and how long it took when that changed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use console_ui::{Charts, ClusterView, Failover, Time, VoterView};
+use shipper::{Reached, Standing, VoterStatus};
+
+/// Changes of master that are kept.
+const FAILOVERS_MAX: usize = 50;
+/// Seconds that the charts show.
+const SECONDS: usize = 300;
+
+/// What is known of the cluster.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    master: Option<String>,
+    epoch: u64,
+    failovers: VecDeque<Failover>,
+    /// When a master last answered.
+    last_answer: Option<Instant>,
+    statuses: BTreeMap<String, Answered>,
+    commands: VecDeque<f64>,
+    latency_ms: VecDeque<f64>,
+    lag: VecDeque<f64>,
+    /// Since the last second.
+    commands_now: u32,
+    answers_now: Vec<Duration>,
+}
+
+struct Answered {
+    status: VoterStatus,
+    at: Time,
+}
+
+impl Cluster {
+    /// Takes in what is known of who is master. The failover's duration is the time without an answer of a
+    /// master, as a client here meets it.
+    pub(crate) fn stand(&mut self, standing: &Standing, now: Instant, clock: Time) {
+        let view = &standing.view;
+        if !standing.has_master() || view.epoch.0 <= self.epoch {
+            return;
+        }
+        let name = view.master.and_then(|id| view.members.iter().find(|member| member.id == id));
+        let Some(name) = name.map(|member| member.name.clone()) else { return };
+        if let Some(from) = self.master.replace(name.clone()) {
+            let took = self.last_answer.map(|last| now.saturating_duration_since(last));
+            let took_ms = took.and_then(|took| u64::try_from(took.as_millis()).ok());
+            self.failovers.push_back(Failover {
+                at: clock,
+                epoch: view.epoch.0,
+                from: Some(from),
+                to: name,
+                took_ms,
+            });
+            while self.failovers.len() > FAILOVERS_MAX {
+                self.failovers.pop_front();
+            }
+        }
+        self.epoch = view.epoch.0;
+    }
+
+    /// A question was answered by the master.
+    pub(crate) fn answered(&mut self, after: Duration, now: Instant) {
+        self.last_answer = Some(now);
+        if self.answers_now.len() < 64 {
+            self.answers_now.push(after);
+        }
+    }
+
+    /// A command was answered by the master: how long that took depends on the command.
+    pub(crate) fn answered_command(&mut self, now: Instant) {
+        self.last_answer = Some(now);
+    }
+
+    /// A command was executed.
+    pub(crate) fn executed(&mut self) {
+        self.commands_now += 1;
+    }
+
+    /// A voter has said how it is.
+    pub(crate) fn heard(&mut self, name: String, status: VoterStatus, at: Time) {
+        self.statuses.insert(name, Answered { status, at });
+    }
+
+    /// A second has passed.
+    pub(crate) fn second(&mut self) {
+        let commands = f64::from(std::mem::take(&mut self.commands_now));
+        let answers = std::mem::take(&mut self.answers_now);
+        let mean = answers.iter().sum::<Duration>().checked_div(u32::try_from(answers.len()).unwrap_or(0));
+        push(&mut self.commands, commands);
+        if let Some(mean) = mean {
+            push(&mut self.latency_ms, mean.as_secs_f64() * 1000.0);
+        }
+        let lag = self.statuses.keys().filter_map(|name| self.lag_of(name)).max().unwrap_or(0);
+        push(&mut self.lag, f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
+    }
+
+    /// How many entries a voter has still to make durable.
+    fn lag_of(&self, name: &str) -> Option<u64> {
+        let master = self.statuses.get(self.master.as_deref()?)?;
+        let voter = &self.statuses.get(name)?.status;
+        Some(master.status.commit.0.saturating_sub(voter.durable.0))
+    }
+
+    pub(crate) fn view(&self, standing: &Standing) -> ClusterView {
+        let mut voters: Vec<VoterView> = standing
+            .view
+            .members
+            .iter()
+            .map(|member| {
+                let reached = standing.voters.get(&member.address);
+                let is_connected = matches!(reached, Some(Reached::Connected { .. }));
+                let heard = self.statuses.get(&member.name);
+                let is_fresh = heard.is_some_and(|heard| heard.status.view.epoch.0 >= self.epoch);
+                VoterView {
+                    name: member.name.clone(),
+                    role: heard
+                        .filter(|_| is_connected)
+                        .map(|heard| heard.status.role.clone())
+                        .unwrap_or_default(),
+                    lag: self.lag_of(&member.name).filter(|_| is_connected && is_fresh),
+                    last_seen: heard.map(|heard| heard.at),
+                    is_connected,
+                }
+            })
+            .collect();
+        voters.sort_by(|a, b| a.name.cmp(&b.name));
+        ClusterView {
+            master: self.master.clone(),
+            epoch: self.epoch,
+            voters,
+            failovers: self.failovers.iter().cloned().collect(),
+        }
+    }
+
+    pub(crate) fn charts(&self) -> Charts {
+        let list = |values: &VecDeque<f64>| values.iter().copied().collect();
+        Charts { commands: list(&self.commands), latency_ms: list(&self.latency_ms), lag: list(&self.lag) }
+    }
+}
+
+fn push(values: &mut VecDeque<f64>, value: f64) {
+    values.push_back(value);
+    while values.len() > SECONDS {
+        values.pop_front();
+    }
+}
