@@ -23,9 +23,17 @@ impl Footprint {
     }
 }
 
-/// What `/proc` says of a process's memory: private and resident, in KiB.
+/// What a process uses now, and has used.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) private_kib: u64,
+    pub(crate) resident_kib: u64,
+    pub(crate) processor_seconds: f64,
+}
+
+/// What `/proc` says of a process.
 #[cfg(target_os = "linux")]
-pub(crate) fn memory(process: u32) -> anyhow::Result<(u64, u64)> {
+pub(crate) fn usage(process: u32) -> anyhow::Result<Option<Usage>> {
     use anyhow::Context;
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let field = |name: &str| {
@@ -33,17 +41,19 @@ pub(crate) fn memory(process: u32) -> anyhow::Result<(u64, u64)> {
         let number = line.and_then(|line| line.split_whitespace().next());
         number.and_then(|number| number.parse().ok()).with_context(|| format!("/proc does not say {name}"))
     };
-    Ok((field("RssAnon:")?, field("VmRSS:")?))
-}
-
-/// Processor time that a process has used so far, in seconds.
-#[cfg(target_os = "linux")]
-pub(crate) fn processor_seconds(process: u32) -> anyhow::Result<f64> {
+    let (private_kib, resident_kib) = (field("RssAnon:")?, field("VmRSS:")?);
     // Each thread's time on a processor in nanoseconds; `stat` counts hundredths of a second.
     let mut nanos = 0_u64;
     for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
         let text = std::fs::read_to_string(thread?.path().join("schedstat"))?;
         nanos += text.split_whitespace().next().unwrap_or_default().parse::<u64>()?;
     }
-    Ok(std::time::Duration::from_nanos(nanos).as_secs_f64())
+    let processor_seconds = std::time::Duration::from_nanos(nanos).as_secs_f64();
+    Ok(Some(Usage { private_kib, resident_kib, processor_seconds }))
+}
+
+/// Other systems are not asked.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn usage(_process: u32) -> anyhow::Result<Option<Usage>> {
+    Ok(None)
 }

@@ -10,7 +10,7 @@ use shipper::Client;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use crate::footprint::Footprint;
+use crate::footprint::{Footprint, Usage, usage};
 use crate::latency::{Latency, Recorder};
 
 /// So many vote.
@@ -39,23 +39,16 @@ impl Voters {
     }
 
     /// What the master costs while nobody wants anything of it. `None` where the system does not say.
-    #[cfg(target_os = "linux")]
     pub(crate) fn idle(&self, length: Duration) -> anyhow::Result<Option<Footprint>> {
-        use crate::footprint::{memory, processor_seconds};
         let master = self.runtime.block_on(self.operator.master_after(Epoch::NONE))?;
         let process = self.cluster.process(&master.pc, Program::Master).id();
-        let (started, before) = (Instant::now(), processor_seconds(process)?);
+        let (started, before) = (Instant::now(), usage(process)?);
         std::thread::sleep(length);
-        let used = processor_seconds(process)? - before;
-        let (private_kib, resident_kib) = memory(process)?;
+        let (Some(before), Some(after)) = (before, usage(process)?) else { return Ok(None) };
+        let used = after.processor_seconds - before.processor_seconds;
         let processor_percent = used / started.elapsed().as_secs_f64() * 100.0;
+        let Usage { private_kib, resident_kib, .. } = after;
         Ok(Some(Footprint { private_kib, resident_kib, processor_percent }))
-    }
-
-    /// What the master costs while nobody wants anything of it. `None` where the system does not say.
-    #[cfg(not(target_os = "linux"))]
-    pub(crate) fn idle(&self, _length: Duration) -> anyhow::Result<Option<Footprint>> {
-        Ok(None)
     }
 
     /// Durable commands of one client that has so many under way.
