@@ -11,7 +11,7 @@ use prevalent::{
     SEGMENT_HEADER_BYTES, Schema, Sequence, SessionId, Stamp,
 };
 use quorum::Tail;
-use storage::{Disk, SimDisk};
+use storage::{Disk, LocalDisk, SimDisk};
 
 /// Written by the first release; read for ever. The zeros behind the last frame are left out.
 /// `JOURNAL_WRITE_GOLDEN=1 cargo test -p prevalent --test journal_format` writes the files of a new version.
@@ -68,14 +68,19 @@ fn disk_with(segment: &[u8], mark: &[u8]) -> Arc<dyn Disk> {
     disk
 }
 
-#[test]
-fn the_journal_writes_the_golden_files() {
-    let machine = SimDisk::new(1);
-    let mut journal = Journal::create(machine.disk(), TAG, base()).unwrap();
+/// Has a journal write what the golden files hold.
+fn write_golden(disk: Arc<dyn Disk>) {
+    let mut journal = Journal::create(disk, TAG, base()).unwrap();
     for bytes in frames() {
         journal.append(&Frame::verify(&bytes).unwrap()).unwrap();
     }
     journal.stop_clean().unwrap();
+}
+
+#[test]
+fn the_journal_writes_the_golden_files() {
+    let machine = SimDisk::new(1);
+    write_golden(machine.disk());
     let mut segment = machine.bytes_of(SEGMENT).unwrap();
     let mark = machine.bytes_of("mark").unwrap();
     assert_eq!(segment.len() as u64, FIRST_SEGMENT_BYTES);
@@ -94,6 +99,19 @@ fn the_journal_writes_the_golden_files() {
         segment == *golden_segment && mark == *golden_mark,
         "the format has changed without a new version"
     );
+}
+
+/// Whatever the platform, so that a data directory can move from one to another.
+#[test]
+fn the_real_disk_of_every_platform_holds_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    write_golden(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let segment = std::fs::read(folder.path().join(SEGMENT)).unwrap();
+    let mark = std::fs::read(folder.path().join("mark")).unwrap();
+    let (golden_segment, golden_mark) = GOLDEN.last().unwrap();
+    assert_eq!((segment.len() as u64, &mark[..]), (FIRST_SEGMENT_BYTES, *golden_mark));
+    let (frames, rest) = segment.split_at(golden_segment.len());
+    assert!(frames == *golden_segment && rest.iter().all(|byte| *byte == 0), "other bytes on this platform");
 }
 
 #[test]

@@ -3,10 +3,11 @@
 mod samples;
 
 use std::io::Write;
+use std::sync::Arc;
 
 use position::Index;
 use snapshots::{FORMAT_VERSION, Flaw, HEADER_BYTES, Opened, Shelf};
-use storage::SimDisk;
+use storage::{LocalDisk, SimDisk};
 
 use crate::samples::head_at;
 
@@ -42,6 +43,18 @@ fn the_writer_writes_the_golden_file() {
     }
     assert_eq!(GOLDEN.len(), FORMAT_VERSION as usize, "one golden file for each version");
     assert!(bytes == *GOLDEN.last().unwrap(), "the format has changed without a new version");
+}
+
+/// Whatever the platform, so that a data directory can move from one to another.
+#[test]
+fn the_real_disk_of_every_platform_holds_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let mut writer = shelf.begin(head_at(500_000)).unwrap();
+    writer.write_all(ARCHIVE).unwrap();
+    writer.finish().unwrap();
+    let bytes = std::fs::read(folder.path().join("snapshots/00000000000000500000.snapshot")).unwrap();
+    assert!(bytes == *GOLDEN.last().unwrap(), "other bytes on this platform");
 }
 
 #[test]
