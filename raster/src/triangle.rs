@@ -25,17 +25,73 @@ impl Edge {
         Edge { across, down, rest }
     }
 
-    /// The first pixel of a row that is inside, and the first after it that is not.
-    fn limit(&self, center_y: i64, first: i64, end: i64) -> (i64, i64) {
+    /// Where the edge cuts the row whose centres have this height, and the rows below it.
+    fn cut(&self, center_y: i64) -> Cut {
         // across * (x * PARTS + PARTS / 2) + down * y + rest >= 0, solved for x.
         let rest = self.across * (PARTS / 2) + self.down * center_y + self.rest;
-        let step = self.across * PARTS;
+        let (step, per_row) = (self.across * PARTS, self.down * PARTS);
         match step.signum() {
-            1 => (first.max(-rest.div_euclid(step)), end),
-            -1 => (first, end.min(rest.div_euclid(-step) + 1)),
-            _ if rest >= 0 => (first, end),
-            _ => (end, end),
+            1 => Cut::From(Walk::new(step - 1 - rest, -per_row, step)),
+            -1 => Cut::Until(Walk::new(rest - step, per_row, -step)),
+            _ => Cut::Row { rest, per_row },
         }
+    }
+}
+
+/// Which pixels of a row are on the right side of an edge.
+enum Cut {
+    /// Those from here on.
+    From(Walk),
+    /// Those before.
+    Until(Walk),
+    /// All or none: the edge is level.
+    Row { rest: i64, per_row: i64 },
+}
+
+impl Cut {
+    /// What of a row is left, and on to the next row.
+    fn narrow(&mut self, first: i64, end: i64) -> (i64, i64) {
+        match self {
+            Cut::From(walk) => (first.max(walk.next()), end),
+            Cut::Until(walk) => (first, end.min(walk.next())),
+            Cut::Row { rest, per_row } => {
+                let is_inside = *rest >= 0;
+                *rest += *per_row;
+                if is_inside { (first, end) } else { (end, end) }
+            }
+        }
+    }
+}
+
+/// The quotients of a number that grows by the same amount from row to row, without a division for each.
+struct Walk {
+    quotient: i64,
+    remainder: i64,
+    quotient_step: i64,
+    remainder_step: i64,
+    divisor: i64,
+}
+
+impl Walk {
+    fn new(number: i64, step: i64, divisor: i64) -> Walk {
+        Walk {
+            quotient: number.div_euclid(divisor),
+            remainder: number.rem_euclid(divisor),
+            quotient_step: step.div_euclid(divisor),
+            remainder_step: step.rem_euclid(divisor),
+            divisor,
+        }
+    }
+
+    fn next(&mut self) -> i64 {
+        let now = self.quotient;
+        self.quotient += self.quotient_step;
+        self.remainder += self.remainder_step;
+        if self.remainder >= self.divisor {
+            self.remainder -= self.divisor;
+            self.quotient += 1;
+        }
+        now
     }
 }
 
@@ -104,17 +160,14 @@ pub(crate) fn draw(corners: &[Corner; 3], texture: &Texture, clip: Area, pixels:
     }
     // egui does not care which way round its corners go. The edges do.
     let (corners, area) = if area > 0 { ([a, b, c], area) } else { ([a, c, b], -area) };
-    let edges = [
-        Edge::between(&corners[0], &corners[1]),
-        Edge::between(&corners[1], &corners[2]),
-        Edge::between(&corners[2], &corners[0]),
-    ];
+    let center = |row: i32| i64::from(row) * PARTS + PARTS / 2;
+    let cut = |from: usize, to: usize| Edge::between(&corners[from], &corners[to]).cut(center(clip.top));
+    let mut cuts = [cut(0, 1), cut(1, 2), cut(2, 0)];
     let paint = Paint::of(&corners, to_f64(area), texture);
     for row in clip.top..clip.bottom {
-        let center_y = i64::from(row) * PARTS + PARTS / 2;
         let (mut first, mut end) = (i64::from(clip.left), i64::from(clip.right));
-        for edge in &edges {
-            (first, end) = edge.limit(center_y, first, end);
+        for cut in &mut cuts {
+            (first, end) = cut.narrow(first, end);
         }
         if first >= end {
             continue;
@@ -123,7 +176,7 @@ pub(crate) fn draw(corners: &[Corner; 3], texture: &Texture, clip: Area, pixels:
         let span = Area { left: within(first), right: within(end), top: row, bottom: row + 1 };
         let line = &mut pixels[span.row(row, size.width)];
         let dx = to_f64(first * PARTS + PARTS / 2 - corners[0].x);
-        shade(line, &paint, texture, dx, to_f64(center_y - corners[0].y));
+        shade(line, &paint, texture, dx, to_f64(center(row) - corners[0].y));
     }
 }
 
