@@ -4,7 +4,7 @@ use egui::{Align, Layout, Response, RichText, Ui, vec2};
 
 use crate::icon;
 use crate::model::{Failover, Link, View, VoterView};
-use crate::palette::{Palette, caption, title};
+use crate::palette::Palette;
 
 const HEIGHT: f32 = 44.0;
 
@@ -22,18 +22,21 @@ pub(crate) fn show(ui: &mut Ui, view: &View) {
         }
         if let Some(last) = view.cluster.failovers.last() {
             ui.add_space(10.0);
-            show_failovers(ui, last, view, &palette);
+            show_failovers(ui, last, view);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| show_access(ui, view, &palette));
     });
 }
 
-/// Two lines of text, one above the other, in the middle of the strip.
-fn two_lines(ui: &mut Ui, first: RichText, second: RichText) -> Response {
+/// Two lines of text, one above the other, in the middle of the strip. Sizes are in points.
+fn two_lines(ui: &mut Ui, first: (String, f32), second: (String, f32)) -> Response {
+    let palette = Palette::here(ui);
     let lines = ui.vertical(|ui| {
-        ui.spacing_mut().item_spacing.y = 1.0;
-        ui.label(first);
-        ui.label(second);
+        ui.spacing_mut().item_spacing.y = 0.0;
+        // A line is a good fifth higher than its letters.
+        ui.add_space(((HEIGHT - 1.22 * (first.1 + second.1)) / 2.0).max(0.0));
+        ui.label(RichText::new(first.0).size(first.1));
+        ui.label(RichText::new(second.0).size(second.1).color(palette.muted));
     });
     lines.response
 }
@@ -62,11 +65,7 @@ fn headline(ui: &mut Ui, view: &View, palette: &Palette) {
         }
     };
     icon::dot(ui, color, is_filled);
-    two_lines(
-        ui,
-        RichText::new(first).font(title()),
-        RichText::new(second).font(caption()).color(palette.muted),
-    );
+    two_lines(ui, (first, 19.0), (second, 13.0));
 }
 
 fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
@@ -120,16 +119,15 @@ fn show_access(ui: &mut Ui, view: &View, palette: &Palette) {
     ui.label(RichText::new(words).size(14.0).color(color)).on_hover_text(hint);
 }
 
-fn show_failovers(ui: &mut Ui, last: &Failover, view: &View, palette: &Palette) {
+fn show_failovers(ui: &mut Ui, last: &Failover, view: &View) {
     let took =
         |failover: &Failover| failover.took_ms.map_or("not measured".to_owned(), |ms| format!("{ms} ms"));
     let from = last.from.as_deref().unwrap_or("?");
-    let first = RichText::new(format!("{from} to {} in {}", last.to, took(last))).size(14.0);
+    let first = format!("{from} to {} in {}", last.to, took(last));
     let age = last.at.age(view.now).ago();
     let count = view.cluster.failovers.len();
     let more = if count > 1 { format!(" · {count} in all") } else { String::new() };
-    let second = RichText::new(format!("last failover {age}{more}")).size(12.0).color(palette.muted);
-    let answer = two_lines(ui, first, second);
+    let answer = two_lines(ui, (first, 14.0), (format!("last failover {age}{more}"), 12.0));
     answer.on_hover_ui(|ui| {
         for failover in view.cluster.failovers.iter().rev().take(12) {
             let from = failover.from.as_deref().unwrap_or("?");

@@ -23,6 +23,8 @@ pub(crate) struct Timeline {
     search: String,
     hides_reports: bool,
     wants_focus: bool,
+    /// The log is to be scrolled to the moment.
+    wants_scroll: bool,
 }
 
 impl Timeline {
@@ -40,6 +42,7 @@ impl Timeline {
     pub(crate) fn look(&mut self, index: Option<u64>, desk: &mut Desk<'_>) {
         if self.looking != index {
             self.looking = index;
+            self.wants_scroll = true;
             desk.ask(Request::Look(index));
         }
     }
@@ -170,19 +173,22 @@ impl Timeline {
         });
         let height = 22.0;
         ui.spacing_mut().item_spacing.y = 0.0;
-        ScrollArea::vertical().id_salt("log").auto_shrink([false, false]).show_rows(
-            ui,
-            height,
-            lines.len(),
-            |ui, rows| {
-                for line in &lines[rows] {
-                    let is_shown = self.looking == Some(line.index);
-                    if log_line(ui, line, view, is_shown, height, &palette) {
-                        self.look(Some(line.index), desk);
-                    }
+        let mut area = ScrollArea::vertical().id_salt("log").auto_shrink([false, false]);
+        if std::mem::take(&mut self.wants_scroll) {
+            let at = lines.iter().position(|line| self.looking == Some(line.index)).unwrap_or(0);
+            let above = u16::try_from(at.saturating_sub(2)).unwrap_or(u16::MAX);
+            area = area.vertical_scroll_offset(f32::from(above) * height);
+        }
+        area.show_rows(ui, height, lines.len(), |ui, rows| {
+            for line in &lines[rows] {
+                let is_shown = self.looking == Some(line.index);
+                if log_line(ui, line, view, is_shown, height, &palette) {
+                    self.look(Some(line.index), desk);
+                    // The line is under the mouse, where it stays.
+                    self.wants_scroll = false;
                 }
-            },
-        );
+            }
+        });
     }
 
     fn shows(&self, line: &LogLine, search: &str) -> bool {
