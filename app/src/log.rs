@@ -73,7 +73,8 @@ fn start(sinks: Vec<Sink>, quiet_default: &str) {
 
 fn lines(format: LogFormat, target: impl Write + Send + 'static, colours: bool) -> (Sink, Log) {
     let (writer, guard) = LossyWriter::start(target, format, lossy::LINES_MAX);
-    let layer = tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours);
+    let layer =
+        tracing_subscriber::fmt::layer().with_writer(writer).with_ansi(colours && format == LogFormat::Text);
     let sink: Sink = match format {
         LogFormat::Text => Box::new(layer),
         LogFormat::Json => Box::new(layer.json()),

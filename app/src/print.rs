@@ -5,6 +5,9 @@ use std::io::{self, ErrorKind, Write};
 
 use crate::Exit;
 
+/// What Windows also says of a pipe without a reader.
+const PIPE_NOT_CONNECTED: i32 = 233;
+
 /// Prints a line to standard output.
 ///
 /// # Errors
@@ -35,5 +38,24 @@ pub fn conclude(program: &str, done: anyhow::Result<Exit>) -> Exit {
 /// Whether the reader of our output has gone.
 #[must_use]
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+    error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|error| {
+        error.kind() == ErrorKind::BrokenPipe
+            || cfg!(windows) && error.raw_os_error() == Some(PIPE_NOT_CONNECTED)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ServiceError;
+
+    #[test]
+    fn a_reader_that_has_gone_is_told_from_other_trouble() {
+        let check = |error: anyhow::Error, expected: Exit| assert_eq!(conclude("test", Err(error)), expected);
+        let gone = || io::Error::from(ErrorKind::BrokenPipe);
+        check(gone().into(), Exit::Done);
+        check(ServiceError::from(gone()).into(), Exit::Done);
+        check(anyhow::Error::from(gone()).context("status"), Exit::Done);
+        check(io::Error::from(ErrorKind::StorageFull).into(), Exit::Failed);
+    }
 }

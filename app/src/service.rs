@@ -159,7 +159,7 @@ pub enum ServiceError {
         left: &'static str,
     },
     /// Nobody reads what is printed.
-    #[error(transparent)]
+    #[error("cannot print: {0}")]
     Print(#[from] std::io::Error),
 }
 

@@ -54,16 +54,19 @@ pub(super) fn install(plan: &Plan, arguments: &InstallArguments) -> Result<(), S
             (created.map_err(|error| failed("enter the service", &error, UNCHANGED))?, false)
         }
     };
-    if let Err(error) = equip(plan, &service) {
-        if !was_there {
-            // Half a service would start without being restarted: rather none.
-            drop(service.delete());
+    let events = match equip(plan, &service) {
+        Ok(events) => events,
+        Err(error) => {
+            if !was_there {
+                // Half a service would start without being restarted: rather none.
+                drop(service.delete());
+            }
+            return Err(error);
         }
-        return Err(error);
-    }
+    };
     say(format_args!(
         "{} {}, and starts at boot.\nStart it now with: net start {}\n\
-         Its log: %ProgramData%\\Prevalent\\logs; what matters also in the event log, under Application.",
+         Its log: %ProgramData%\\Prevalent\\logs{events}",
         plan.name,
         if was_there { "was there already and is now as described" } else { "was installed" },
         plan.name
@@ -97,8 +100,9 @@ fn info(plan: &Plan) -> ServiceInfo {
     }
 }
 
-/// What makes an entered service a good one: restarts, a description, a source of events.
-fn equip(plan: &Plan, service: &Handle) -> Result<(), ServiceError> {
+/// What makes an entered service a good one: restarts, a description, a source of events. Returns what is to
+/// be said of the events.
+fn equip(plan: &Plan, service: &Handle) -> Result<String, ServiceError> {
     let restart = |delay| ServiceAction { action_type: ServiceActionType::Restart, delay };
     let actions = ServiceFailureActions {
         reset_period: ServiceFailureResetPeriod::After(FORGET_AFTER),
@@ -121,12 +125,10 @@ fn equip(plan: &Plan, service: &Handle) -> Result<(), ServiceError> {
         }
     }
     let text = format!("{} was installed as a service.", plan.service.title);
-    if let Err(error) = EventLog::report(plan.name.as_str(), EventKind::Information, &text) {
-        say(format_args!(
-            "The event log cannot be written ({error}): starts, stops and errors will be in the log files only."
-        ))?;
-    }
-    Ok(())
+    Ok(match EventLog::report(plan.name.as_str(), EventKind::Information, &text) {
+        Ok(()) => "; what matters also in the event log, under Application".to_owned(),
+        Err(error) => format!("; the event log cannot be written: {error}"),
+    })
 }
 
 pub(super) fn uninstall(name: &ServiceName) -> Result<(), ServiceError> {
