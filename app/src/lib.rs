@@ -6,6 +6,7 @@
 
 mod cluster;
 mod config;
+mod documents;
 mod exit;
 mod log;
 mod path;
@@ -16,6 +17,7 @@ mod supervisor;
 
 pub use cluster::ClusterSettings;
 pub use config::{ConfigError, folder_of, read_config};
+pub use documents::parse;
 pub use exit::Exit;
 pub use log::{Log, LogFormat, start_log};
 pub use path::{path_argument, plain};

@@ -30,7 +30,7 @@ struct Arguments {
 }
 
 fn main() -> Exit {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = app::parse();
     match run(&arguments) {
         Ok(true) => Exit::Done,
         Ok(false) => Exit::Failed,

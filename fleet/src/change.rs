@@ -3,7 +3,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{Fleet, Key, Label, NodeName, NodeView, Place, Presence, Properties, Revision, Selector, Value};
+use crate::{
+    Fleet, Key, Label, NodeName, NodeView, Place, Presence, Properties, Revision, SceneName, Selector, Value,
+};
 
 /// One difference between two looks at the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -87,6 +89,18 @@ pub enum Change {
         /// Whether it is there.
         presence: Presence,
     },
+    /// A scene is new, or holds something else.
+    SceneSaved {
+        /// The scene.
+        scene: SceneName,
+        /// The nodes it holds.
+        nodes: Vec<NodeName>,
+    },
+    /// A scene is gone.
+    SceneDeleted {
+        /// The scene.
+        scene: SceneName,
+    },
 }
 
 /// What is different in `after`, node by node in the order of their names. Both are sorted by name, as
@@ -160,6 +174,26 @@ fn differences(old: &Properties, new: &Properties) -> Vec<(Key, Option<Value>, O
 }
 
 impl Fleet {
+    /// What is different in `after`: nodes first, then scenes, each in the order of their names.
+    #[must_use]
+    pub fn changes_to(&self, after: &Fleet) -> Vec<Change> {
+        let mut found = changes(&self.views(), &after.views());
+        let mut scenes: Vec<&SceneName> = self.scenes.keys().chain(after.scenes.keys()).collect();
+        scenes.sort();
+        scenes.dedup();
+        for name in scenes {
+            match (self.scenes.get(name), after.scenes.get(name)) {
+                (_, None) => found.push(Change::SceneDeleted { scene: name.clone() }),
+                (old, Some(new)) if old != Some(new) => found.push(Change::SceneSaved {
+                    scene: name.clone(),
+                    nodes: new.nodes.keys().cloned().collect(),
+                }),
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// All nodes as a query shows them.
     pub(crate) fn views(&self) -> Vec<NodeView> {
         let selected = self.nodes().filter(|(name, node)| Selector::All.selects(name, node));
@@ -201,6 +235,11 @@ impl fmt::Display for Change {
                 write!(f, "{node}: could not apply revision {revision}: {error}")
             }
             Change::Presence { node, presence } => write!(f, "{node}: {}", presence.name()),
+            Change::SceneSaved { scene, nodes } => {
+                let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
+                write!(f, "scene {scene}: saved for {}", nodes.join(" "))
+            }
+            Change::SceneDeleted { scene } => write!(f, "scene {scene}: deleted"),
         }
     }
 }

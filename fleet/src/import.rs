@@ -2,17 +2,13 @@
 //! place of the old ones. So two nodes can change places, and a refused import leaves no trace.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use position::Index;
-use prevalent::{Actor, Moment, Prevalent};
 
 use crate::execute::{check_node_count, check_scenes, parse_node_name, parse_place, parse_scene_name};
 use crate::value::shown;
 use crate::{
-    ADDRESS_BYTES_MAX, Change, Command, Configuration, Desired, Fleet, ImportMode, LABELS_MAX, Label, Node,
-    NodeEntry, NodeName, Outcome, Place, Properties, Rejection, Revision, Scene, SceneEntries, SceneName,
-    Subject, Value, changes,
+    ADDRESS_BYTES_MAX, Configuration, Desired, Fleet, ImportMode, LABELS_MAX, Label, Node, NodeEntry,
+    NodeName, Outcome, Place, Properties, Rejection, Revision, Scene, SceneEntries, SceneName, Subject,
+    Value,
 };
 
 impl Fleet {
@@ -78,27 +74,6 @@ impl Fleet {
         check_scenes(&scenes)?;
         Ok(scenes)
     }
-}
-
-/// What an import would change in a fleet of this configuration, for people to look at first.
-///
-/// # Errors
-/// If the import would be rejected, why.
-pub fn preview(
-    current: Configuration,
-    import: Configuration,
-    mode: ImportMode,
-) -> Result<Vec<Change>, Rejection> {
-    let actor = Actor::embedded();
-    let at =
-        |index| Moment { index: Index(index), cluster_time: Duration::ZERO, wall_time: 0, actor: &actor };
-    let mut fleet = Fleet::default();
-    if !current.nodes.is_empty() {
-        fleet.execute(Command::Import { configuration: current, mode: ImportMode::Merge }, &at(1))?;
-    }
-    let before = fleet.views();
-    fleet.execute(Command::Import { configuration: import, mode }, &at(2))?;
-    Ok(changes(&before, &fleet.views()))
 }
 
 /// The node that an entry describes. What a node reports belongs to the node, not to the file: it stays.
@@ -179,8 +154,9 @@ fn check_places(nodes: &BTreeMap<NodeName, Node>) -> Result<(), Rejection> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{apply, as_actor, fleet_3x3, operator, set};
-    use prevalent::Role;
+    use crate::Command;
+    use crate::testing::{apply, as_actor, fleet_3x3};
+    use prevalent::{Actor, Role};
 
     fn entry(name: &str) -> NodeEntry {
         NodeEntry { name: name.into(), ..NodeEntry::default() }
@@ -305,16 +281,5 @@ mod tests {
         let command = Command::Import { configuration: fleet.configuration(), mode: ImportMode::Merge };
         apply(&mut copy, 3, command).unwrap();
         assert_eq!(copy, fleet);
-    }
-
-    #[test]
-    fn a_preview_shows_the_difference_or_the_rejection() {
-        let fleet = fleet_3x3();
-        let given = Configuration { nodes: vec![placed("pc1", 9, 9)], scenes: None };
-        let shown = preview(fleet.configuration(), given, ImportMode::Merge).unwrap();
-        assert_eq!(shown.len(), 1);
-        let clash = Configuration { nodes: vec![placed("pc1", 3, 3)], scenes: None };
-        assert!(preview(fleet.configuration(), clash, ImportMode::Merge).is_err());
-        assert!(apply(&mut fleet_3x3(), 9, set("all", "x", 1.into())).is_ok(), "{}", operator());
     }
 }

@@ -1,6 +1,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
+use std::str::FromStr;
 
+use jiff::Timestamp;
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
 use serde::{Serialize, Serializer};
 
 use crate::{Label, Properties, SIDE_MAX};
@@ -213,6 +217,24 @@ impl fmt::Display for WallTime {
     }
 }
 
+/// A text is no time.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this is no time; write 2026-07-01T12:00 in UTC, or with an offset, 2026-07-01T14:00:00+02:00")]
+pub struct WallTimeError;
+
+impl FromStr for WallTime {
+    type Err = WallTimeError;
+
+    /// RFC 3339; without an offset it is UTC, as it is written, and without a time of day it is midnight.
+    fn from_str(text: &str) -> Result<WallTime, WallTimeError> {
+        let with_offset = text.parse::<Timestamp>();
+        let time =
+            with_offset.or_else(|_| text.parse::<DateTime>()?.to_zoned(TimeZone::UTC).map(|t| t.timestamp()));
+        let nanoseconds = time.map_err(|_| WallTimeError)?.as_nanosecond();
+        i64::try_from(nanoseconds).map(WallTime).map_err(|_| WallTimeError)
+    }
+}
+
 impl Serialize for WallTime {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -229,6 +251,19 @@ mod tests {
         assert_eq!(WallTime(1_782_907_200_123_456_789).to_string(), "2026-07-01T12:00:00.123Z");
         assert!(WallTime(i64::MIN).to_string().starts_with("1677-"));
         assert!(WallTime(i64::MAX).to_string().starts_with("2262-"));
+    }
+
+    #[test]
+    fn what_was_written_can_be_read() {
+        for text in ["2026-07-01T12:00:00.123Z", "1970-01-01T00:00:00.000Z"] {
+            assert_eq!(text.parse::<WallTime>().unwrap().to_string(), text);
+        }
+        let noon = "2026-07-01T12:00:00Z".parse::<WallTime>();
+        assert_eq!("2026-07-01T12:00".parse(), noon);
+        assert_eq!("2026-07-01T14:00:00+02:00".parse(), noon);
+        for text in ["", "noon", "2026-02-30", "9999-01-01T00:00:00Z"] {
+            assert_eq!(text.parse::<WallTime>(), Err(WallTimeError), "{text}");
+        }
     }
 
     #[test]

@@ -1,19 +1,28 @@
 //! What each subcommand asks of the cluster.
 
 use std::io::{self, Write};
+use std::pin::pin;
 
-use anyhow::bail;
-use app::stop_requested;
-use fleet::{Answer, Command, Fleet, ImportMode, NodeView, Outcome, Query, Selector, changes};
-use shipper::Client;
+use anyhow::{Context, bail};
+use app::{complain, stop_requested};
+use fleet::{
+    Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, Query, Selector, WallTime, changes,
+};
+use shipper::{Client, ClientOptions};
 
-use crate::arguments::{Action, SceneAction, collect};
+use crate::arguments::{Action, How, SceneAction, collect};
 use crate::files;
+use crate::log::{self, Wanted};
+use crate::moment::{Moment, now};
 use crate::output::{self, ClusterLine, Layout};
+
+/// Commands that `log` shows when nothing is said.
+const LINES: usize = 20;
 
 /// A connection, and how what comes of it is printed.
 pub(crate) struct Session {
     pub(crate) client: Client<Fleet>,
+    pub(crate) options: ClientOptions,
     pub(crate) layout: Layout,
     pub(crate) json: bool,
 }
@@ -24,37 +33,69 @@ impl Session {
         match action {
             Action::Status => self.status().await,
             Action::Nodes { selector } => self.nodes(selector).await,
-            Action::Set { selector, assignments } => {
-                self.execute(Command::Set { selector, properties: collect(assignments)? }).await
+            Action::Set { selector, assignments, how } => {
+                let properties = collect(assignments)?;
+                self.change(Command::Set { selector, properties }, how).await
             }
-            Action::Unset { selector, keys } => self.execute(Command::Unset { selector, keys }).await,
-            Action::Scene(SceneAction::Save { scene, selector }) => {
-                self.execute(Command::SaveScene { scene, selector }).await
+            Action::Unset { selector, keys, how } => {
+                self.change(Command::Unset { selector, keys }, how).await
             }
-            Action::Scene(SceneAction::Apply { scene }) => self.execute(Command::ApplyScene { scene }).await,
-            Action::Scene(SceneAction::Delete { scene }) => {
-                self.execute(Command::DeleteScene { scene }).await
-            }
-            Action::Scene(SceneAction::List) => self.scenes().await,
-            Action::Import { file, format, mappings, replace, dry_run } => {
+            Action::Scene(action) => self.scene(action).await,
+            Action::Import { file, format, mappings, replace, how } => {
                 let configuration = files::read(&file, format, &mappings)?;
                 let mode = if replace { ImportMode::Replace } else { ImportMode::Merge };
-                if dry_run {
-                    return self.preview(configuration, mode).await;
-                }
-                self.execute(Command::Import { configuration, mode }).await
+                self.change(Command::Import { configuration, mode }, how).await
             }
-            Action::Export { file, format } => match self.client.read(&Query::Export).await? {
-                Answer::Export(configuration) => files::write(&file, format, &configuration),
-                other => another_version(&other),
-            },
+            Action::Export { file, format } => files::write(&file, format, &self.configuration().await?),
             Action::Watch { selector } => self.watch(selector).await,
+            Action::Log { since, last, follow } => {
+                // Without either, the last few: the whole log of a fleet is long.
+                let few = if since.is_some() { None } else { Some(LINES) };
+                let last = last.map(|last| usize::try_from(last).expect("it was checked")).or(few);
+                log::run(&self.client, &self.options, Wanted { since, last, follow }, self.json).await
+            }
+            Action::Revert { to, how } => self.revert(to, how).await,
+            Action::Top => unreachable!("it has a connection of its own"),
         }
     }
 
-    async fn execute(&self, command: Command) -> anyhow::Result<()> {
+    async fn scene(&self, action: SceneAction) -> anyhow::Result<()> {
+        match action {
+            SceneAction::Save { scene, selector, how } => {
+                self.change(Command::SaveScene { scene, selector }, how).await
+            }
+            SceneAction::Apply { scene, how } => self.change(Command::ApplyScene { scene }, how).await,
+            SceneAction::Delete { scene, how } => self.change(Command::DeleteScene { scene }, how).await,
+            SceneAction::List => self.scenes().await,
+        }
+    }
+
+    /// Has a command executed, or shows what it would do.
+    async fn change(&self, command: Command, how: How) -> anyhow::Result<()> {
+        if how.dry_run {
+            let changes = fleet::preview(self.configuration().await?, &command)?;
+            return print(&if self.json { output::json_line(&changes) } else { output::preview(&changes) });
+        }
         let outcome: Outcome = self.client.execute(&command).await??;
-        print(&if self.json { output::json_line(&outcome) } else { output::outcome(&outcome) })
+        print(&if self.json { output::json_line(&outcome) } else { format!("{outcome}\n") })
+    }
+
+    /// Brings a past moment back.
+    async fn revert(&self, to: Moment, how: How) -> anyhow::Result<()> {
+        let past = self.client.past(to.at(now()), 0).await.context("nothing was changed")?;
+        let (index, time) = (past.index, WallTime(past.wall_time));
+        if let Moment::Entry(wanted) = to
+            && wanted > index
+        {
+            bail!("there is no entry {wanted} yet: the last is {index}. Nothing was changed");
+        }
+        if past.state.nodes().next().is_none() {
+            bail!(
+                "after entry {index} the fleet had no nodes: going back there would empty it. Nothing was changed"
+            );
+        }
+        complain(format_args!("fleetctl: to the state after entry {index}, written {time}"));
+        self.change(past.state.restored_by(), how).await
     }
 
     async fn status(&self) -> anyhow::Result<()> {
@@ -84,13 +125,11 @@ impl Session {
         }
     }
 
-    async fn preview(&self, import: fleet::Configuration, mode: ImportMode) -> anyhow::Result<()> {
-        let current = match self.client.read(&Query::Export).await? {
-            Answer::Export(configuration) => configuration,
-            other => return another_version(&other),
-        };
-        let changes = fleet::preview(current, import, mode)?;
-        print(&if self.json { output::json_line(&changes) } else { output::preview(&changes) })
+    async fn configuration(&self) -> anyhow::Result<Configuration> {
+        match self.client.read(&Query::Export).await? {
+            Answer::Export(configuration) => Ok(configuration),
+            other => another_version(&other),
+        }
     }
 
     /// Prints what changes from now on. Changes that follow each other faster than lines are taken off
@@ -98,10 +137,12 @@ impl Session {
     async fn watch(&self, selector: Selector) -> anyhow::Result<()> {
         let mut watch = self.client.watch(&Query::Nodes(selector))?;
         let mut before: Option<Vec<NodeView>> = None;
+        // Once: a signal that comes while a line is printed must not be missed.
+        let mut stop = pin!(stop_requested());
         loop {
             let update = tokio::select! {
                 update = watch.next() => update?,
-                () = stop_requested() => return Ok(()),
+                () = &mut stop => return Ok(()),
             };
             let after = match update.answer {
                 Answer::Nodes(nodes) => nodes,
@@ -127,7 +168,7 @@ fn another_version<T>(answer: &Answer) -> anyhow::Result<T> {
 }
 
 /// Prints and flushes: the reader of a pipe should see each line when it is written.
-fn print(text: &str) -> anyhow::Result<()> {
+pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()?;

@@ -9,18 +9,23 @@ use app::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleet::{Format, Key, Mapping, NameProblem, SceneName, Selector, Value, ValueProblem};
 
+use crate::moment::Moment;
+
 const EXAMPLES: &str = "\
 Examples:
   fleetctl status
   fleetctl nodes row:1
-  fleetctl set label:corner brightness=60 input=hdmi2
+  fleetctl set label:corner brightness=60 input=hdmi2 --dry-run
   fleetctl set pc5 'code=\"007\"'          quotes make text of a number
   fleetctl import wall.csv --dry-run --map row=PosY --map column=PosX --map ignore=Id
   fleetctl export wall.json
   fleetctl watch | jq 'select(.change == \"presence\")'
+  fleetctl top
+  fleetctl log --since 2h
+  fleetctl revert --to 2026-07-01T12:00 --dry-run
 
 Selectors: a node's name, row:1, column:2, label:x, all
-Exit codes: 0 done, 1 failed, 2 usage, 3 no master in time, 4 not allowed to this certificate";
+Exit codes: 0 done, 1 failed, 2 usage, 3 no master in time, 4 not allowed to this certificate,\n            5 what was kept of the past is damaged";
 
 /// Shows and changes the fleet, for scripts and for people at a terminal.
 #[derive(Debug, Parser)]
@@ -74,6 +79,8 @@ pub(crate) enum Action {
         /// What to set: true, 5, 21.5, and everything else is text
         #[arg(required = true, value_name = "KEY=VALUE")]
         assignments: Vec<Assignment>,
+        #[command(flatten)]
+        how: How,
     },
     /// Remove desired properties
     Unset {
@@ -82,6 +89,8 @@ pub(crate) enum Action {
         /// Which
         #[arg(required = true, value_name = "KEY", value_parser = parse_key)]
         keys: Vec<String>,
+        #[command(flatten)]
+        how: How,
     },
     /// Save, apply, list and delete scenes
     #[command(subcommand)]
@@ -99,9 +108,8 @@ pub(crate) enum Action {
         /// Remove what the file does not mention
         #[arg(long)]
         replace: bool,
-        /// Only print what would change
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        how: How,
     },
     /// Write nodes with what is desired of them to a file; scenes too if it is JSON
     Export {
@@ -117,6 +125,36 @@ pub(crate) enum Action {
         #[arg(default_value = "all")]
         selector: Selector,
     },
+    /// Show the grid and the cluster on the whole terminal, live
+    Top,
+    /// Show who did what, when, and what came of it
+    Log {
+        /// From this moment on: an entry's number, so long ago (15m, 2h, 3d), or a time in UTC
+        #[arg(long, value_name = "MOMENT")]
+        since: Option<Moment>,
+        /// The last so many commands only; 20 unless --since is given
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
+        last: Option<u32>,
+        /// Go on with what is done, until stopped
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Make the fleet's desired state and scenes again what they were, by one new command
+    Revert {
+        /// When: right after this entry, at this time in UTC, or so long ago (15m, 2h, 3d)
+        #[arg(long, value_name = "INDEX|TIME")]
+        to: Moment,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+/// Whether it is done.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct How {
+    /// Change nothing; print what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// What to do with scenes.
@@ -130,12 +168,16 @@ pub(crate) enum SceneAction {
         /// Of which nodes
         #[arg(default_value = "all")]
         selector: Selector,
+        #[command(flatten)]
+        how: How,
     },
     /// Make desired again what was desired when the scene was saved
     Apply {
         /// The scene's name
         #[arg(value_parser = parse_scene)]
         scene: String,
+        #[command(flatten)]
+        how: How,
     },
     /// Show all scenes
     List,
@@ -144,6 +186,8 @@ pub(crate) enum SceneAction {
         /// The scene's name
         #[arg(value_parser = parse_scene)]
         scene: String,
+        #[command(flatten)]
+        how: How,
     },
 }
 
@@ -251,6 +295,9 @@ mod tests {
         check("scene save", "SCENE");
         check("status --timeout 0", "1..=3600");
         check("status --voter pc1", "socket address");
+        check("revert", "--to");
+        check("revert --to yesterday", "names no moment");
+        check("log --last x", "--last");
         check("frobnicate", "frobnicate");
     }
 
@@ -273,7 +320,7 @@ mod tests {
     #[test]
     fn a_whole_line_is_understood() {
         match parse("import wall.dat --format csv --map row=PosY --replace --dry-run").unwrap() {
-            Action::Import { format, mappings, replace, dry_run, .. } => {
+            Action::Import { format, mappings, replace, how: How { dry_run }, .. } => {
                 assert_eq!(format, Some(FileFormat::Csv));
                 assert_eq!(mappings.len(), 1);
                 assert!(replace && dry_run);

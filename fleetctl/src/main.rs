@@ -4,19 +4,22 @@
 mod action;
 mod arguments;
 mod files;
+mod log;
+mod moment;
 mod output;
+mod table;
+mod top;
 
 use std::io::{self, ErrorKind, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
 use app::{ClusterSettings, Exit, complain, folder_of, read_config, start_log};
-use clap::Parser;
 use fleet::{Fleet, Rejection};
-use shipper::{Client, ClientError, ClientOptions};
+use shipper::{Client, ClientError, ClientOptions, PastError};
 
 use crate::action::Session;
-use crate::arguments::{Arguments, AssignmentError, Connection};
+use crate::arguments::{Action, Arguments, AssignmentError, Connection};
 use crate::output::Layout;
 
 /// The configuration file.
@@ -27,8 +30,10 @@ struct Config {
 }
 
 fn main() -> Exit {
-    let arguments = Arguments::parse();
-    let log = start_log(arguments.log_format, "warn");
+    let arguments: Arguments = app::parse();
+    // Log lines would lie across the picture, where that is on the same terminal.
+    let across = matches!(arguments.action, Action::Top) && io::stderr().is_terminal();
+    let log = start_log(arguments.log_format, if across { "off" } else { "warn" });
     let done = run(arguments);
     drop(log);
     match done {
@@ -48,9 +53,16 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
-        let client = Client::<Fleet>::connect(options)?;
-        let session =
-            Session { client: client.clone(), layout: Layout { width: width() }, json: arguments.json };
+        if matches!(arguments.action, Action::Top) {
+            return top::run(options).await;
+        }
+        let client = Client::<Fleet>::connect(options.clone())?;
+        let session = Session {
+            client: client.clone(),
+            options,
+            layout: Layout { width: width() },
+            json: arguments.json,
+        };
         let done = session.perform(arguments.action).await;
         client.close().await;
         done
@@ -100,6 +112,11 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     match error.downcast_ref::<ClientError>() {
         Some(ClientError::NoMaster { .. }) => return Exit::NoMaster,
         Some(ClientError::Refused { .. }) => return Exit::RefusedByRole,
+        _ => {}
+    }
+    match error.downcast_ref::<PastError>() {
+        Some(PastError::NoVoter { .. }) => return Exit::NoMaster,
+        Some(PastError::Unusable { .. }) => return Exit::Corrupted,
         _ => {}
     }
     // Whoever read our output has seen enough.
@@ -154,7 +171,14 @@ mod tests {
         let waited = Duration::from_secs(1);
         let tried = "10.0.0.1:7400 (no answer yet)".to_owned();
         let not_allowed = Rejection::NotAllowed { actor: "v".into(), action: "a".into(), rule: "r".into() };
-        let cases: [(anyhow::Error, Exit); 8] = [
+        let past = |error: PastError| anyhow::Error::from(error).context("nothing was changed");
+        let cases: [(anyhow::Error, Exit); 11] = [
+            (past(PastError::NoVoter { tried: tried.clone() }), Exit::NoMaster),
+            (
+                past(PastError::Unusable { address: ([10, 0, 0, 1], 7400).into(), why: "w".into() }),
+                Exit::Corrupted,
+            ),
+            (past(PastError::Interrupted), Exit::Failed),
             (ClientError::NoMaster { waited, tried: tried.clone() }.into(), Exit::NoMaster),
             (ClientError::Unknown { waited, tried }.into(), Exit::Failed),
             (

@@ -1,10 +1,11 @@
 //! Answers as people and programs read them.
 
-use comfy_table::{ContentArrangement, Table, TableStyle, presets};
-use fleet::{Change, Condition, NodeName, NodeView, Outcome, SceneView, Status, Value};
+use fleet::{Change, Condition, NodeView, SceneView, Status, Value};
 use position::{Epoch, Index};
 use serde::Serialize;
 use shipper::ClusterView;
+
+use crate::table::{self, Column};
 
 /// How output is laid out. Only ASCII borders: a Windows 7 console has no others.
 #[derive(Clone, Copy, Debug)]
@@ -71,16 +72,15 @@ impl Layout {
     }
 
     fn grid(self, status: &Status) -> String {
-        let mut table = self.table(presets::ASCII_FULL);
-        for row in 1..=status.rows {
-            table.add_row((1..=status.columns).map(|column| match status.cell(row, column) {
-                Some(cell) if cell.drift.is_empty() || cell.condition != Condition::Drifted => {
-                    format!("{}\n{}", cell.node, cell.condition)
-                }
-                Some(cell) => format!("{}\n{}: {}", cell.node, cell.condition, joined(&cell.drift, " ")),
-                None => String::new(),
-            }));
-        }
+        let cell = |row, column| match status.cell(row, column) {
+            Some(cell) if cell.drift.is_empty() || cell.condition != Condition::Drifted => {
+                format!("{}\n{}", cell.node, cell.condition)
+            }
+            Some(cell) => format!("{}\n{}: {}", cell.node, cell.condition, joined(&cell.drift, " ")),
+            None => String::new(),
+        };
+        let row = |row| (1..=status.columns).map(|column| cell(row, column)).collect();
+        let cells: Vec<Vec<String>> = (1..=status.rows).map(row).collect();
         let counts: Vec<String> = Condition::ALL
             .iter()
             .rev()
@@ -90,82 +90,55 @@ impl Layout {
             .collect();
         match status.cells.len() {
             0 => "the fleet has no nodes yet; import some\n".to_owned(),
-            nodes => format!("{}\n{}: {}\n", lines(&table), counted(nodes, "node"), counts.join(", ")),
+            nodes => format!(
+                "{}{}: {}\n",
+                table::grid(&cells, self.width),
+                counted(nodes, "node"),
+                counts.join(", ")
+            ),
         }
     }
 
-    /// Nodes, one a line where they fit.
+    /// Nodes, one a row.
     pub(crate) fn nodes(self, nodes: &[NodeView]) -> String {
-        let mut table = self.table(presets::NOTHING);
-        table.set_header(["NODE", "ROW", "COLUMN", "ADDRESS", "LABELS", "CONDITION", "DESIRED", "DIFFERENT"]);
-        for node in nodes {
-            table.add_row([
+        const COLUMNS: [Column; 8] = [
+            Column::new("NODE"),
+            Column::new("ROW").rank(3),
+            Column::new("COLUMN").rank(4),
+            Column::new("ADDRESS").rank(5),
+            Column::new("LABELS").rank(6).wraps(8),
+            Column::new("CONDITION"),
+            Column::new("DESIRED").rank(2).wraps(14),
+            Column::new("DIFFERENT").wraps(14),
+        ];
+        let row = |node: &NodeView| {
+            let desired = node.desired.properties.iter();
+            vec![
                 node.name.to_string(),
                 node.place.row.to_string(),
                 node.place.column.to_string(),
                 node.address.clone().unwrap_or_default(),
                 joined(&node.labels, " "),
                 node.condition.to_string(),
-                joined(node.desired.properties.iter().map(|(key, value)| assignment(key, Some(value))), " "),
+                joined(desired.map(|(key, value)| assignment(key, Some(value))), " "),
                 different(node),
-            ]);
-        }
-        format!("{}\n", lines(&table))
+            ]
+        };
+        table::render(&COLUMNS, &nodes.iter().map(row).collect::<Vec<_>>(), self.width)
     }
 
-    /// Scenes, one a line.
+    /// Scenes, one a row.
     pub(crate) fn scenes(self, scenes: &[SceneView]) -> String {
+        const COLUMNS: [Column; 2] = [Column::new("SCENE"), Column::new("NODES").wraps(12)];
         if scenes.is_empty() {
             return "there are no scenes; save one with fleetctl scene save NAME\n".to_owned();
         }
-        let mut table = self.table(presets::NOTHING);
-        table.set_header(["SCENE", "NODES"]);
-        for scene in scenes {
-            table.add_row([scene.name.to_string(), joined(&scene.nodes, " ")]);
-        }
-        format!("{}\n", lines(&table))
-    }
-
-    fn table(self, style: TableStyle) -> Table {
-        let mut table = Table::new();
-        table.load_style(style);
-        if let Some(width) = self.width {
-            table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
-        }
-        table
+        let row = |scene: &SceneView| vec![scene.name.to_string(), joined(&scene.nodes, " ")];
+        table::render(&COLUMNS, &scenes.iter().map(row).collect::<Vec<_>>(), self.width)
     }
 }
 
-/// What a command did, in a sentence.
-pub(crate) fn outcome(outcome: &Outcome) -> String {
-    match outcome {
-        Outcome::Nodes { changed, missing } => {
-            let changed = match changed.as_slice() {
-                [] => "nothing had to be changed".to_owned(),
-                changed => format!("changed {}", listed(changed)),
-            };
-            match missing.as_slice() {
-                [] => format!("{changed}\n"),
-                missing => format!("{changed}; no longer in the fleet: {}\n", joined(missing, " ")),
-            }
-        }
-        Outcome::Imported { added, changed, removed } => {
-            let parts = [("added", added), ("changed", changed), ("removed", removed)];
-            let parts: Vec<String> = parts
-                .into_iter()
-                .filter(|(_, nodes)| !nodes.is_empty())
-                .map(|(done, nodes)| format!("{done} {}", listed(nodes)))
-                .collect();
-            match parts.as_slice() {
-                [] => "nothing had to be changed\n".to_owned(),
-                parts => format!("{}\n", parts.join("; ")),
-            }
-        }
-        Outcome::Scene { nodes } => format!("done: a scene of {}\n", counted(*nodes as usize, "node")),
-    }
-}
-
-/// What an import would do, a line a change.
+/// What a command would do, a line a change.
 pub(crate) fn preview(changes: &[Change]) -> String {
     match changes {
         [] => "nothing would be changed\n".to_owned(),
@@ -203,10 +176,6 @@ fn assignment(key: &fleet::Key, value: Option<&Value>) -> String {
     }
 }
 
-fn listed(nodes: &[NodeName]) -> String {
-    format!("{}: {}", counted(nodes.len(), "node"), joined(nodes, " "))
-}
-
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
@@ -215,15 +184,12 @@ fn joined<T: ToString>(parts: impl IntoIterator<Item = T>, separator: &str) -> S
     parts.into_iter().map(|part| part.to_string()).collect::<Vec<_>>().join(separator)
 }
 
-/// A table without the padding behind its last column, which would wrap and blur comparisons.
-fn lines(table: &Table) -> String {
-    joined(table.lines().map(|line| line.trim_end().to_owned()), "\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fleet::{Answer, Command, Configuration, Fleet, Format, ImportMode, Query, Revision, Selector};
+    use fleet::{
+        Answer, Command, Configuration, Fleet, Format, ImportMode, Outcome, Query, Revision, Selector,
+    };
     use position::MemberId;
     use prevalent::{Actor, Moment, Prevalent, Role};
     use shipper::MemberAddress;
@@ -243,7 +209,7 @@ mod tests {
         let mut fleet = Fleet::default();
         let import = Command::Import { configuration, mode: ImportMode::Merge };
         let outcome = execute(&mut fleet, 3, Role::Operator, "operator", import);
-        assert_eq!(super::outcome(&outcome), "added 3 nodes: a1 a2 b2\n");
+        assert_eq!(outcome.to_string(), "added 3 nodes: a1 a2 b2");
         for (node, value) in [("a1", 80), ("a2", 70)] {
             execute(&mut fleet, 4, Role::Voter, "1", Command::Presence { node: node.into(), present: true });
             let report = Command::Report {
@@ -318,35 +284,24 @@ mod tests {
         ]
         .join("\n");
         assert_eq!(WIDE.nodes(&nodes(&wall())), expected);
-        for width in [40, 60, 80] {
-            let shown = Layout { width: Some(width) }.nodes(&nodes(&wall()));
-            let longest = shown.lines().map(|line| line.chars().count()).max().unwrap();
-            assert!(longest <= width.into(), "{longest} characters for {width}:\n{shown}");
+        for width in [40, 80, 120] {
+            let layout = Layout { width: Some(width) };
+            for shown in [layout.nodes(&nodes(&wall())), layout.grid(&status(&wall()))] {
+                let table = shown.lines().filter(|line| line.starts_with(['|', '+']));
+                let longest = table.map(|line| line.chars().count()).max().unwrap();
+                assert!(longest <= width.into(), "{longest} characters for {width}:\n{shown}");
+            }
+            let shown = layout.nodes(&nodes(&wall()));
+            assert!(shown.contains("| a2 ") && shown.contains("drifted"), "{shown}");
+            assert_eq!(shown.contains("no room for"), width < 120, "{shown}");
         }
     }
 
     #[test]
-    fn outcomes_are_sentences() {
+    fn scenes_are_a_table() {
         let mut fleet = wall();
-        let mut run = |command| outcome(&execute(&mut fleet, 9, Role::Operator, "operator", command));
-        let set = |selector: &str, value: i64| Command::Set {
-            selector: selector.parse().unwrap(),
-            properties: [("brightness".to_owned(), value.into())].into(),
-        };
-        assert_eq!(run(set("row:1", 60)), "changed 2 nodes: a1 a2\n");
-        assert_eq!(run(set("a1", 60)), "nothing had to be changed\n");
         let save = Command::SaveScene { scene: "day".into(), selector: Selector::All };
-        assert_eq!(run(save), "done: a scene of 3 nodes\n");
-        let only = Configuration {
-            nodes: vec![fleet::NodeEntry { name: "a1".into(), ..Default::default() }],
-            scenes: None,
-        };
-        let replace = Command::Import { configuration: only, mode: ImportMode::Replace };
-        assert_eq!(run(replace), "changed 1 node: a1; removed 2 nodes: a2 b2\n");
-        assert_eq!(
-            run(Command::ApplyScene { scene: "day".into() }),
-            "changed 1 node: a1; no longer in the fleet: a2 b2\n"
-        );
+        execute(&mut fleet, 9, Role::Operator, "operator", save);
         match fleet.answer(&Query::Scenes) {
             Answer::Scenes(scenes) => assert_eq!(WIDE.scenes(&scenes), " SCENE  NODES\n day    a1 a2 b2\n"),
             other => panic!("{other:?}"),

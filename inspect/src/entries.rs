@@ -9,7 +9,6 @@ use position::{Index, Position};
 use prevalent::{Actor, Entry, EntryKind, Role, SessionId, decode, decode_members, read_registration};
 use serde::Serialize;
 
-use crate::command::Shown;
 use crate::journal::{Finding, JournalFiles, Placed};
 use crate::place::Directory;
 use crate::problem::Problem;
@@ -46,7 +45,7 @@ struct ActorLine<'a> {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Payload<'a> {
-    Command(Shown<'a>),
+    Command(&'a Command),
     Voters { voters: Vec<VoterLine> },
     Unreadable { unreadable: String },
 }
@@ -114,7 +113,7 @@ fn print_frame(
         }
         let command = (entry.kind == EntryKind::Command).then(|| decode::<Command>(entry.payload));
         let payload = match &command {
-            Some(Ok(command)) => Some(Payload::Command(Shown::of(command))),
+            Some(Ok(command)) => Some(Payload::Command(command)),
             Some(Err(error)) => Some(Payload::Unreadable { unreadable: error.to_string() }),
             None => own_payload(&entry),
         };
@@ -198,6 +197,7 @@ mod tests {
 
     #[test]
     fn an_entry_is_a_line() {
+        let command = Command::ApplyScene { scene: "day".into() };
         let line = EntryLine {
             epoch: 2,
             index: Index(41),
@@ -206,7 +206,7 @@ mod tests {
             session: Some(5),
             sequence: Some(3),
             actor: Some(ActorLine { actor: "ann", role: Role::Operator }),
-            payload: Some(Payload::Command(Shown::ApplyScene { scene: "day" })),
+            payload: Some(Payload::Command(&command)),
             file: "journal/1",
             offset: 640,
         };

@@ -4,7 +4,6 @@
 //! anything (a voter does that when it starts), and what a cluster has agreed on: one disk cannot know.
 
 mod arguments;
-mod command;
 mod entries;
 mod journal;
 mod place;
@@ -19,7 +18,6 @@ mod verify;
 use std::io::{self, BufWriter, ErrorKind, Write};
 
 use app::{Exit, complain, start_log};
-use clap::Parser;
 use snapshots::Flaw;
 
 use crate::arguments::{Action, Arguments};
@@ -28,7 +26,7 @@ use crate::problem::{Problem, is_damage};
 use crate::state::CannotReach;
 
 fn main() -> Exit {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = app::parse();
     let log = start_log(arguments.log_format, "warn");
     let mut out = BufWriter::new(io::stdout().lock());
     let done = run(&arguments, &mut out).and_then(|problems| {

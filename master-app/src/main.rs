@@ -72,7 +72,7 @@ enum ConfigOrder {
 }
 
 fn main() -> Exit {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = app::parse();
     arguments.start.clone().run("master", |supervisor| run(arguments, supervisor))
 }
 

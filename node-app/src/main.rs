@@ -73,7 +73,7 @@ struct Ready {
 }
 
 fn main() -> Exit {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = app::parse();
     arguments.start.clone().run("node", |supervisor| perform(arguments, supervisor).map(|()| Exit::Done))
 }
 
