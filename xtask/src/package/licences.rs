@@ -1,6 +1,7 @@
 //! The notices that the licenses of dependencies ask for: who wrote what, and each text once.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -69,36 +70,46 @@ fn texts_of(package: &Package) -> anyhow::Result<Vec<String>> {
     let folder = package.manifest_path.parent().context("a manifest lies in a folder")?;
     let mut files = license_files(folder)?;
     files.extend(package.license_file.iter().map(|file| folder.join(file)));
+    let comes_without = files.is_empty();
+    // Fonts have their own licenses, beside them.
+    let fonts = folder.join("fonts");
+    if fonts.is_dir() {
+        files.extend(list(&fonts)?.into_iter().filter(|file| file.extension() == Some(OsStr::new("txt"))));
+    }
     files.sort();
     files.dedup();
     let mut texts = Vec::new();
+    if comes_without {
+        texts.push(standard_text(package, files.is_empty())?);
+    }
     for file in files {
         let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
         texts.push(normal(&String::from_utf8_lossy(&bytes)));
     }
-    if texts.is_empty() {
-        texts.push(standard_text(package)?);
-    }
     Ok(texts)
 }
 
+fn list(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
+    entries.map(|entry| Ok(entry?.path())).collect()
+}
+
 fn license_files(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().to_uppercase();
+    let mut files = list(folder)?;
+    files.retain(|file| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().to_uppercase();
         let is_code = name.ends_with(".RS");
-        if FILES.iter().any(|start| name.starts_with(start)) && !is_code && entry.path().is_file() {
-            files.push(entry.path());
-        }
-    }
+        FILES.iter().any(|start| name.starts_with(start)) && !is_code && file.is_file()
+    });
     Ok(files)
 }
 
 /// The text for a package that comes without one, as some parts of larger projects do.
-fn standard_text(package: &Package) -> anyhow::Result<String> {
+fn standard_text(package: &Package, alone: bool) -> anyhow::Result<String> {
     let license = package.license.as_deref().unwrap_or_default();
-    let offers = |name: &str| license.split([' ', '(', ')', '/']).any(|word| word == name);
+    // Of an "and" one text is not enough, unless the others are with what they are about.
+    let one_is_enough = !alone || !license.contains(" AND ");
+    let offers = |name: &str| one_is_enough && license.split([' ', '(', ')', '/']).any(|word| word == name);
     if offers("Apache-2.0") {
         let file = repository::root().join("LICENSE-APACHE");
         let text = fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
@@ -170,6 +181,13 @@ mod tests {
         check("MIT OR Apache-2.0", "Apache License");
         let unknown = texts_of(&package(folder.path(), "ISC")).unwrap_err().to_string();
         assert!(unknown.contains("a 1.0.0") && unknown.contains("ISC"), "{unknown}");
+        let fonts = "MIT AND OFL-1.1";
+        assert!(texts_of(&package(folder.path(), fonts)).is_err(), "the fonts' license is missing");
+        fs::create_dir(folder.path().join("fonts")).unwrap();
+        fs::write(folder.path().join("fonts").join("OFL.txt"), "for fonts").unwrap();
+        let texts = texts_of(&package(folder.path(), fonts)).unwrap();
+        assert!(texts.len() == 2 && texts[1] == "for fonts", "{texts:?}");
+        fs::remove_dir_all(folder.path().join("fonts")).unwrap();
         fs::write(folder.path().join("LICENSE.md"), "\u{FEFF}Mine \r\nalone\r\n\r\n").unwrap();
         fs::write(folder.path().join("license.rs"), "code").unwrap();
         check("ISC", "Mine\nalone");
