@@ -13,7 +13,7 @@ use crate::step;
 use crate::windows::toolchain::Toolchain;
 
 /// More than a cold build takes on two slow cores.
-const BUILD_MINUTES: u32 = 20;
+const BUILD_MINUTES: u32 = 30;
 
 /// An executable that cargo has built.
 #[derive(Clone, Debug, PartialEq, Eq)]
