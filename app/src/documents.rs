@@ -10,7 +10,8 @@ use clap_complete::Shell;
 
 use crate::{Exit, complain, path_argument, say};
 
-/// Subcommands that every program has beside its own.
+// Subcommands that every program has beside its own. No doc comment: clap would take it for what the
+// program does.
 #[derive(Debug, Subcommand)]
 enum Document {
     /// Print what makes a shell complete this program's arguments
