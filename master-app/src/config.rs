@@ -15,25 +15,22 @@ pub(crate) struct Config {
     /// Its data directory.
     pub(crate) data: PathBuf,
     /// The past beyond what recovery needs is kept while journal and snapshots take no more than this many
-    /// MiB. At most half of what a journal may take.
+    /// MiB. The type keeps it below half of what a journal may take.
     #[serde(default = "history_mib_default")]
-    pub(crate) history_mib: u16,
+    pub(crate) history_mib: u8,
     /// The voters' addresses, for a machine whose data directory was wiped and knows none, and where the
     /// certificates are.
     pub(crate) cluster: ClusterSettings,
 }
 
 /// A wall of nine PCs changes a few hundred kilobytes a day.
-fn history_mib_default() -> u16 {
+fn history_mib_default() -> u8 {
     64
 }
 
-/// More would leave too little of what a journal may take for what is needed.
-const HISTORY_MIB_MAX: u16 = 256;
-
 impl Config {
     pub(crate) fn history_bytes_max(&self) -> u64 {
-        u64::from(self.history_mib.min(HISTORY_MIB_MAX)) << 20
+        u64::from(self.history_mib) << 20
     }
 
     /// Reads the file. Relative paths start at its folder.
@@ -54,5 +51,22 @@ mod tests {
         let config = Config::read(&example).unwrap();
         assert_eq!(config.data, folder_of(&example).join("data"));
         assert!(config.cluster.voters.contains(&config.listen));
+    }
+
+    #[test]
+    fn more_of_the_past_than_fits_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("master.toml");
+        let read = |mib: u32| {
+            let text = format!(
+                "listen = \"10.0.0.1:7400\"\ndata = \"data\"\nhistory_mib = {mib}\n\
+                 [cluster]\nvoters = [\"10.0.0.1:7400\"]\ncertificates = \"c\"\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            Config::read(&path)
+        };
+        assert_eq!(read(255).unwrap().history_bytes_max(), 255 << 20);
+        let refused = read(256).unwrap_err().to_string();
+        assert!(refused.contains("line 3") && refused.contains("256"), "{refused}");
     }
 }

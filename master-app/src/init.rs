@@ -183,7 +183,7 @@ fn master_config(listen: &str, addresses: &str) -> String {
         "# The voter of this PC. Start it with: master --config master.toml\n\
          listen = \"{listen}\"\n\
          data = \"data\"\n\
-         # So much of the past is kept to be looked at, in MiB (0 to 256).\n\
+         # So much of the past is kept to be looked at, in MiB (0 to 255).\n\
          history_mib = 64\n\n\
          [cluster]\n\
          voters = [{addresses}]\n\
