@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use position::{Epoch, Index, Member, MemberId, Position};
+use position::{Epoch, Index, Member, MemberId, Position, Tip};
 
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
+use crate::standby::Adopting;
 use crate::voter::{Ballot, Founding, Role, RoleName, Standing};
 use crate::{Effect, FrameId, History, Kind, Time, Voter};
 
@@ -276,19 +277,25 @@ impl Voter {
     }
 
     fn take_chunk(&mut self, frames: &[FrameId], history: &impl History) {
-        let tip = self.adopt_after_conflict(frames, history);
-        let Role::Pulling(pulling) = &mut self.role else { return };
-        let (attempt, complete) = (pulling.attempt, tip.position >= pulling.peer_last);
-        if complete {
-            // Campaign with the journal as it now is; the driver has not written it yet.
-            self.campaign_from(attempt, tip.position);
-        } else {
-            pulling.cursor = tip.index();
-            pulling.expected = tip.position;
-            pulling.asked = true;
-            let (to, attempt) = (pulling.from, pulling.attempt);
-            self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(tip) }));
+        let through = frames.last().expect("a chunk has frames").tip();
+        if !self.adopt_after_conflict(frames, Adopting::Pulled { through }, history) {
+            self.pull_on(history.tip());
         }
+    }
+
+    /// A chunk has been written, and the journal ends with `tip`: the next one, or the election.
+    pub(crate) fn pull_on(&mut self, tip: Tip) {
+        let Role::Pulling(pulling) = &mut self.role else { return };
+        let attempt = pulling.attempt;
+        if tip.position >= pulling.peer_last {
+            // The vote for itself, once durable, goes on with the campaign.
+            return self.campaign_from(attempt, tip.position);
+        }
+        pulling.cursor = tip.index();
+        pulling.expected = tip.position;
+        pulling.asked = true;
+        let to = pulling.from;
+        self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(tip) }));
     }
 
     fn campaign(&mut self, attempt: u64, history: &impl History) {

@@ -6,6 +6,18 @@ use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck
 use crate::voter::Role;
 use crate::{Effect, FrameId, History, Voter};
 
+/// What frames are for that the driver was told to write. Nothing is promised of them before it says how far
+/// it got: a disk may have no room, and its voter then goes on with what it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Adopting {
+    /// A master's, up to this end, of which so much is committed.
+    Followed { through: Index, commit: Index },
+    /// Pulled from a peer, up to this end, before standing.
+    Pulled { through: Tip },
+    /// The frame that was in doubt.
+    Found,
+}
+
 impl Voter {
     /// Follows the sender if its epoch allows; `false`: the message must not be looked at further.
     ///
@@ -73,23 +85,44 @@ impl Voter {
             self.acknowledge(Some(conflict));
             return;
         }
-        let Some(last) = frames.last() else { return };
-        if last.last > history.base().index() {
-            self.adopt_after_conflict(frames, history);
+        let Some(through) = frames.last().map(|last| last.last) else { return };
+        let adopting = Adopting::Followed { through, commit: append.commit };
+        if !self.adopt_after_conflict(frames, adopting, history) {
+            self.hold(through, append.commit);
         }
-        self.matched = self.matched.max(last.last);
-        self.commit_through(append.commit.min(self.matched));
-        if self.durable >= last.last {
+    }
+
+    /// The journal holds the master's frames up to here.
+    fn hold(&mut self, through: Index, commit: Index) {
+        self.matched = self.matched.max(through);
+        self.commit_through(commit.min(self.matched));
+        if self.durable >= through {
             // Nothing new will become durable, so nothing else would answer.
             self.acknowledge(None);
         }
     }
 
-    /// Removes own frames from the first real conflict on, and writes what is new. Returns the journal's
-    /// end as it will then be.
+    /// Frames were written, or as many of them as there was room for: the others count as lost on their way,
+    /// and come again.
+    pub(crate) fn on_adopted(&mut self, tip: Tip, history: &impl History) {
+        assert_eq!(tip, history.tip(), "the journal ends where it is said to");
+        match self.adopting.take().expect("asserted by the caller") {
+            Adopting::Followed { through, commit } => self.hold(through.min(tip.index()), commit),
+            Adopting::Pulled { through } if tip == through => self.pull_on(tip),
+            Adopting::Pulled { .. } => self.back_off(),
+            Adopting::Found => {}
+        }
+    }
+
+    /// Removes own frames from the first real conflict on, and has written what is new; `false`: nothing is.
     ///
     /// Frames that are already there stay: an old, shorter Append removes nothing.
-    pub(crate) fn adopt_after_conflict(&mut self, frames: &[FrameId], history: &impl History) -> Tip {
+    pub(crate) fn adopt_after_conflict(
+        &mut self,
+        frames: &[FrameId],
+        adopting: Adopting,
+        history: &impl History,
+    ) -> bool {
         let base = history.base().index();
         for frame in frames.iter().filter(|frame| frame.last > base) {
             let own = history.frame_containing(frame.first.max(base.next()));
@@ -101,10 +134,15 @@ impl Voter {
             if own.is_some() {
                 self.cut(after);
             }
-            self.out.push(Effect::Adopt { after });
-            return frames.last().expect("not empty: iterated over").tip();
+            self.adopt(after, adopting);
+            return true;
         }
-        history.tip()
+        false
+    }
+
+    pub(crate) fn adopt(&mut self, after: Index, adopting: Adopting) {
+        self.adopting = Some(adopting);
+        self.out.push(Effect::Adopt { after });
     }
 
     fn cut(&mut self, after: Index) {

@@ -362,6 +362,12 @@ impl<S: System> Core<S> {
     /// page in a full volume is a SIGBUS on access, and appends into reserved but unwritten blocks take
     /// three times as long, as each changes the file system's own books.
     fn zero_filled(&self, name: &str, bytes: u64) -> Result<String, DiskError> {
+        // To find out by writing until nothing fits any more would take long, each time that somebody tries.
+        let path = self.system.path(name);
+        let attempt = DiskError::while_trying("allocate", &path);
+        if self.system.free_bytes().is_ok_and(|free| free < bytes) {
+            return Err(attempt(io::ErrorKind::StorageFull.into()));
+        }
         let temporary = self.temporary_name(name);
         let file = self.create(&temporary)?;
         let filled = (|| {
@@ -371,9 +377,7 @@ impl<S: System> Core<S> {
             }
             Ok(())
         })();
-        let synced = filled
-            .map_err(DiskError::while_trying("allocate", &self.system.path(name)))
-            .and_then(|()| self.sync_file(&temporary, &file));
+        let synced = filled.map_err(attempt).and_then(|()| self.sync_file(&temporary, &file));
         drop(file);
         match synced {
             Ok(()) => Ok(temporary),

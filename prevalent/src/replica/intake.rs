@@ -171,15 +171,15 @@ impl<S: Prevalent> Replica<S> {
             cluster_time: self.clock.read(now.time),
             wall_time: now.wall_time,
         });
-        let appended = self.journal.append(&frame);
+        // A master that cannot write its first frame is of no use.
+        let is_first = self.journal.last().epoch() < self.voter.epoch();
+        let appended =
+            if is_first { self.journal.append_needed(&frame) } else { self.journal.append(&frame) };
         self.builder.clear();
         match appended {
             Ok(_) => self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out),
-            // The journal is as it was, and what it holds can still be read and voted with. A master that
-            // cannot write its first frame is of no use, though.
-            Err(JournalError::Disk(DiskError::Full { .. }))
-                if self.journal.last().epoch() == self.voter.epoch() =>
-            {
+            // The journal is as it was, and what it holds can still be read and voted with.
+            Err(JournalError::Disk(DiskError::Full { .. })) if !is_first => {
                 self.refuse_unwritten(out);
                 Ok(())
             }

@@ -9,7 +9,7 @@ use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
-use crate::replica::{Effects, Fatal, Now, Replica};
+use crate::replica::{Effects, Fatal, Now, Replica, has_no_room};
 use crate::retention::Retention;
 use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
 use crate::{Chore, ChoreDone, Engine, Prevalent};
@@ -323,7 +323,9 @@ impl<S: Prevalent> Replica<S> {
             // Frames came first, from the same or another master.
             return Ok(());
         }
-        self.journal.reset(base)?;
+        if let Err(error) = self.journal.reset(base) {
+            return has_no_room(error, "a snapshot was not installed; the master will send it again");
+        }
         self.sync_in_flight = None;
         if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
         {

@@ -139,7 +139,7 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let Message::SnapshotChunk(chunk) = envelope.message else { return Ok(()) };
-        let mut decisions = std::mem::take(&mut self.decisions);
+        let mut decisions = self.decisions.pop().unwrap_or_default();
         self.voter.step(
             now.time,
             quorum::Input::Message { envelope, frames: &[] },
@@ -158,7 +158,7 @@ impl<S: Prevalent> Replica<S> {
                 self.perform(now, decision, &[], out)?;
             }
         }
-        self.decisions = decisions;
+        self.decisions.push(decisions);
         Ok(())
     }
 

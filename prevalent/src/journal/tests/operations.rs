@@ -165,6 +165,22 @@ fn a_full_disk_refuses_an_append_and_takes_it_later() {
 }
 
 #[test]
+fn a_full_disk_takes_the_frames_that_a_voter_needs() {
+    let mut rig = Rig::with_frames(1, 2);
+    rig.machine.fill_up(100);
+    while rig.append(PLAIN).is_ok() {}
+    let bytes = build(rig.model.last(), rig.epoch, Index(1), Filling { payload_bytes: 8, ..PLAIN });
+    let frame = Frame::verify(&bytes).unwrap();
+    assert!(rig.journal().append(&frame).is_err(), "the reserve is not for every frame");
+    rig.journal().append_needed(&frame).unwrap();
+    rig.model.frames.push((frame.tip(), bytes.clone()));
+    rig.sync().unwrap();
+    rig.check();
+    rig.machine.crash();
+    assert_eq!(rig.open().journal.last(), frame.tip());
+}
+
+#[test]
 fn compaction_keeps_what_is_not_covered_and_what_is_being_written() {
     let mut rig = Rig::with_frames(1, 60);
     let middle = rig.model.frames[29].0;
