@@ -24,6 +24,10 @@ impl Voter {
     /// A message of an older epoch is answered with the newer one, never dropped: its sender may be a
     /// master that would otherwise go on for ever without this voter.
     fn follow(&mut self, envelope: &Envelope, round: u64, history: &impl History) -> bool {
+        if !self.membership.voters().is_empty() && !self.membership.counts(envelope.from) {
+            // Another life of a voter's directory: nobody can have elected it.
+            return false;
+        }
         if envelope.epoch < self.ballot.epoch {
             self.answer_older_epoch(envelope.from);
             return false;
@@ -185,7 +189,7 @@ impl Voter {
             round: self.round_seen,
             certain: self.is_certain(),
             matched: self.matched,
-            durable_match: self.matched.min(self.durable),
+            durable_match: self.matched.min(self.durable).min(self.intact_through(Index(u64::MAX))),
             conflict,
         }
     }
@@ -215,8 +219,8 @@ impl Voter {
         }
         let base = chunk.base;
         let held = history.tip_at(base.index()) == Some(base) && self.durable >= base.index();
-        let not_needed =
-            base.index() <= history.base().index() || (held && self.damaged_before(base.index()).is_none());
+        let intact = self.intact_through(base.index()) == base.index();
+        let not_needed = base.index() <= history.base().index() || (held && intact);
         if not_needed {
             self.matched = self.matched.max(base.index());
             self.acknowledge_chunk(base, chunk.total);
@@ -233,16 +237,16 @@ impl Voter {
         std::mem::swap(&mut self.out, out);
     }
 
-    /// The first damaged frame that a snapshot with this end would cover.
-    fn damaged_before(&self, base: Index) -> Option<Index> {
-        self.repairs.iter().map(|damaged| damaged.first).filter(|&first| first <= base).min()
+    /// How far up to `end` no frame is damaged. What is damaged does not count for anything until it is mended: were
+    /// it committed on this voter's word, the copy that mends it could be lost meanwhile.
+    fn intact_through(&self, end: Index) -> Index {
+        self.repairs.iter().map(|damaged| damaged.first.previous()).fold(end, Index::min)
     }
 
     fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
         let Some(master) = self.master.filter(|_| self.ballot_is_durable()) else { return };
         // Until the snapshot has replaced what is damaged, the master must go on sending it.
-        let intact = self.damaged_before(base.index()).map_or(self.durable, Index::previous);
-        let durable_match = self.matched.min(self.durable).min(intact);
+        let durable_match = self.matched.min(self.durable).min(self.intact_through(base.index()));
         let (round, certain) = (self.round_seen, self.is_certain());
         let ack = SnapshotAck { round, base, received, durable_match, certain };
         self.send(master, Message::SnapshotAck(ack));

@@ -304,8 +304,8 @@ impl Voter {
                 probing.started + self.delta()
             }
             Role::Probing(probing) => probing.started + self.delta() * 2,
-            Role::Pulling(pulling) => pulling.progressed + self.times.pull,
-            Role::Campaigning(campaign) => campaign.started + self.times.suspicion,
+            Role::Pulling(pulling) => self.pull_ends_at(pulling),
+            Role::Campaigning(campaign) => self.campaign_ends_at(campaign),
             Role::Master(mastership) => mastership.next_deadline(),
         };
         // A deadline that has passed without effect (who may not stand yet) is looked at again soon.
@@ -390,6 +390,11 @@ impl Voter {
         if envelope.epoch.0 > self.ballot.epoch.0.saturating_add(EPOCH_JUMP_MAX) {
             let (from, claimed, mine) = (envelope.from, envelope.epoch, self.ballot.epoch);
             self.alarm(Alarm::EpochJump { from, claimed, mine });
+            return;
+        }
+        let frames_epoch = frames.iter().map(|frame| frame.epoch).max().unwrap_or_default();
+        if envelope.message.stated_epoch().max(frames_epoch) > envelope.epoch {
+            // Nobody has a frame of an epoch before it takes part in it: this is damaged or hostile.
             return;
         }
         if self.membership.counts(envelope.from) {

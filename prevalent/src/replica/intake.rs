@@ -16,6 +16,10 @@ use crate::{
 /// of sixty commands drain in a second.
 const PENDING_MAX: usize = 65_536;
 
+/// Frames are executed whole between two looks at the clock, by the thread that heartbeats come from: this many
+/// commands take some milliseconds.
+const FRAME_ENTRIES_MAX: u32 = 4096;
+
 /// The journal on this disk may take so much: several times what lies between two snapshots.
 const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
@@ -152,7 +156,7 @@ impl<S: Prevalent> Replica<S> {
         entry: &Entry<'_>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        if self.builder.room() < entry.bytes() {
+        if self.builder.room() < entry.bytes() || self.builder.entries() >= FRAME_ENTRIES_MAX {
             self.append_frame(now, out)?;
         }
         self.builder.push(entry).expect("an empty frame has room for any entry");

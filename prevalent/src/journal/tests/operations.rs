@@ -368,6 +368,23 @@ fn the_next_segment_is_begun_without_the_disk() {
     assert_eq!(rig.open().journal.last().index(), Index(4));
 }
 
+/// What the disk returns is held against what it was given, before anything is read from there.
+#[test]
+fn a_full_segment_that_the_disk_changed_stays_in_memory() {
+    let mut rig = Rig::new(1);
+    (0..3).for_each(|_| rig.append(PLAIN).unwrap());
+    let segment = rig.machine.disk().list("journal").unwrap().remove(0).name;
+    (0..27).for_each(|_| rig.append(PLAIN).unwrap());
+    let order = rig.journal().ticket();
+    order.perform().unwrap();
+    rig.machine.rot(&format!("journal/{segment}"), 700, 1);
+    rig.complete(&order).unwrap();
+    for index in 1..=30 {
+        let frame = rig.journal().read_frame(Index(index)).unwrap();
+        Frame::verify(frame.bytes()).expect("as it was written");
+    }
+}
+
 /// The memory that a segment was written from goes once the segment is durable and mapped.
 #[test]
 fn a_full_segment_is_mapped_and_read_as_before() {
