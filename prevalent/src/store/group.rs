@@ -77,9 +77,11 @@ impl<S: Prevalent> Group<S> {
         replica.step(clock.now(), Input::Tick, &mut effects)?;
         settle_inline(&mut replica, clock, &mut effects)?;
         assert!(replica.view().role == quorum::RoleName::Master, "a voter alone elects itself");
+        // Not forgotten with the rest: the journal waits for a chore that it has given out.
+        let mut jobs = std::mem::take(&mut effects.start);
         effects.clear();
         let (session, next) = own_session(&mut replica, clock, &mut effects)?;
-        let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
+        jobs.append(&mut effects.start);
         effects.clear();
         let group = Arc::new(Group {
             clock,
@@ -376,7 +378,8 @@ fn perform_inline(order: SyncOrder) -> Result<Ticket, DiskError> {
     Ok(order.ticket())
 }
 
-/// Performs syncs and ballots on this thread until nothing is left to do.
+/// Performs syncs and ballots on this thread until nothing is left to do. A command that panics is dealt with
+/// here too: whoever calls needs a state.
 fn settle_inline<S: Prevalent>(
     replica: &mut Replica<S>,
     clock: Clock,
@@ -388,7 +391,11 @@ fn settle_inline<S: Prevalent>(
             replica.step(clock.now(), Input::Persisted(ballot), effects)?;
         } else if let Some(order) = effects.sync.take() {
             replica.step(clock.now(), Input::Synced(perform_inline(order)?), effects)?;
-        } else if !replica.apply(APPLY_FRAMES, effects)? {
+        } else if replica.apply(APPLY_FRAMES, effects)? {
+            // More is committed.
+        } else if replica.engine().is_none() {
+            rebuild_inline(replica, clock, effects)?;
+        } else {
             return Ok(());
         }
     }

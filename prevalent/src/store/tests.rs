@@ -82,6 +82,19 @@ fn a_command_that_panics_is_undone_and_passed_over_in_every_replay() {
     store.execute(3).unwrap();
 }
 
+/// No later frame says that the last command is committed, so it panics while the store is being opened.
+#[test]
+fn a_store_opens_again_whose_last_command_panicked() {
+    let machine = SimDisk::new(1);
+    for opening in 1..=3_u64 {
+        let store = open(&machine);
+        store.execute(opening).unwrap();
+        assert!(matches!(store.execute(13), Err(ExecuteError::Panicked)));
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), (1..=opening).collect::<Vec<_>>());
+    }
+}
+
 #[test]
 fn threads_share_syncs_and_each_gets_its_own_answer() {
     let machine = SimDisk::new(1);
