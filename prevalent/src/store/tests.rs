@@ -95,6 +95,25 @@ fn a_store_opens_again_whose_last_command_panicked() {
     }
 }
 
+/// Each costs a rebuild, so the state is condensed soon.
+#[test]
+fn many_commands_that_panic_end_no_store() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    for round in 0..3 {
+        let pending: Vec<_> = (0..400).map(|_| store.submit(&13).unwrap()).collect();
+        for command in pending {
+            assert!(matches!(command.wait(), Err(ExecuteError::Panicked)), "in round {round}");
+        }
+    }
+    store.execute(2).unwrap();
+    drop(store);
+    let store = open(&machine);
+    assert_eq!(numbers(&store), [2]);
+    assert!(!machine.disk().list("snapshots").unwrap().is_empty(), "no snapshot was made");
+    store.execute(3).unwrap();
+}
+
 #[test]
 fn threads_share_syncs_and_each_gets_its_own_answer() {
     let machine = SimDisk::new(1);
