@@ -6,6 +6,7 @@
 
 mod group;
 mod pending;
+mod queue;
 #[cfg(test)]
 mod tests;
 
