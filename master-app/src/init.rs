@@ -18,6 +18,8 @@ use quorum::{Kind, Membership, VoterInfo};
 use shipper::{Authority, Holder, Name};
 use storage::{Disk, LocalDisk};
 
+use crate::folders::{self, AUTHORITY, OPERATOR, VIEWER};
+
 /// Files larger than this are no fleet.
 const FLEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -121,6 +123,7 @@ fn fleet_names(file: &Path) -> anyhow::Result<Vec<String>> {
     let configuration = fleet::read(&file.display().to_string(), format, &bytes, &[])?;
     let names: Vec<String> = configuration.nodes.into_iter().map(|node| node.name).collect();
     ensure!(!names.is_empty(), "{} lists no PC; nothing was made", file.display());
+    folders::check(&names).with_context(|| format!("{} cannot be the fleet of a cluster", file.display()))?;
     Ok(names)
 }
 
@@ -154,7 +157,7 @@ fn check_voters(voters: &[VoterArgument], fleet: &[String]) -> anyhow::Result<()
 fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::Result<()> {
     let cluster = ClusterId(u128::from_le_bytes(random()?));
     let authority = Authority::create(cluster)?;
-    authority.write(&folder.join("authority"))?;
+    authority.write(&folder.join(AUTHORITY))?;
 
     let mut infos = Vec::new();
     for (id, voter) in (1..).zip(&arguments.voters) {
@@ -184,7 +187,7 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
         authority.issue(Holder::Node(Name::new(name)?), &pc.join("certificates").join("node"))?;
         write(&pc.join("node.toml"), &node_config(&addresses))?;
     }
-    for (name, holder) in [("operator", Holder::Operator as fn(Name) -> Holder), ("viewer", Holder::Viewer)] {
+    for (name, holder) in [(OPERATOR, Holder::Operator as fn(Name) -> Holder), (VIEWER, Holder::Viewer)] {
         let person = folder.join(name);
         authority.issue(holder(Name::new(name)?), &person.join("certificates"))?;
         write(&person.join("fleetctl.toml"), &fleetctl_config(&addresses))?;
@@ -245,7 +248,7 @@ fn next_steps(out: &Path, arguments: &InitArguments, pcs: usize) -> String {
     // Writing to a String cannot fail.
     let steps = [
         format!(
-            "copy each folder {out}/PC to its PC; keep {out}/authority in a safe, it can make certificates"
+            "copy each folder {out}/PC to its PC; keep {out}/{AUTHORITY} in a safe, it can make certificates"
         ),
         format!(
             "on {first}: master --config master.toml; on the other voters: master --config master.toml --standby"
@@ -320,6 +323,14 @@ mod tests {
         let refused = init(&one_pc(folder.path(), "pc1", "cluster")).unwrap_err().to_string();
         assert!(refused.contains("nothing was made"), "{refused}");
         assert_eq!(left_in(folder.path()), ["cluster", "fleet.csv"]);
+    }
+
+    #[test]
+    fn a_pc_does_not_share_the_operators_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = format!("{:#}", init(&one_pc(folder.path(), "Operator", "cluster")).unwrap_err());
+        assert!(refused.contains("fleet.csv") && refused.contains("named Operator"), "{refused}");
+        assert_eq!(left_in(folder.path()), ["fleet.csv"]);
     }
 
     /// A cluster of one, to be made in a folder.

@@ -2,6 +2,7 @@
 
 mod check;
 mod config;
+mod folders;
 mod gate;
 mod init;
 mod presence;
