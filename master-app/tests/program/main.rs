@@ -1,5 +1,6 @@
-//! The program as a system's service manager meets it, with a cluster of one.
-#![cfg(unix)]
+//! The program as an operator and a system's service manager meet it, with a cluster of one.
 
+mod presence;
+#[cfg(unix)]
 mod service;
 mod wall;

@@ -22,8 +22,13 @@ impl Wall {
         Wall { folder, port }
     }
 
+    /// The folder of a PC or a person.
+    pub(crate) fn folder_of(&self, name: &str) -> PathBuf {
+        self.folder.path().join("Büro").join(name)
+    }
+
     pub(crate) fn pc(&self) -> PathBuf {
-        self.folder.path().join("Büro").join("pc1")
+        self.folder_of("pc1")
     }
 
     /// The voter, to be started.
