@@ -149,7 +149,9 @@ fn check_voters(voters: &[VoterArgument], fleet: &[String]) -> anyhow::Result<()
         );
         ensure!(seen.insert(&voter.name), "voter {} is listed twice; nothing was made", voter.name);
         ensure!(addresses.insert(voter.address), "{} is listed twice; nothing was made", voter.address);
-        ensure!(voter.address.is_ipv4(), "{} is no IPv4 address; nothing was made", voter.address);
+        if let Err(problem) = app::reachable(voter.address) {
+            bail!("voter {}: {problem}; nothing was made", voter.name);
+        }
     }
     Ok(())
 }
@@ -283,6 +285,8 @@ mod tests {
         check_refused("pc1=10.0.0.1:1,pc2=10.0.0.1:1,pc3=10.0.0.3:1", "10.0.0.1:1 is listed twice");
         check_refused("pc1=10.0.0.1:1,pc2=10.0.0.2:1,other=10.0.0.3:1", "not in the fleet");
         check_refused("pc1=[::1]:1", "IPv4");
+        check_refused("pc1=0.0.0.0:7400", "no machine's address");
+        check_refused("pc1=10.0.0.1:0", "no port");
         assert!("pc1".parse::<VoterArgument>().is_err() && "pc1=here".parse::<VoterArgument>().is_err());
     }
 

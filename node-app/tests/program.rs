@@ -62,6 +62,11 @@ fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
         configure(folder, "[driver]\nkind = \"simulated\"\n");
     };
     check(&operator, &["pc1 (operator)", "role node"]);
+    let no_voters = |folder: &Path| {
+        let text = "[cluster]\nvoters = []\ncertificates = \"c\"\n[driver]\nkind = \"simulated\"\n";
+        std::fs::write(folder.join("node.toml"), text).unwrap();
+    };
+    check(&no_voters, &["node.toml line 2, column 10", "no address of a voter"]);
     let no_folder = |folder: &Path| {
         issue(folder, Holder::Node);
         configure(folder, "[driver]\nkind = \"file\"\nfolder = \"exchange\"\n");
