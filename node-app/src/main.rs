@@ -7,7 +7,7 @@ use anyhow::{Context, bail};
 use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, folder_of, path_argument, say};
 use clap::{Parser, Subcommand};
 use fleet::Fleet;
-use node_app::{Config, Driver, DriverSettings, connect, run};
+use node_app::{Config, Driver, DriverSettings, connect, find_program, run};
 use prevalent::Role;
 use shipper::{Client, ClientOptions, Credentials};
 use tokio_util::sync::CancellationToken;
@@ -82,10 +82,12 @@ fn perform(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<()> 
     match action {
         Some(Action::Service(ServiceOrder::Uninstall { name })) => Ok(app::uninstall("node", name.as_ref())?),
         Some(Action::Service(ServiceOrder::Install(install))) => {
-            let ready = Ready::check(&config).context("the service was not installed")?;
-            Ok(ready.service(config).install(&install)?)
+            let ready = Ready::check(&config).and_then(Ready::with_program);
+            Ok(ready.context("the service was not installed")?.service(config).install(&install)?)
         }
-        Some(Action::Config { action: ConfigAction::Check }) => Ready::check(&config)?.describe(&config),
+        Some(Action::Config { action: ConfigAction::Check }) => {
+            Ready::check(&config)?.with_program()?.describe(&config)
+        }
         None => Ready::check(&config)?.run(folder_of(&config), supervisor),
     }
 }
@@ -107,6 +109,15 @@ impl Ready {
             bail!("the driver's folder {} is not there. Nothing was started; create it", folder.display());
         }
         Ok(Ready { config, node: actor.name })
+    }
+
+    /// Whether the driver's program is there. A node starts without it, since then the wall can show what is
+    /// wrong with that PC.
+    fn with_program(self) -> anyhow::Result<Ready> {
+        if let DriverSettings::Exec { program, .. } = &self.config.driver {
+            find_program(program)?;
+        }
+        Ok(self)
     }
 
     fn describe(self, path: &Path) -> anyhow::Result<()> {

@@ -73,3 +73,17 @@ fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
     };
     check(&no_folder, &["exchange", "create it"]);
 }
+
+#[test]
+fn a_driver_without_its_program_is_found_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    issue(folder.path(), Holder::Node);
+    for (program, part) in [("bin/apply", "is not there"), ("no-such-program", "PATH")] {
+        configure(folder.path(), &format!("[driver]\nkind = \"exec\"\nprogram = \"{program}\"\n"));
+        for arguments in [&["config", "check"][..], &["service", "install", "--print"]] {
+            let (code, stdout, stderr) = node(folder.path(), arguments);
+            assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+            assert!(stderr.contains(program) && stderr.contains(part), "{stderr}");
+        }
+    }
+}
