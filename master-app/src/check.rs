@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use prevalent::{FoundMeta, Meta};
 use shipper::{Credentials, Holder};
-use storage::LocalDisk;
+use storage::{Disk, DiskError, LocalDisk};
 
 use crate::config::Config;
 
@@ -15,16 +15,23 @@ const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 /// What is found, line by line; an error if the voter would not start.
 pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
     let config = Config::read(path)?;
-    let mut findings = vec![format!("{}: can be read", path.display())];
     let credentials = Credentials::load(&config.cluster.certificates)?;
     let Holder::Voter(id) = credentials.identity().holder else {
         anyhow::bail!("the certificate is for {}, not for a voter", credentials.identity());
     };
-    findings.push(format!("certificate: voter {id} of cluster {}", credentials.cluster()));
+    let mut lines = vec![
+        format!("{}: can be read", path.display()),
+        format!("certificate: voter {id} of cluster {}", credentials.cluster()),
+    ];
 
-    let disk = LocalDisk::open_read_only(&config.data)
-        .with_context(|| format!("the data directory {} cannot be read", config.data.display()))?;
-    findings.push(match Meta::read(&disk)? {
+    let unread = || format!("the data directory {} cannot be read", config.data.display());
+    let found = match LocalDisk::open_read_only(&config.data) {
+        Ok(disk) => Meta::read(&disk).with_context(unread)?,
+        // As after a disk was replaced: the voter makes it, and learns from the others.
+        Err(DiskError::Missing { .. }) => FoundMeta::Missing,
+        Err(error) => return Err(error).with_context(unread),
+    };
+    lines.push(match found {
         FoundMeta::Good(meta) if meta.me.id == id && meta.cluster == credentials.cluster() => {
             format!("data directory: voter {id}, started {} times", meta.boots)
         }
@@ -42,13 +49,18 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
                 .to_owned()
         }
     });
-    let free = storage::Disk::free_bytes(&disk)?;
+    let free = LocalDisk::open_read_only(nearest_folder(&config.data))?.free_bytes()?;
     if free < FREE_BYTES_MIN {
-        findings.push(format!(
+        lines.push(format!(
             "warning: {} MiB are free on the disk; {} are needed",
             free >> 20,
             FREE_BYTES_MIN >> 20
         ));
     }
-    Ok(findings)
+    Ok(lines)
+}
+
+/// The folder, or as long as it is not there the nearest one around it.
+pub(crate) fn nearest_folder(path: &Path) -> &Path {
+    path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."))
 }

@@ -128,8 +128,8 @@ fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The data directory, with the folder around it if that is the voter's own: after a disk was lost, the
-/// directory has to be made anew.
+/// directory has to be made anew. What is not there cannot be named to systemd.
 fn written(config: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let (own, data) = (app::folder_of(config).to_owned(), Config::read(config)?.data);
-    Ok(if data.starts_with(&own) { vec![own] } else { vec![data] })
+    Ok(vec![if data.starts_with(&own) { own } else { check::nearest_folder(&data).to_owned() }])
 }

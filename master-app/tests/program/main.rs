@@ -1,5 +1,6 @@
 //! The program as an operator and a system's service manager meet it, with a cluster of one.
 
+mod check;
 mod presence;
 #[cfg(unix)]
 mod service;
