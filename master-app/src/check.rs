@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use prevalent::{FoundMeta, Meta};
-use shipper::{Credentials, Holder};
+use shipper::{Credentials, Holder, VoterError};
 use storage::{Disk, DiskError, LocalDisk};
 
 use crate::config::Config;
@@ -12,12 +12,20 @@ use crate::config::Config;
 /// Less free space than this, and the journal soon has none.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 
-/// What is found, line by line; an error if the voter would not start.
-pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
+/// What was found, line by line.
+pub(crate) struct Findings {
+    pub(crate) lines: Vec<String>,
+    /// Whether it starts, but without what its disk should still know.
+    pub(crate) is_damaged: bool,
+}
+
+/// Looks at the configuration and everything it names. An error if the voter would not start.
+pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
     let config = Config::read(path)?;
     let credentials = Credentials::load(&config.cluster.certificates)?;
     let Holder::Voter(id) = credentials.identity().holder else {
-        anyhow::bail!("the certificate is for {}, not for a voter", credentials.identity());
+        let (folder, holder) = (config.cluster.certificates, credentials.identity().to_string());
+        return Err(VoterError::NotAVoter { folder, holder }.into());
     };
     let mut lines = vec![
         format!("{}: can be read", path.display()),
@@ -57,7 +65,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
             FREE_BYTES_MIN >> 20
         ));
     }
-    Ok(lines)
+    Ok(Findings { lines, is_damaged: found == FoundMeta::Damaged })
 }
 
 /// The folder, or as long as it is not there the nearest one around it.

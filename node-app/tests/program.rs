@@ -40,17 +40,18 @@ fn a_good_configuration_is_described() {
 
 #[test]
 fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
-    let check = |prepare: &dyn Fn(&Path), parts: &[&str]| {
+    let check_code = |prepare: &dyn Fn(&Path), expected: i32, parts: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         for arguments in [&["config", "check"][..], &["--config", "node.toml"]] {
             let (code, stdout, stderr) = node(folder.path(), arguments);
-            assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+            assert_eq!((code, stdout.as_str()), (expected, ""), "{stderr}");
             for part in parts {
                 assert!(stderr.contains(part), "{part:?} is missing in: {stderr}");
             }
         }
     };
+    let check = |prepare: &dyn Fn(&Path), parts: &[&str]| check_code(prepare, 1, parts);
     check(&|_| {}, &["node.toml", "Nothing was started"]);
     check(
         &|folder| configure(folder, "[driver]\nkind = \"magic\"\n"),
@@ -61,7 +62,7 @@ fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
         issue(folder, Holder::Operator);
         configure(folder, "[driver]\nkind = \"simulated\"\n");
     };
-    check(&operator, &["pc1 (operator)", "role node"]);
+    check_code(&operator, 4, &["pc1 (operator)", "role node"]);
     let no_voters = |folder: &Path| {
         let text = "[cluster]\nvoters = []\ncertificates = \"c\"\n[driver]\nkind = \"simulated\"\n";
         std::fs::write(folder.join("node.toml"), text).unwrap();

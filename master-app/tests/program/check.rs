@@ -1,4 +1,6 @@
-//! What is found before a voter is started.
+//! What is found before a voter is started, and what its exit code says when it cannot be.
+
+use std::path::Path;
 
 use crate::wall::{Wall, master};
 
@@ -11,6 +13,19 @@ fn check(wall: &Wall, arguments: &[&str], code: i32, part: &str) {
     assert!(said.contains(part), "{arguments:?}: {said}");
 }
 
+/// The same by the check and by the start.
+fn check_both(wall: &Wall, code: i32, part: &str) {
+    for arguments in [&["config", "check"][..], &["--config", "master.toml"]] {
+        check(wall, arguments, code, part);
+    }
+}
+
+fn damage(file: &Path, at: usize) {
+    let mut bytes = std::fs::read(file).unwrap();
+    bytes[at] ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
 #[test]
 fn a_voter_whose_disk_was_replaced_can_be_installed() {
     let wall = Wall::make();
@@ -20,4 +35,31 @@ fn a_voter_whose_disk_was_replaced_can_be_installed() {
     assert!(!wall.pc().join("data").exists(), "looking makes nothing");
     std::fs::write(wall.pc().join("data"), "a file").unwrap();
     check(&wall, &["config", "check"], 1, "data");
+}
+
+#[test]
+fn a_certificate_that_is_no_voters_is_refused() {
+    let wall = Wall::make();
+    let voter = wall.pc().join("certificates").join("voter");
+    std::fs::remove_dir_all(&voter).unwrap();
+    std::fs::rename(wall.folder_of("viewer").join("certificates"), &voter).unwrap();
+    check_both(&wall, 4, "viewer");
+}
+
+#[test]
+fn damage_on_the_disk_has_an_exit_code_of_its_own() {
+    let wall = Wall::make();
+    let data = wall.pc().join("data");
+    for copy in ["meta.0", "meta.1"] {
+        damage(&data.join(copy), 100);
+    }
+    check(&wall, &["config", "check"], 5, "both copies of the identity are damaged");
+
+    let wall = Wall::make();
+    std::fs::remove_dir_all(wall.pc().join("data").join("journal")).unwrap();
+    check(&wall, &["--config", "master.toml"], 5, "journal");
+
+    let wall = Wall::make();
+    std::fs::write(wall.pc().join("data").join("meta.0"), [0; 513]).unwrap();
+    check_both(&wall, 5, "513 bytes");
 }
