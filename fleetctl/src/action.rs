@@ -8,7 +8,8 @@ use app::{complain, stop_requested};
 use fleet::{
     Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, Query, Selector, WallTime, changes,
 };
-use shipper::{Client, ClientOptions};
+use shipper::{Client, ClientError, ClientOptions};
+use tokio::time::timeout;
 
 use crate::arguments::{Action, How, SceneAction, collect};
 use crate::files;
@@ -140,8 +141,15 @@ impl Session {
         // Once: a signal that comes while a line is printed must not be missed.
         let mut stop = pin!(stop_requested());
         loop {
+            let next = async {
+                match before {
+                    // A master that is lost is waited for, as long as it takes. The first must be there.
+                    Some(_) => Ok(watch.next().await),
+                    None => timeout(self.options.time_out, watch.next()).await,
+                }
+            };
             let update = tokio::select! {
-                update = watch.next() => update?,
+                update = next => update.unwrap_or_else(|_elapsed| Err(self.no_master()))?,
                 () = &mut stop => return Ok(()),
             };
             let after = match update.answer {
@@ -153,6 +161,10 @@ impl Session {
             }
             before = Some(after);
         }
+    }
+
+    fn no_master(&self) -> ClientError {
+        ClientError::NoMaster { waited: self.options.time_out, tried: self.client.standing().tried() }
     }
 
     async fn selected(&self, selector: Selector) -> anyhow::Result<Vec<NodeView>> {

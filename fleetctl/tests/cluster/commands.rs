@@ -158,7 +158,7 @@ async fn what_is_not_allowed_or_not_there_is_told_by_the_exit_code() {
     assert_eq!(site.run_as("viewer", &["log", "--last", "1"]).code, 0);
     site.cluster.kill_all().unwrap();
     for arguments in
-        [&["status"][..], &["log"], &["revert", "--to", "5"], &["set", "all", "a=1", "--dry-run"]]
+        [&["status"][..], &["log"], &["revert", "--to", "5"], &["set", "all", "a=1", "--dry-run"], &["watch"]]
     {
         let said = site.run_as("operator", &[arguments, &["--timeout", "1"]].concat());
         assert_eq!(said.code, 3, "{arguments:?}: {said:?}");
