@@ -113,6 +113,15 @@ mod tests {
         let good = "[cluster]\ncertificates = \"c\"\n";
         check_error(&format!("{good}voters = [\"10.0.0.1\"]\n"), "line 3, column 11: ", "address");
         check_error(&format!("{good}votters = []\n"), "line 3, column 1: ", "votters");
+        check_error(&format!("{good}voters = []\n"), "line 3, column 10: ", "no address of a voter");
+        let many = vec!["\"10.0.0.1:7400\""; 17].join(", ");
+        check_error(&format!("{good}voters = [{many}]\n"), "line 3, column 10: ", "17 addresses");
+        for (address, part) in
+            [("[::1]:7400", "no IPv4"), ("10.0.0.1:0", "no port"), ("0.0.0.0:7400", "no machine")]
+        {
+            let voters = format!("voters = [\"10.0.0.1:7400\", \"{address}\"]\n");
+            check_error(&format!("{good}{voters}"), "line 3, column 10: ", part);
+        }
         check_error("[cluster\n", "line 1, column 9: ", "");
         check_error(good, "line 1, column 1: ", "voters");
         check_error("", "line 1, column 1: ", "cluster");

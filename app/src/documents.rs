@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use clap_complete::Shell;
 
-use crate::{Exit, complain, path_argument, say};
+use crate::{Exit, conclude, path_argument, say};
 
 // Subcommands that every program has beside its own. No doc comment: clap would take it for what the
 // program does.
@@ -45,15 +45,11 @@ enum Asked<A> {
 pub fn parse<A: Parser>() -> A {
     match read::<A>(std::env::args_os()) {
         Ok(Asked::Program(arguments)) => arguments,
-        Ok(Asked::Document(document)) => std::process::exit(match document.write::<A>() {
-            Ok(()) => Exit::Done.code().into(),
-            // Whoever read our output has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done.code().into(),
-            Err(error) => {
-                complain(format_args!("{}: {error}", A::command().get_name()));
-                Exit::Failed.code().into()
-            }
-        }),
+        Ok(Asked::Document(document)) => {
+            let written = document.write::<A>().map(|()| Exit::Done).map_err(anyhow::Error::from);
+            let exit = conclude(A::command().get_name(), written, |_| Exit::Failed);
+            std::process::exit(exit.code().into())
+        }
         Err(error) => error.exit(),
     }
 }

@@ -15,7 +15,7 @@ mod service;
 mod stop;
 mod supervisor;
 
-pub use cluster::ClusterSettings;
+pub use cluster::{AddressProblem, ClusterSettings, listening, reachable};
 pub use config::{ConfigError, folder_of, read_config};
 pub use documents::parse;
 pub use exit::Exit;

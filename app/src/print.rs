@@ -21,16 +21,21 @@ pub fn complain(line: impl Display) {
     drop(writeln!(io::stderr().lock(), "{line}"));
 }
 
-/// The exit code of a program's main function, after saying what went wrong, if anything did.
+/// The exit code of a program's main function, after saying what went wrong, if anything did. `exit_of` is what
+/// the program's own errors mean.
 #[must_use]
-pub fn conclude(program: &str, done: anyhow::Result<Exit>) -> Exit {
+pub fn conclude(
+    program: &str,
+    done: anyhow::Result<Exit>,
+    exit_of: impl FnOnce(&anyhow::Error) -> Exit,
+) -> Exit {
     match done {
         Ok(exit) => exit,
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
             complain(format_args!("{program}: {error:#}"));
-            Exit::Failed
+            exit_of(&error)
         }
     }
 }
@@ -51,11 +56,13 @@ mod tests {
 
     #[test]
     fn a_reader_that_has_gone_is_told_from_other_trouble() {
-        let check = |error: anyhow::Error, expected: Exit| assert_eq!(conclude("test", Err(error)), expected);
+        let check = |error: anyhow::Error, expected: Exit| {
+            assert_eq!(conclude("test", Err(error), |_| Exit::Corrupted), expected);
+        };
         let gone = || io::Error::from(ErrorKind::BrokenPipe);
         check(gone().into(), Exit::Done);
         check(ServiceError::from(gone()).into(), Exit::Done);
         check(anyhow::Error::from(gone()).context("status"), Exit::Done);
-        check(io::Error::from(ErrorKind::StorageFull).into(), Exit::Failed);
+        check(io::Error::from(ErrorKind::StorageFull).into(), Exit::Corrupted);
     }
 }

@@ -28,20 +28,22 @@ pub struct StartArguments {
 }
 
 impl StartArguments {
-    /// Runs the program's body, as a service if the system started it as one. Log lines of level info and
-    /// above are written, to standard error or a service's files, unless `RUST_LOG` says otherwise.
+    /// Runs the program's body, as a service if the system started it as one; `exit_of` says what its errors
+    /// mean. Log lines of level info and above are written, to standard error or a service's files, unless
+    /// `RUST_LOG` says otherwise.
     pub fn run(
         &self,
         program: &str,
+        exit_of: fn(&anyhow::Error) -> Exit,
         body: impl FnOnce(&Supervisor) -> anyhow::Result<Exit> + Send + 'static,
     ) -> Exit {
         #[cfg(windows)]
         if let Some(name) = &self.as_service {
-            return windows::run_service(program, name, self.log_format, Box::new(body));
+            return windows::run_service(program, name, self.log_format, exit_of, Box::new(body));
         }
         let log = start_log(self.log_format, "info");
         let done = body(&Supervisor::of_process());
         drop(log);
-        conclude(program, done)
+        conclude(program, done, exit_of)
     }
 }

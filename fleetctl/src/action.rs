@@ -6,15 +6,19 @@ use std::pin::pin;
 use anyhow::{Context, bail};
 use app::{complain, stop_requested};
 use fleet::{
-    Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, Query, Selector, WallTime, changes,
+    Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, Query, Rejection, Selector,
+    WallTime, changes,
 };
-use shipper::{Client, ClientOptions};
+use prevalent::Actor;
+use shipper::{Client, ClientError, ClientOptions};
+use tokio::time::timeout;
 
 use crate::arguments::{Action, How, SceneAction, collect};
 use crate::files;
 use crate::log::{self, Wanted};
 use crate::moment::{Moment, now};
 use crate::output::{self, ClusterLine, Layout};
+use crate::past::History;
 
 /// Commands that `log` shows when nothing is said.
 const LINES: usize = 20;
@@ -22,6 +26,8 @@ const LINES: usize = 20;
 /// A connection, and how what comes of it is printed.
 pub(crate) struct Session {
     pub(crate) client: Client<Fleet>,
+    /// Whom the certificate names.
+    pub(crate) actor: Actor,
     pub(crate) options: ClientOptions,
     pub(crate) layout: Layout,
     pub(crate) json: bool,
@@ -52,7 +58,7 @@ impl Session {
                 // Without either, the last few: the whole log of a fleet is long.
                 let few = if since.is_some() { None } else { Some(LINES) };
                 let last = last.map(|last| usize::try_from(last).expect("it was checked")).or(few);
-                log::run(&self.client, &self.options, Wanted { since, last, follow }, self.json).await
+                log::run(&self.history(), &self.options, Wanted { since, last, follow }, self.json).await
             }
             Action::Revert { to, how } => self.revert(to, how).await,
             Action::Top => unreachable!("it has a connection of its own"),
@@ -73,16 +79,19 @@ impl Session {
     /// Has a command executed, or shows what it would do.
     async fn change(&self, command: Command, how: How) -> anyhow::Result<()> {
         if how.dry_run {
+            command.check_role(&self.actor)?;
             let changes = fleet::preview(self.configuration().await?, &command)?;
             return print(&if self.json { output::json_line(&changes) } else { output::preview(&changes) });
         }
-        let outcome: Outcome = self.client.execute(&command).await??;
+        let executed = self.client.execute(&command).await;
+        let outcome: Outcome =
+            executed.map_err(|error| explained(error, command.check_role(&self.actor)))??;
         print(&if self.json { output::json_line(&outcome) } else { format!("{outcome}\n") })
     }
 
     /// Brings a past moment back.
     async fn revert(&self, to: Moment, how: How) -> anyhow::Result<()> {
-        let past = self.client.past(to.at(now()), 0).await.context("nothing was changed")?;
+        let past = self.history().at(to.at(now()), 0).await.context("nothing was changed")?;
         let (index, time) = (past.index, WallTime(past.wall_time));
         if let Moment::Entry(wanted) = to
             && wanted > index
@@ -98,8 +107,17 @@ impl Session {
         self.change(past.state.restored_by(), how).await
     }
 
+    fn history(&self) -> History<'_> {
+        History { client: &self.client, actor: &self.actor, time_out: self.options.time_out }
+    }
+
+    async fn read(&self, query: &Query) -> anyhow::Result<Answer> {
+        let read = self.client.read(query).await;
+        read.map_err(|error| explained(error, query.check_role(&self.actor)))
+    }
+
     async fn status(&self) -> anyhow::Result<()> {
-        match self.client.read(&Query::Status).await? {
+        match self.read(&Query::Status).await? {
             Answer::Status(status) => {
                 let cluster = ClusterLine::of(&self.client.standing().view);
                 print(&if self.json { cluster.json(&status) } else { self.layout.status(&cluster, &status) })
@@ -117,7 +135,7 @@ impl Session {
     }
 
     async fn scenes(&self) -> anyhow::Result<()> {
-        match self.client.read(&Query::Scenes).await? {
+        match self.read(&Query::Scenes).await? {
             Answer::Scenes(scenes) => {
                 print(&if self.json { output::json_line(&scenes) } else { self.layout.scenes(&scenes) })
             }
@@ -126,7 +144,7 @@ impl Session {
     }
 
     async fn configuration(&self) -> anyhow::Result<Configuration> {
-        match self.client.read(&Query::Export).await? {
+        match self.read(&Query::Export).await? {
             Answer::Export(configuration) => Ok(configuration),
             other => another_version(&other),
         }
@@ -135,15 +153,24 @@ impl Session {
     /// Prints what changes from now on. Changes that follow each other faster than lines are taken off
     /// may be seen as one.
     async fn watch(&self, selector: Selector) -> anyhow::Result<()> {
-        let mut watch = self.client.watch(&Query::Nodes(selector))?;
+        let query = Query::Nodes(selector);
+        let mut watch = self.client.watch(&query)?;
         let mut before: Option<Vec<NodeView>> = None;
         // Once: a signal that comes while a line is printed must not be missed.
         let mut stop = pin!(stop_requested());
         loop {
+            let next = async {
+                match before {
+                    // A master that is lost is waited for, as long as it takes. The first must be there.
+                    Some(_) => Ok(watch.next().await),
+                    None => timeout(self.options.time_out, watch.next()).await,
+                }
+            };
             let update = tokio::select! {
-                update = watch.next() => update?,
+                update = next => update.unwrap_or_else(|_elapsed| Err(self.no_master())),
                 () = &mut stop => return Ok(()),
             };
+            let update = update.map_err(|error| explained(error, query.check_role(&self.actor)))?;
             let after = match update.answer {
                 Answer::Nodes(nodes) => nodes,
                 other => return another_version(&other),
@@ -155,11 +182,24 @@ impl Session {
         }
     }
 
+    fn no_master(&self) -> ClientError {
+        ClientError::NoMaster { waited: self.options.time_out, tried: self.client.standing().tried() }
+    }
+
     async fn selected(&self, selector: Selector) -> anyhow::Result<Vec<NodeView>> {
-        match self.client.read(&Query::Nodes(selector)).await? {
+        match self.read(&Query::Nodes(selector)).await? {
             Answer::Nodes(nodes) => Ok(nodes),
             other => another_version(&other),
         }
+    }
+}
+
+/// Voters refuse for many reasons. If the fleet's own rules do not allow it to this certificate, that is the
+/// one, and nothing but another certificate helps.
+fn explained(error: ClientError, rule: Result<(), Rejection>) -> anyhow::Error {
+    match (error, rule) {
+        (ClientError::Refused { .. }, Err(rejection)) => rejection.into(),
+        (error, _) => error.into(),
     }
 }
 

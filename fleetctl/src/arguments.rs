@@ -51,7 +51,7 @@ pub(crate) struct Connection {
         value_parser = app::path_argument())]
     pub(crate) config: PathBuf,
     /// An address of a voter, instead of those in the file; may be repeated
-    #[arg(long = "voter", global = true, value_name = "ADDRESS")]
+    #[arg(long = "voter", global = true, value_name = "ADDRESS", value_parser = parse_voter)]
     pub(crate) voters: Vec<SocketAddr>,
     /// The folder with the certificate, instead of that in the file
     #[arg(long, global = true, value_name = "FOLDER", value_parser = app::path_argument())]
@@ -251,6 +251,11 @@ pub(crate) fn collect(assignments: Vec<Assignment>) -> Result<BTreeMap<String, V
     Ok(properties)
 }
 
+fn parse_voter(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse().map_err(|_| "expected ADDRESS:PORT, as in 10.0.0.1:7400")?;
+    app::reachable(address).map_err(|problem| problem.to_string())
+}
+
 fn parse_key(text: &str) -> Result<String, NameProblem> {
     Key::parse(text).map(|key| key.as_str().to_owned())
 }
@@ -294,7 +299,8 @@ mod tests {
         check("import wall.csv --map row", "FIELD=COLUMN");
         check("scene save", "SCENE");
         check("status --timeout 0", "1..=3600");
-        check("status --voter pc1", "socket address");
+        check("status --voter pc1", "ADDRESS:PORT");
+        check("status --voter [::1]:7400", "no IPv4");
         check("revert", "--to");
         check("revert --to yesterday", "names no moment");
         check("log --last x", "--last");

@@ -43,10 +43,44 @@ pub(crate) fn write(
     if file == Path::new("-") {
         return io::stdout().write_all(text.as_bytes()).context("cannot write to standard output");
     }
+    // What is no file, as a pipe or /dev/null, is written to. It must not be replaced by one.
+    let written = match fs::metadata(file) {
+        Ok(found) if !found.is_file() && !found.is_dir() => fs::write(file, text),
+        _ => replace(file, text.as_bytes()),
+    };
+    written.with_context(|| format!("cannot write {}; what was there is untouched", file.display()))
+}
+
+/// The file is on the disk under its name when this returns: it may be the only backup.
+fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut temporary = file.as_os_str().to_owned();
     temporary.push(".new");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, file));
-    written.with_context(|| format!("cannot write {}", file.display()))
+    let temporary = Path::new(&temporary);
+    let written = write_synced(temporary, bytes).and_then(|()| fs::rename(temporary, file));
+    if written.is_err() {
+        // The first error is the one to tell.
+        drop(fs::remove_file(temporary));
+    }
+    written.and_then(|()| sync_name(file))
+}
+
+fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut file = File::create(file)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}
+
+/// Without it a power cut could bring back what the file was before.
+#[cfg(unix)]
+fn sync_name(file: &Path) -> io::Result<()> {
+    File::open(app::folder_of(file))?.sync_all()
+}
+
+/// Windows has no sync of a folder. NTFS writes changes of names into its log, in order, and a sync of the
+/// file waits for that log.
+#[cfg(windows)]
+fn sync_name(file: &Path) -> io::Result<()> {
+    File::options().write(true).open(file)?.sync_all()
 }
 
 /// The format that was asked for, or else the one that the name tells.
@@ -76,6 +110,30 @@ mod tests {
             assert_eq!(read(&copy, format, &[]).unwrap().nodes[0].name, "pc1");
         }
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 4, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_cannot_be_written_leaves_nothing_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let taken = folder.path().join("wall.json");
+        fs::create_dir(&taken).unwrap();
+        let message = format!("{:#}", write(&taken, None, &Configuration::default()).unwrap_err());
+        assert!(message.contains("wall.json") && message.contains("untouched"), "{message}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_is_written_to_and_stays_what_it_is() {
+        use std::os::unix::fs::FileTypeExt;
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let (reader, named) = (pipe.clone(), pipe.clone());
+        let reading = std::thread::spawn(move || fs::read_to_string(reader).unwrap());
+        write(&named, Some(FileFormat::Json), &Configuration::default()).unwrap();
+        assert!(reading.join().unwrap().contains("nodes"));
+        assert!(fs::metadata(&pipe).unwrap().file_type().is_fifo());
     }
 
     #[test]

@@ -9,11 +9,12 @@ use fleet::{Command, Fleet, Outcome, Rejection, WallTime};
 use position::Index;
 use prevalent::{Line, Reply, Role};
 use serde::Serialize;
-use shipper::{Client, ClientOptions, Condition, NextLine, Observer, ObserverOptions, Past, PastAt};
+use shipper::{ClientOptions, Condition, NextLine, Observer, ObserverOptions, Past, PastAt};
 
 use crate::action::print;
 use crate::moment::{Moment, now};
 use crate::output;
+use crate::past::History;
 
 /// A log that is longer is read in parts.
 pub(crate) const LINES_MAX: usize = 100_000;
@@ -46,13 +47,13 @@ struct LogLine<'a> {
 
 /// Prints the log.
 pub(crate) async fn run(
-    client: &Client<Fleet>,
+    history: &History<'_>,
     options: &ClientOptions,
     wanted: Wanted,
     json: bool,
 ) -> anyhow::Result<()> {
     if !wanted.follow {
-        return print_past(client, wanted, json).await.map(|_printed| ());
+        return print_past(history, wanted, json).await.map(|_printed| ());
     }
     let folder = tempfile::Builder::new()
         .prefix("fleetctl-log-")
@@ -65,7 +66,7 @@ pub(crate) async fn run(
     })
     .await?;
     let followed = tokio::select! {
-        followed = follow(client, &observer, wanted, json) => followed,
+        followed = follow(history, &observer, wanted, json) => followed,
         () = stop_requested() => Ok(()),
     };
     drop(observer);
@@ -73,9 +74,9 @@ pub(crate) async fn run(
 }
 
 /// Prints what was, and returns the last entry of it.
-async fn print_past(client: &Client<Fleet>, wanted: Wanted, json: bool) -> anyhow::Result<Index> {
+async fn print_past(history: &History<'_>, wanted: Wanted, json: bool) -> anyhow::Result<Index> {
     let count = wanted.last.unwrap_or(LINES_MAX).min(LINES_MAX);
-    let past = client.past(PastAt::Index(Index(u64::MAX)), count.saturating_add(OTHERS)).await?;
+    let past = history.at(PastAt::Index(Index(u64::MAX)), count.saturating_add(OTHERS)).await?;
     let now = now();
     let is_wanted = |line: &&Line<Fleet>| {
         wanted.since.is_none_or(|since| since.is_before(line.index, line.wall_time, now))
@@ -107,7 +108,7 @@ fn tell_where_it_begins(past: &Past<Fleet>, since: Option<Moment>, now: WallTime
 
 /// Prints what was, and then what is done, until nothing comes any more.
 async fn follow(
-    client: &Client<Fleet>,
+    history: &History<'_>,
     observer: &Observer<Fleet>,
     wanted: Wanted,
     json: bool,
@@ -115,7 +116,7 @@ async fn follow(
     let mut lines = observer.lines();
     let mut progress = observer.progress();
     let mut printed =
-        print_past(client, Wanted { last: Some(wanted.last.unwrap_or(LINES_MAX)), ..wanted }, json).await?;
+        print_past(history, Wanted { last: Some(wanted.last.unwrap_or(LINES_MAX)), ..wanted }, json).await?;
     let mut was_following = false;
     loop {
         tokio::select! {
@@ -127,7 +128,7 @@ async fn follow(
                     printed = line.index;
                 }
                 Some(NextLine::Line(_)) => {}
-                Some(NextLine::Missed(_)) => printed = catch_up(client, printed, json).await?,
+                Some(NextLine::Missed(_)) => printed = catch_up(history, printed, json).await?,
                 Some(NextLine::Unreadable(error)) => return Err(error.into()),
                 None => return Ok(()),
             },
@@ -140,7 +141,7 @@ async fn follow(
                 let following = matches!(condition, Condition::Following { .. });
                 // What was done meanwhile may come as a snapshot, in which no command is seen.
                 if following && !was_following {
-                    printed = catch_up(client, printed, json).await?;
+                    printed = catch_up(history, printed, json).await?;
                 }
                 was_following = following;
             }
@@ -149,8 +150,8 @@ async fn follow(
 }
 
 /// Prints what was done after an entry, and returns the last entry of it.
-async fn catch_up(client: &Client<Fleet>, printed: Index, json: bool) -> anyhow::Result<Index> {
-    let past = client.past(PastAt::Index(Index(u64::MAX)), LINES_MAX).await?;
+async fn catch_up(history: &History<'_>, printed: Index, json: bool) -> anyhow::Result<Index> {
+    let past = history.at(PastAt::Index(Index(u64::MAX)), LINES_MAX).await?;
     if past.lines_from > printed {
         complain(format_args!(
             "fleetctl: what was done between entries {printed} and {} is not kept",

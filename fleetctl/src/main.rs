@@ -7,16 +7,17 @@ mod files;
 mod log;
 mod moment;
 mod output;
+mod past;
 mod table;
 mod top;
 
-use std::io::{self, ErrorKind, IsTerminal};
+use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use anyhow::Context;
-use app::{ClusterSettings, Exit, complain, folder_of, read_config, start_log};
+use app::{ClusterSettings, Exit, conclude, folder_of, read_config, start_log};
 use fleet::{Fleet, Rejection};
-use shipper::{Client, ClientError, ClientOptions, PastError};
+use shipper::{Client, ClientError, ClientOptions, Credentials, PastError};
 
 use crate::action::Session;
 use crate::arguments::{Action, Arguments, AssignmentError, Connection};
@@ -36,16 +37,7 @@ fn main() -> Exit {
     let log = start_log(arguments.log_format, if across { "off" } else { "warn" });
     let done = run(arguments);
     drop(log);
-    match done {
-        Ok(()) => Exit::Done,
-        Err(error) => {
-            let exit = exit_of(&error);
-            if exit != Exit::Done {
-                complain(format_args!("fleetctl: {error:#}"));
-            }
-            exit
-        }
-    }
+    conclude("fleetctl", done.map(|()| Exit::Done), exit_of)
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -56,9 +48,11 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         if matches!(arguments.action, Action::Top) {
             return top::run(options).await;
         }
+        let actor = Credentials::load(&options.identity).map_err(ClientError::from)?.identity().actor();
         let client = Client::<Fleet>::connect(options.clone())?;
         let session = Session {
             client: client.clone(),
+            actor,
             options,
             layout: Layout { width: width() },
             json: arguments.json,
@@ -109,19 +103,12 @@ fn exit_of(error: &anyhow::Error) -> Exit {
     if let Some(rejection) = error.downcast_ref::<Rejection>() {
         return if rejection.is_by_role() { Exit::RefusedByRole } else { Exit::Failed };
     }
-    match error.downcast_ref::<ClientError>() {
-        Some(ClientError::NoMaster { .. }) => return Exit::NoMaster,
-        Some(ClientError::Refused { .. }) => return Exit::RefusedByRole,
-        _ => {}
+    if let Some(ClientError::NoMaster { .. }) = error.downcast_ref::<ClientError>() {
+        return Exit::NoMaster;
     }
     match error.downcast_ref::<PastError>() {
-        Some(PastError::NoVoter { .. }) => return Exit::NoMaster,
-        Some(PastError::Unusable { .. }) => return Exit::Corrupted,
-        _ => {}
-    }
-    // Whoever read our output has seen enough.
-    match error.downcast_ref::<io::Error>() {
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
+        Some(PastError::NoVoter { .. }) => Exit::NoMaster,
+        Some(PastError::Unusable { .. }) => Exit::Corrupted,
         _ => Exit::Failed,
     }
 }
@@ -179,17 +166,14 @@ mod tests {
                 Exit::Corrupted,
             ),
             (past(PastError::Interrupted), Exit::Failed),
+            (past(PastError::Refused { reason: "it is not kept".into() }), Exit::Failed),
             (ClientError::NoMaster { waited, tried: tried.clone() }.into(), Exit::NoMaster),
             (ClientError::Unknown { waited, tried }.into(), Exit::Failed),
-            (
-                ClientError::Refused { reason: "a viewer may change nothing".into() }.into(),
-                Exit::RefusedByRole,
-            ),
+            (ClientError::Refused { reason: "the disk is full".into() }.into(), Exit::Failed),
             (not_allowed.into(), Exit::RefusedByRole),
             (Rejection::NoSuchNode { node: "pc9".into() }.into(), Exit::Failed),
             (AssignmentError::Syntax.into(), Exit::Usage),
-            (io::Error::from(ErrorKind::BrokenPipe).into(), Exit::Done),
-            (io::Error::from(ErrorKind::NotFound).into(), Exit::Failed),
+            (io::Error::from(io::ErrorKind::NotFound).into(), Exit::Failed),
         ];
         for (error, exit) in cases {
             assert_eq!(exit_of(&error), exit, "{error:#}");

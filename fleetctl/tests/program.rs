@@ -44,11 +44,14 @@ fn without_a_master_it_says_whom_it_tried() {
     let address = silent.local_addr().unwrap().to_string();
     let config = format!("[cluster]\nvoters = [\"{address}\"]\ncertificates = \"certificates\"\n");
     std::fs::write(folder.path().join("fleetctl.toml"), config).unwrap();
-    for action in [&["status"][..], &["set", "all", "a=1"], &["export", "wall.json"]] {
+    for action in [&["status"][..], &["set", "all", "a=1"], &["export", "wall.json"], &["watch"]] {
         let arguments = [&["--timeout", "1"], action].concat();
         check(folder.path(), &arguments, 3, &["no master", &address, "nothing was changed"]);
     }
     assert!(!folder.path().join("wall.json").exists());
+    for action in [&["log"][..], &["log", "--follow"], &["revert", "--to", "5"]] {
+        check(folder.path(), &[&["--timeout", "1"], action].concat(), 3, &["no voter", &address]);
+    }
 }
 
 #[test]

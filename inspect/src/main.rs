@@ -15,9 +15,9 @@ mod summary;
 mod survey;
 mod verify;
 
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, Write};
 
-use app::{Exit, complain, start_log};
+use app::{Exit, conclude, start_log};
 use snapshots::Flaw;
 
 use crate::arguments::{Action, Arguments};
@@ -34,16 +34,7 @@ fn main() -> Exit {
         Ok(problems)
     });
     drop(log);
-    match done {
-        Ok(problems) => exit_after(&problems),
-        Err(error) => {
-            let exit = exit_of(&error);
-            if exit != Exit::Done {
-                complain(format_args!("inspect: {error:#}"));
-            }
-            exit
-        }
-    }
+    conclude("inspect", done.map(|problems| exit_after(&problems)), exit_of)
 }
 
 /// Does what was asked, and says what was found to be wrong on the way.
@@ -66,12 +57,5 @@ fn exit_after(problems: &[Problem]) -> Exit {
 
 fn exit_of(error: &anyhow::Error) -> Exit {
     let damaged = error.downcast_ref::<CannotReach>().is_some_and(|error| error.damaged);
-    if damaged || error.is::<Flaw>() {
-        return Exit::Corrupted;
-    }
-    // Whoever read our output has seen enough.
-    match error.downcast_ref::<io::Error>() {
-        Some(error) if error.kind() == ErrorKind::BrokenPipe => Exit::Done,
-        _ => Exit::Failed,
-    }
+    if damaged || error.is::<Flaw>() { Exit::Corrupted } else { Exit::Failed }
 }

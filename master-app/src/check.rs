@@ -4,27 +4,42 @@ use std::path::Path;
 
 use anyhow::Context;
 use prevalent::{FoundMeta, Meta};
-use shipper::{Credentials, Holder};
-use storage::LocalDisk;
+use shipper::{Credentials, Holder, VoterError};
+use storage::{Disk, DiskError, LocalDisk};
 
 use crate::config::Config;
 
 /// Less free space than this, and the journal soon has none.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 
-/// What is found, line by line; an error if the voter would not start.
-pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
+/// What was found, line by line.
+pub(crate) struct Findings {
+    pub(crate) lines: Vec<String>,
+    /// Whether it starts, but without what its disk should still know.
+    pub(crate) is_damaged: bool,
+}
+
+/// Looks at the configuration and everything it names. An error if the voter would not start.
+pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
     let config = Config::read(path)?;
-    let mut findings = vec![format!("{}: can be read", path.display())];
     let credentials = Credentials::load(&config.cluster.certificates)?;
     let Holder::Voter(id) = credentials.identity().holder else {
-        anyhow::bail!("the certificate is for {}, not for a voter", credentials.identity());
+        let (folder, holder) = (config.cluster.certificates, credentials.identity().to_string());
+        return Err(VoterError::NotAVoter { folder, holder }.into());
     };
-    findings.push(format!("certificate: voter {id} of cluster {}", credentials.cluster()));
+    let mut lines = vec![
+        format!("{}: can be read", path.display()),
+        format!("certificate: voter {id} of cluster {}", credentials.cluster()),
+    ];
 
-    let disk = LocalDisk::open_read_only(&config.data)
-        .with_context(|| format!("the data directory {} cannot be read", config.data.display()))?;
-    findings.push(match Meta::read(&disk)? {
+    let unread = || format!("the data directory {} cannot be read", config.data.display());
+    let found = match LocalDisk::open_read_only(&config.data) {
+        Ok(disk) => Meta::read(&disk).with_context(unread)?,
+        // As after a disk was replaced: the voter makes it, and learns from the others.
+        Err(DiskError::Missing { .. }) => FoundMeta::Missing,
+        Err(error) => return Err(error).with_context(unread),
+    };
+    lines.push(match found {
         FoundMeta::Good(meta) if meta.me.id == id && meta.cluster == credentials.cluster() => {
             format!("data directory: voter {id}, started {} times", meta.boots)
         }
@@ -42,13 +57,18 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Vec<String>> {
                 .to_owned()
         }
     });
-    let free = storage::Disk::free_bytes(&disk)?;
+    let free = LocalDisk::open_read_only(nearest_folder(&config.data))?.free_bytes()?;
     if free < FREE_BYTES_MIN {
-        findings.push(format!(
+        lines.push(format!(
             "warning: {} MiB are free on the disk; {} are needed",
             free >> 20,
             FREE_BYTES_MIN >> 20
         ));
     }
-    Ok(findings)
+    Ok(Findings { lines, is_damaged: found == FoundMeta::Damaged })
+}
+
+/// The folder, or as long as it is not there the nearest one around it.
+pub(crate) fn nearest_folder(path: &Path) -> &Path {
+    path.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."))
 }

@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use app::{ClusterSettings, ConfigError, folder_of, read_config};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 /// `master.toml`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
-    /// Where this voter listens.
+    /// Where this voter listens: an address of its PC, or 0.0.0.0 for all of them.
+    #[serde(deserialize_with = "listen")]
     pub(crate) listen: SocketAddr,
     /// Its data directory.
     pub(crate) data: PathBuf,
@@ -21,6 +23,10 @@ pub(crate) struct Config {
     /// The voters' addresses, for a machine whose data directory was wiped and knows none, and where the
     /// certificates are.
     pub(crate) cluster: ClusterSettings,
+}
+
+fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    app::listening(SocketAddr::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
 /// A wall of nine PCs changes a few hundred kilobytes a day.
@@ -53,20 +59,30 @@ mod tests {
         assert!(config.cluster.voters.contains(&config.listen));
     }
 
-    #[test]
-    fn more_of_the_past_than_fits_is_refused() {
+    fn read(listen: &str, mib: u32) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.toml");
-        let read = |mib: u32| {
-            let text = format!(
-                "listen = \"10.0.0.1:7400\"\ndata = \"data\"\nhistory_mib = {mib}\n\
-                 [cluster]\nvoters = [\"10.0.0.1:7400\"]\ncertificates = \"c\"\n"
-            );
-            std::fs::write(&path, text).unwrap();
-            Config::read(&path)
-        };
-        assert_eq!(read(255).unwrap().history_bytes_max(), 255 << 20);
-        let refused = read(256).unwrap_err().to_string();
+        let text = format!(
+            "listen = \"{listen}\"\ndata = \"data\"\nhistory_mib = {mib}\n\
+             [cluster]\nvoters = [\"10.0.0.1:7400\"]\ncertificates = \"c\"\n"
+        );
+        std::fs::write(&path, text).unwrap();
+        Config::read(&path).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn more_of_the_past_than_fits_is_refused() {
+        assert_eq!(read("10.0.0.1:7400", 255).unwrap().history_bytes_max(), 255 << 20);
+        let refused = read("10.0.0.1:7400", 256).unwrap_err();
         assert!(refused.contains("line 3") && refused.contains("256"), "{refused}");
+    }
+
+    #[test]
+    fn where_no_voter_can_listen_is_refused() {
+        read("0.0.0.0:7400", 64).unwrap();
+        for (listen, part) in [("[::]:7400", "no IPv4"), ("10.0.0.1:0", "no port"), ("pc1:7400", "address")] {
+            let refused = read(listen, 64).unwrap_err();
+            assert!(refused.contains("line 1") && refused.contains(part), "{refused}");
+        }
     }
 }

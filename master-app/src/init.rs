@@ -18,6 +18,8 @@ use quorum::{Kind, Membership, VoterInfo};
 use shipper::{Authority, Holder, Name};
 use storage::{Disk, LocalDisk};
 
+use crate::folders::{self, AUTHORITY, OPERATOR, VIEWER};
+
 /// Files larger than this are no fleet.
 const FLEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -58,7 +60,8 @@ impl std::str::FromStr for VoterArgument {
 pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     let names = fleet_names(&arguments.fleet)?;
     check_voters(&arguments.voters, &names)?;
-    let out = &arguments.out;
+    // A slash behind the folder's name is no part of it.
+    let out: PathBuf = arguments.out.components().collect();
     ensure!(
         !out.exists(),
         "{} exists already; nothing was changed; name a folder that does not",
@@ -66,17 +69,45 @@ pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     );
 
     // Made beside and renamed at the end: half a cluster must not be copied to anybody.
-    let mut making = out.clone().into_os_string();
-    making.push(".incomplete");
-    let making = PathBuf::from(making);
+    let making = beside(&out)?;
     if making.exists() {
         std::fs::remove_dir_all(&making)
             .with_context(|| format!("cannot remove what an earlier attempt left in {}", making.display()))?;
     }
-    make(&making, arguments, &names).with_context(|| format!("nothing was made in {}", out.display()))?;
-    std::fs::rename(&making, out).with_context(|| format!("cannot name the folder {}", out.display()))?;
-    app::say(next_steps(arguments, names.len()))?;
+    let made = make(&making, arguments, &names).and_then(|()| {
+        std::fs::rename(&making, &out).with_context(|| format!("cannot name the folder {}", out.display()))
+    });
+    if let Err(error) = made {
+        return Err(without_leftovers(&making, error))
+            .with_context(|| format!("nothing was made in {}", out.display()));
+    }
+    app::say(next_steps(&out, arguments, names.len()))?;
     Ok(())
+}
+
+/// Where the folder is made until it is complete.
+fn beside(out: &Path) -> anyhow::Result<PathBuf> {
+    let name = out.file_name().with_context(|| {
+        format!(
+            "{} does not end with a folder's name; nothing was made; give the new folder one",
+            out.display()
+        )
+    })?;
+    let mut making = name.to_owned();
+    making.push(".incomplete");
+    Ok(out.with_file_name(making))
+}
+
+/// The key of an authority that certifies nobody must not lie around. If it cannot be removed, that is said.
+fn without_leftovers(making: &Path, error: anyhow::Error) -> anyhow::Error {
+    match std::fs::remove_dir_all(making) {
+        Ok(()) => error,
+        Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => error,
+        Err(stays) => {
+            let left = format!("{} could not be removed ({stays}): remove it yourself", making.display());
+            error.context(left)
+        }
+    }
 }
 
 fn fleet_names(file: &Path) -> anyhow::Result<Vec<String>> {
@@ -92,6 +123,7 @@ fn fleet_names(file: &Path) -> anyhow::Result<Vec<String>> {
     let configuration = fleet::read(&file.display().to_string(), format, &bytes, &[])?;
     let names: Vec<String> = configuration.nodes.into_iter().map(|node| node.name).collect();
     ensure!(!names.is_empty(), "{} lists no PC; nothing was made", file.display());
+    folders::check(&names).with_context(|| format!("{} cannot be the fleet of a cluster", file.display()))?;
     Ok(names)
 }
 
@@ -117,7 +149,9 @@ fn check_voters(voters: &[VoterArgument], fleet: &[String]) -> anyhow::Result<()
         );
         ensure!(seen.insert(&voter.name), "voter {} is listed twice; nothing was made", voter.name);
         ensure!(addresses.insert(voter.address), "{} is listed twice; nothing was made", voter.address);
-        ensure!(voter.address.is_ipv4(), "{} is no IPv4 address; nothing was made", voter.address);
+        if let Err(problem) = app::reachable(voter.address) {
+            bail!("voter {}: {problem}; nothing was made", voter.name);
+        }
     }
     Ok(())
 }
@@ -125,7 +159,7 @@ fn check_voters(voters: &[VoterArgument], fleet: &[String]) -> anyhow::Result<()
 fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::Result<()> {
     let cluster = ClusterId(u128::from_le_bytes(random()?));
     let authority = Authority::create(cluster)?;
-    authority.write(&folder.join("authority"))?;
+    authority.write(&folder.join(AUTHORITY))?;
 
     let mut infos = Vec::new();
     for (id, voter) in (1..).zip(&arguments.voters) {
@@ -155,7 +189,7 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
         authority.issue(Holder::Node(Name::new(name)?), &pc.join("certificates").join("node"))?;
         write(&pc.join("node.toml"), &node_config(&addresses))?;
     }
-    for (name, holder) in [("operator", Holder::Operator as fn(Name) -> Holder), ("viewer", Holder::Viewer)] {
+    for (name, holder) in [(OPERATOR, Holder::Operator as fn(Name) -> Holder), (VIEWER, Holder::Viewer)] {
         let person = folder.join(name);
         authority.issue(holder(Name::new(name)?), &person.join("certificates"))?;
         write(&person.join("fleetctl.toml"), &fleetctl_config(&addresses))?;
@@ -207,15 +241,16 @@ fn fleetctl_config(addresses: &str) -> String {
     format!("[cluster]\nvoters = [{addresses}]\ncertificates = \"certificates\"\n")
 }
 
-fn next_steps(arguments: &InitArguments, pcs: usize) -> String {
-    let out = arguments.out.display();
+fn next_steps(out: &Path, arguments: &InitArguments, pcs: usize) -> String {
+    let out = out.display();
     let voters: Vec<&str> = arguments.voters.iter().map(|voter| voter.name.as_str()).collect();
-    let mut text = format!("{out} holds {pcs} PCs, of which {} vote. Next:\n", voters.join(", "));
+    let pcs = if pcs == 1 { "1 PC".to_owned() } else { format!("{pcs} PCs") };
+    let mut text = format!("{out} is made for {pcs}. Voters: {}. Next:", voters.join(", "));
     let first = voters.first().copied().unwrap_or_default();
     // Writing to a String cannot fail.
     let steps = [
         format!(
-            "copy each folder {out}/PC to its PC; keep {out}/authority in a safe, it can make certificates"
+            "copy each folder {out}/PC to its PC; keep {out}/{AUTHORITY} in a safe, it can make certificates"
         ),
         format!(
             "on {first}: master --config master.toml; on the other voters: master --config master.toml --standby"
@@ -224,7 +259,7 @@ fn next_steps(arguments: &InitArguments, pcs: usize) -> String {
         format!("fleetctl --config {out}/operator/fleetctl.toml import {}", arguments.fleet.display()),
     ];
     for (number, step) in (1..).zip(steps) {
-        writeln!(text, "  {number}. {step}").expect("a String takes everything");
+        write!(text, "\n  {number}. {step}").expect("a String takes everything");
     }
     text
 }
@@ -250,6 +285,8 @@ mod tests {
         check_refused("pc1=10.0.0.1:1,pc2=10.0.0.1:1,pc3=10.0.0.3:1", "10.0.0.1:1 is listed twice");
         check_refused("pc1=10.0.0.1:1,pc2=10.0.0.2:1,other=10.0.0.3:1", "not in the fleet");
         check_refused("pc1=[::1]:1", "IPv4");
+        check_refused("pc1=0.0.0.0:7400", "no machine's address");
+        check_refused("pc1=10.0.0.1:0", "no port");
         assert!("pc1".parse::<VoterArgument>().is_err() && "pc1=here".parse::<VoterArgument>().is_err());
     }
 
@@ -269,5 +306,49 @@ mod tests {
         assert!(!out.join("pc4/master.toml").exists(), "pc4 does not vote");
         let again = init(&arguments).unwrap_err().to_string();
         assert!(again.contains("exists already"), "{again}");
+    }
+
+    #[test]
+    fn a_slash_behind_the_name_is_no_part_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        init(&one_pc(folder.path(), "pc1", "cluster/")).unwrap();
+        assert!(folder.path().join("cluster/pc1/master.toml").exists());
+        assert_eq!(left_in(folder.path()), ["cluster", "fleet.csv"]);
+        let nameless = init(&one_pc(folder.path(), "pc1", "new/..")).unwrap_err().to_string();
+        assert!(nameless.contains("nothing was made"), "{nameless}");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_fails_leaves_no_key_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        // It leads nowhere, so it does not exist; and no folder can take its place.
+        std::os::unix::fs::symlink("nowhere", folder.path().join("cluster")).unwrap();
+        let refused = init(&one_pc(folder.path(), "pc1", "cluster")).unwrap_err().to_string();
+        assert!(refused.contains("nothing was made"), "{refused}");
+        assert_eq!(left_in(folder.path()), ["cluster", "fleet.csv"]);
+    }
+
+    #[test]
+    fn a_pc_does_not_share_the_operators_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let refused = format!("{:#}", init(&one_pc(folder.path(), "Operator", "cluster")).unwrap_err());
+        assert!(refused.contains("fleet.csv") && refused.contains("named Operator"), "{refused}");
+        assert_eq!(left_in(folder.path()), ["fleet.csv"]);
+    }
+
+    /// A cluster of one, to be made in a folder.
+    fn one_pc(folder: &Path, name: &str, out: &str) -> InitArguments {
+        let fleet = folder.join("fleet.csv");
+        std::fs::write(&fleet, format!("name,row,column\n{name},1,1\n")).unwrap();
+        InitArguments { fleet, voters: voters(&format!("{name}=127.0.0.1:1")), out: folder.join(out) }
+    }
+
+    fn left_in(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
     }
 }

@@ -2,6 +2,8 @@
 
 mod check;
 mod config;
+mod exit;
+mod folders;
 mod gate;
 mod init;
 mod presence;
@@ -16,6 +18,7 @@ use clap::{Parser, Subcommand};
 use quorum::Founding;
 
 use crate::config::Config;
+use crate::exit::exit_of;
 
 /// Keeps the fleet's state, and leads while elected.
 #[derive(Debug, Parser)]
@@ -26,7 +29,8 @@ use crate::config::Config;
     master --config master.toml --standby\n  \
     master status --config master.toml\n  \
     master service install --config master.toml --standby\n\n\
-    Exit codes: 0 done, 1 failed, 2 usage, 3 no master found, 4 refused by role, 5 corruption found.\n\
+    Exit codes: 0 done, 1 failed, 2 usage, 3 no master found (status), 4 the certificate is not a voter's,\n            \
+    5 the data directory is damaged.\n\
     Log lines go to standard error; RUST_LOG chooses which.")]
 struct Arguments {
     /// The configuration file.
@@ -73,7 +77,7 @@ enum ConfigOrder {
 
 fn main() -> Exit {
     let arguments: Arguments = app::parse();
-    arguments.start.clone().run("master", |supervisor| run(arguments, supervisor))
+    arguments.start.clone().run("master", exit_of, |supervisor| run(arguments, supervisor))
 }
 
 fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
@@ -82,8 +86,9 @@ fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
         Some(Order::Init(init)) => init::init(init).map(|()| Exit::Done),
         Some(Order::Status { json }) => runtime()?.block_on(status::status(config, *json)),
         Some(Order::Config(ConfigOrder::Check)) => {
-            check::check(config)?.iter().try_for_each(say)?;
-            Ok(Exit::Done)
+            let findings = check::check(config)?;
+            findings.lines.iter().try_for_each(say)?;
+            Ok(if findings.is_damaged { Exit::Corrupted } else { Exit::Done })
         }
         Some(Order::Service(order)) => service(order, &arguments).map(|()| Exit::Done),
         None => {
@@ -112,7 +117,7 @@ fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
     };
     let findings = check::check(&arguments.config).context("the service was not installed")?;
     if !install.print {
-        findings.iter().try_for_each(say)?;
+        findings.lines.iter().try_for_each(say)?;
     }
     let service = Service {
         program: "master",
@@ -127,8 +132,8 @@ fn service(order: &ServiceOrder, arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// The data directory, with the folder around it if that is the voter's own: after a disk was lost, the
-/// directory has to be made anew.
+/// directory has to be made anew. What is not there cannot be named to systemd.
 fn written(config: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let (own, data) = (app::folder_of(config).to_owned(), Config::read(config)?.data);
-    Ok(if data.starts_with(&own) { vec![own] } else { vec![data] })
+    Ok(vec![if data.starts_with(&own) { own } else { check::nearest_folder(&data).to_owned() }])
 }

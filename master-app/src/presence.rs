@@ -4,6 +4,7 @@
 //! Not responsible for: noticing connections (`shipper`), and what presence means (`fleet`).
 
 use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use app::ClusterSettings;
@@ -24,7 +25,7 @@ const TIME_OUT: Duration = Duration::from_secs(5);
 /// Journals presence for as long as the voter runs; does nothing while another leads.
 pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
     let options = ClientOptions {
-        addresses: vec![running.address],
+        addresses: vec![own_address(running.address)],
         identity: cluster.certificates,
         members_file: None,
         time_out: TIME_OUT,
@@ -65,6 +66,12 @@ pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
             return;
         }
     }
+}
+
+/// Where this process reaches its own voter. One that listens on all addresses of its PC listens on this one
+/// too; the others know it by another, which a firewall may keep from the PC itself.
+fn own_address(listening: SocketAddr) -> SocketAddr {
+    if listening.ip().is_unspecified() { (Ipv4Addr::LOCALHOST, listening.port()).into() } else { listening }
 }
 
 /// Brings the fleet's picture in line with who is connected; absences only once things have settled.

@@ -5,6 +5,7 @@
 
 mod exec;
 mod file;
+mod program;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use serde::Serialize;
 
 pub use exec::ExecDriver;
 pub use file::FileDriver;
+pub use program::{ProgramError, find_program};
 
 use crate::DriverSettings;
 

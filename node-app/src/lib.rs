@@ -16,5 +16,5 @@ mod run;
 pub use agent::{Agent, Heard, ReportAnswer};
 pub use config::{Config, DriverSettings};
 pub use connection::connect;
-pub use driver::{Driver, DriverError, ExecDriver, FileDriver};
+pub use driver::{Driver, DriverError, ExecDriver, FileDriver, ProgramError, find_program};
 pub use run::{Links, Update, run};

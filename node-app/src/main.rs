@@ -7,8 +7,8 @@ use anyhow::{Context, bail};
 use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, folder_of, path_argument, say};
 use clap::{Parser, Subcommand};
 use fleet::Fleet;
-use node_app::{Config, Driver, DriverSettings, connect, run};
-use prevalent::Role;
+use node_app::{Config, Driver, DriverSettings, connect, find_program, run};
+use prevalent::{Actor, Role};
 use shipper::{Client, ClientOptions, Credentials};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -29,7 +29,9 @@ The configuration:
   program = \"apply-settings.exe\"  # what it prints is reported
   # kind = \"file\"                 # writes desired.json, reads reported.json
   # folder = \"exchange\"
-  # kind = \"simulated\"            # does as it is told, for demonstrations";
+  # kind = \"simulated\"            # does as it is told, for demonstrations
+
+Exit codes: 0 done, 1 failed, 2 usage, 4 the certificate is not a node's";
 
 /// How long one report may take before it is sent again.
 const REPORT_WITHIN: Duration = Duration::from_secs(10);
@@ -66,6 +68,14 @@ enum ConfigAction {
     Check,
 }
 
+/// The certificate is somebody else's.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate in {} is that of {actor}; a node needs one of role node. Nothing was started", folder.display())]
+struct NotANode {
+    folder: PathBuf,
+    actor: Actor,
+}
+
 /// A configuration with which a node can start.
 struct Ready {
     config: Config,
@@ -74,7 +84,14 @@ struct Ready {
 
 fn main() -> Exit {
     let arguments: Arguments = app::parse();
-    arguments.start.clone().run("node", |supervisor| perform(arguments, supervisor).map(|()| Exit::Done))
+    arguments
+        .start
+        .clone()
+        .run("node", exit_of, |supervisor| perform(arguments, supervisor).map(|()| Exit::Done))
+}
+
+fn exit_of(error: &anyhow::Error) -> Exit {
+    if error.is::<NotANode>() { Exit::RefusedByRole } else { Exit::Failed }
 }
 
 fn perform(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<()> {
@@ -82,10 +99,12 @@ fn perform(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<()> 
     match action {
         Some(Action::Service(ServiceOrder::Uninstall { name })) => Ok(app::uninstall("node", name.as_ref())?),
         Some(Action::Service(ServiceOrder::Install(install))) => {
-            let ready = Ready::check(&config).context("the service was not installed")?;
-            Ok(ready.service(config).install(&install)?)
+            let ready = Ready::check(&config).and_then(Ready::with_program);
+            Ok(ready.context("the service was not installed")?.service(config).install(&install)?)
         }
-        Some(Action::Config { action: ConfigAction::Check }) => Ready::check(&config)?.describe(&config),
+        Some(Action::Config { action: ConfigAction::Check }) => {
+            Ready::check(&config)?.with_program()?.describe(&config)
+        }
         None => Ready::check(&config)?.run(folder_of(&config), supervisor),
     }
 }
@@ -96,10 +115,7 @@ impl Ready {
         let credentials = Credentials::load(&config.cluster.certificates)?;
         let actor = credentials.identity().actor();
         if actor.role != Role::Node {
-            bail!(
-                "the certificate in {} is that of {actor}; a node needs one of role node. Nothing was started",
-                config.cluster.certificates.display()
-            );
+            return Err(NotANode { folder: config.cluster.certificates, actor }.into());
         }
         if let DriverSettings::File { folder } = &config.driver
             && !folder.is_dir()
@@ -107,6 +123,15 @@ impl Ready {
             bail!("the driver's folder {} is not there. Nothing was started; create it", folder.display());
         }
         Ok(Ready { config, node: actor.name })
+    }
+
+    /// Whether the driver's program is there. A node starts without it, since then the wall can show what is
+    /// wrong with that PC.
+    fn with_program(self) -> anyhow::Result<Ready> {
+        if let DriverSettings::Exec { program, .. } = &self.config.driver {
+            find_program(program)?;
+        }
+        Ok(self)
     }
 
     fn describe(self, path: &Path) -> anyhow::Result<()> {

@@ -40,17 +40,18 @@ fn a_good_configuration_is_described() {
 
 #[test]
 fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
-    let check = |prepare: &dyn Fn(&Path), parts: &[&str]| {
+    let check_code = |prepare: &dyn Fn(&Path), expected: i32, parts: &[&str]| {
         let folder = tempfile::tempdir().unwrap();
         prepare(folder.path());
         for arguments in [&["config", "check"][..], &["--config", "node.toml"]] {
             let (code, stdout, stderr) = node(folder.path(), arguments);
-            assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+            assert_eq!((code, stdout.as_str()), (expected, ""), "{stderr}");
             for part in parts {
                 assert!(stderr.contains(part), "{part:?} is missing in: {stderr}");
             }
         }
     };
+    let check = |prepare: &dyn Fn(&Path), parts: &[&str]| check_code(prepare, 1, parts);
     check(&|_| {}, &["node.toml", "Nothing was started"]);
     check(
         &|folder| configure(folder, "[driver]\nkind = \"magic\"\n"),
@@ -61,10 +62,29 @@ fn a_bad_configuration_is_refused_by_the_check_and_by_the_start() {
         issue(folder, Holder::Operator);
         configure(folder, "[driver]\nkind = \"simulated\"\n");
     };
-    check(&operator, &["pc1 (operator)", "role node"]);
+    check_code(&operator, 4, &["pc1 (operator)", "role node"]);
+    let no_voters = |folder: &Path| {
+        let text = "[cluster]\nvoters = []\ncertificates = \"c\"\n[driver]\nkind = \"simulated\"\n";
+        std::fs::write(folder.join("node.toml"), text).unwrap();
+    };
+    check(&no_voters, &["node.toml line 2, column 10", "no address of a voter"]);
     let no_folder = |folder: &Path| {
         issue(folder, Holder::Node);
         configure(folder, "[driver]\nkind = \"file\"\nfolder = \"exchange\"\n");
     };
     check(&no_folder, &["exchange", "create it"]);
+}
+
+#[test]
+fn a_driver_without_its_program_is_found_by_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    issue(folder.path(), Holder::Node);
+    for (program, part) in [("bin/apply", "is not there"), ("no-such-program", "PATH")] {
+        configure(folder.path(), &format!("[driver]\nkind = \"exec\"\nprogram = \"{program}\"\n"));
+        for arguments in [&["config", "check"][..], &["service", "install", "--print"]] {
+            let (code, stdout, stderr) = node(folder.path(), arguments);
+            assert_eq!((code, stdout.as_str()), (1, ""), "{stderr}");
+            assert!(stderr.contains(program) && stderr.contains(part), "{stderr}");
+        }
+    }
 }

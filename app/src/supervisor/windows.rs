@@ -121,6 +121,7 @@ impl Service {
 }
 
 type Body = Box<dyn FnOnce(&Supervisor) -> anyhow::Result<Exit> + Send>;
+type ExitOf = fn(&anyhow::Error) -> Exit;
 
 /// What the service's main function is to do: Windows calls it with nothing but text.
 static ASSIGNMENT: Mutex<Option<Assignment>> = Mutex::new(None);
@@ -128,12 +129,19 @@ static ASSIGNMENT: Mutex<Option<Assignment>> = Mutex::new(None);
 struct Assignment {
     name: ServiceName,
     log_format: LogFormat,
+    exit_of: ExitOf,
     body: Body,
 }
 
 /// Runs `body` as the service `name`, until it returns.
-pub(super) fn run_service(program: &str, name: &ServiceName, log_format: LogFormat, body: Body) -> Exit {
-    let assignment = Assignment { name: name.clone(), log_format, body };
+pub(super) fn run_service(
+    program: &str,
+    name: &ServiceName,
+    log_format: LogFormat,
+    exit_of: ExitOf,
+    body: Body,
+) -> Exit {
+    let assignment = Assignment { name: name.clone(), log_format, exit_of, body };
     *ASSIGNMENT.lock().unwrap_or_else(PoisonError::into_inner) = Some(assignment);
     match service_dispatcher::start(name.as_str(), service_main) {
         Ok(()) => Exit::Done,
@@ -155,7 +163,7 @@ pub(super) fn run_service(program: &str, name: &ServiceName, log_format: LogForm
 /// Called by Windows, on a thread of its own. The arguments stand on the command line too.
 extern "system" fn service_main(_: u32, _: *mut *mut u16) {
     let assignment = ASSIGNMENT.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(Assignment { name, log_format, body }) = assignment else { return };
+    let Some(Assignment { name, log_format, exit_of, body }) = assignment else { return };
     // Without a thread there is no service either.
     let Ok(events) = EventLog::start(name.as_str()) else { return };
     let service = Arc::new(Service {
@@ -177,7 +185,7 @@ extern "system" fn service_main(_: u32, _: *mut *mut u16) {
         };
     service.status.get_or_init(|| handle);
     service.report(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
-    let exit = run_body(&service, log_format, body);
+    let exit = run_body(&service, log_format, exit_of, body);
     // Anything but zero is a failure, after which Windows starts the service again.
     let code = if exit == Exit::Done {
         ServiceExitCode::NO_ERROR
@@ -187,7 +195,7 @@ extern "system" fn service_main(_: u32, _: *mut *mut u16) {
     service.report(ServiceState::Stopped, code);
 }
 
-fn run_body(service: &Arc<Service>, log_format: LogFormat, body: Body) -> Exit {
+fn run_body(service: &Arc<Service>, log_format: LogFormat, exit_of: ExitOf, body: Body) -> Exit {
     let name = service.name.as_str();
     let log = match LogFiles::open(&log_folder(), name) {
         Ok(files) => Some(start_service_log(log_format, "info", files, service.events.clone())),
@@ -208,7 +216,7 @@ fn run_body(service: &Arc<Service>, log_format: LogFormat, body: Body) -> Exit {
         }
         Err(error) => {
             service.events.tell(EventKind::Error, &format!("{error:#}"));
-            Exit::Failed
+            exit_of(&error)
         }
     };
     service.events.finish();

@@ -150,7 +150,14 @@ async fn followers_see_each_change_once_across_a_change_of_master() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_not_allowed_or_not_there_is_told_by_the_exit_code() {
     let mut site = Site::start().await;
-    site.refuses("viewer", &["set", "all", "a=1"], 4, "refused");
+    for arguments in [&["set", "all", "a=1"][..], &["set", "all", "a=1", "--dry-run"]] {
+        site.refuses("viewer", arguments, 4, "viewer (viewer) may not change the fleet");
+    }
+    let as_node = ["--config", "../operator/fleetctl.toml", "--certificates", "certificates/node"];
+    for arguments in [&["status"][..], &["nodes"], &["watch"], &["log"], &["log", "--follow"]] {
+        site.refuses("pc4", &[&as_node, arguments].concat(), 4, "pc4 (node) may not ask this");
+    }
+    site.refuses("pc4", &[&as_node[..], &["revert", "--to", "5"]].concat(), 4, "pc4 (node) may not ask this");
     site.refuses("operator", &["nodes", "label:nobody"], 1, "label:nobody selects no node");
     site.refuses("operator", &["set", "row:9", "a=1", "--dry-run"], 1, "row:9");
     site.refuses("operator", &["scene", "apply", "night"], 1, "night");
@@ -158,7 +165,7 @@ async fn what_is_not_allowed_or_not_there_is_told_by_the_exit_code() {
     assert_eq!(site.run_as("viewer", &["log", "--last", "1"]).code, 0);
     site.cluster.kill_all().unwrap();
     for arguments in
-        [&["status"][..], &["log"], &["revert", "--to", "5"], &["set", "all", "a=1", "--dry-run"]]
+        [&["status"][..], &["log"], &["revert", "--to", "5"], &["set", "all", "a=1", "--dry-run"], &["watch"]]
     {
         let said = site.run_as("operator", &[arguments, &["--timeout", "1"]].concat());
         assert_eq!(said.code, 3, "{arguments:?}: {said:?}");

@@ -43,7 +43,7 @@ impl ExecDriver {
             Err(_) => return Err(DriverError::Slow { program: self.program.clone(), limit: self.limit }),
         };
         if !status.success() {
-            let said = String::from_utf8_lossy(&errors[errors.len().saturating_sub(SAID_BYTES_MAX)..]);
+            let said = String::from_utf8_lossy(&errors);
             let said =
                 if said.trim().is_empty() { "it did not say why".into() } else { said.trim().to_owned() };
             return Err(DriverError::Failed { program: self.program.clone(), status, said });
@@ -85,17 +85,31 @@ async fn talk(child: &mut Child, order: Vec<u8>) -> std::io::Result<(ExitStatus,
         Ok(())
     };
     let (status, (), output, errors) =
-        tokio::try_join!(child.wait(), write, read_bounded(stdout), read_bounded(stderr))?;
+        tokio::try_join!(child.wait(), write, read_beginning(stdout), read_end(stderr))?;
     Ok((status, output, errors))
 }
 
 /// Keeps one byte more than is allowed, to tell. The rest is read and dropped, so that the program is not
 /// stopped in the middle of its work.
-async fn read_bounded(mut from: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+async fn read_beginning(mut from: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
     let mut kept = Vec::new();
     (&mut from).take(OUTPUT_BYTES_MAX as u64 + 1).read_to_end(&mut kept).await?;
     tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
     Ok(kept)
+}
+
+/// Keeps the last of what was written, however much that was: a program says last why it gives up.
+async fn read_end(mut from: impl AsyncRead + Unpin) -> std::io::Result<Vec<u8>> {
+    let mut kept = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let bytes = from.read(&mut piece).await?;
+        if bytes == 0 {
+            return Ok(kept);
+        }
+        kept.extend_from_slice(&piece[..bytes]);
+        kept.drain(..kept.len().saturating_sub(SAID_BYTES_MAX));
+    }
 }
 
 #[cfg(all(test, unix))]
@@ -138,6 +152,8 @@ mod tests {
         check("echo '{\"a\": null}'", Err("null")).await;
         check("kill -9 $$", Err("signal: 9")).await;
         check("head -c 70000 /dev/zero | tr '\\0' x", Err("more than 65536 bytes")).await;
+        let much = "(head -c 200000 /dev/zero | tr '\\0' x; echo; echo no display) >&2; exit 3";
+        check(much, Err("x\nno display")).await;
     }
 
     #[tokio::test]

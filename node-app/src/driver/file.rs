@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct FileDriver {
     folder: PathBuf,
-    /// What `reported.json` last held; none if it was not there.
-    read: Option<Vec<u8>>,
+    /// What was last said.
+    said: Said,
     /// Contents that made no sense when they were first seen. A program that does not replace the file
     /// as a whole may be in the middle of writing: only what stays is complained about.
     suspect: Option<Vec<u8>>,
@@ -27,11 +27,30 @@ pub struct FileDriver {
     in_use: u32,
 }
 
+/// What was said of `reported.json`: once, for as long as it stays so.
+#[derive(Debug, PartialEq, Eq)]
+enum Said {
+    /// What these contents mean, good or bad; none if it was not there.
+    Contents(Option<Vec<u8>>),
+    /// Why it could not be read.
+    Unread(String),
+}
+
+/// What one look showed.
+enum Seen {
+    /// Nothing that was not said already.
+    Nothing,
+    /// It has to settle first.
+    Unsettled,
+    /// Something else than before.
+    New(Result<BTreeMap<String, Value>, DriverError>),
+}
+
 impl FileDriver {
     /// A driver that exchanges files in `folder`.
     #[must_use]
     pub fn new(folder: PathBuf) -> FileDriver {
-        FileDriver { folder, read: None, suspect: None, in_use: 0 }
+        FileDriver { folder, said: Said::Contents(None), suspect: None, in_use: 0 }
     }
 
     /// The desired state counts as applied when the file is there: what the program makes of it shows as
@@ -53,35 +72,61 @@ impl FileDriver {
             attempt += 1;
             tokio::time::sleep(PAUSE).await;
         }
-        self.suspect = None;
-        self.read = self.reported()?;
-        self.parsed()
+        self.report().await
+    }
+
+    /// What the machine is now, said again if it was said before. The program may be writing just now, since
+    /// it has just been told something.
+    async fn report(&mut self) -> Result<BTreeMap<String, Value>, DriverError> {
+        for _ in 0..ATTEMPTS {
+            match self.see() {
+                Seen::New(said) => return said,
+                Seen::Nothing => break,
+                Seen::Unsettled => tokio::time::sleep(PAUSE).await,
+            }
+        }
+        let found = self.reported()?;
+        let said = self.parsed(found.as_deref());
+        self.said = Said::Contents(found);
+        said
     }
 
     pub(super) fn look(&mut self) -> Option<Result<BTreeMap<String, Value>, DriverError>> {
+        match self.see() {
+            Seen::New(said) => Some(said),
+            Seen::Nothing | Seen::Unsettled => None,
+        }
+    }
+
+    fn see(&mut self) -> Seen {
         let found = match self.reported() {
             Ok(found) => found,
             Err(DriverError::Exchange { source, .. }) if is_in_use(&source) && self.in_use < ATTEMPTS => {
                 self.in_use += 1;
-                return None;
+                return Seen::Unsettled;
             }
-            Err(error) => return Some(Err(error)),
+            Err(error) => {
+                let unread = Said::Unread(error.to_string());
+                return if self.said == unread {
+                    Seen::Nothing
+                } else {
+                    self.said = unread;
+                    Seen::New(Err(error))
+                };
+            }
         };
         self.in_use = 0;
-        if found == self.read {
-            return None;
+        if matches!(&self.said, Said::Contents(said) if *said == found) {
+            return Seen::Nothing;
         }
-        let before = std::mem::replace(&mut self.read, found);
-        match self.parsed() {
-            Err(DriverError::Json { .. } | DriverError::Text(_)) if self.suspect != self.read => {
-                self.suspect = std::mem::replace(&mut self.read, before);
-                None
-            }
-            said => {
-                self.suspect = None;
-                Some(said)
-            }
+        let parsed = self.parsed(found.as_deref());
+        if matches!(parsed, Err(DriverError::Json { .. } | DriverError::Text(_))) && self.suspect != found {
+            self.suspect = found;
+            return Seen::Unsettled;
         }
+        self.suspect = None;
+        self.said = Said::Contents(found);
+        Seen::New(parsed)
     }
 
     fn reported_path(&self) -> PathBuf {
@@ -104,8 +149,8 @@ impl FileDriver {
         Ok(Some(bytes))
     }
 
-    fn parsed(&self) -> Result<BTreeMap<String, Value>, DriverError> {
-        match &self.read {
+    fn parsed(&self, contents: Option<&[u8]>) -> Result<BTreeMap<String, Value>, DriverError> {
+        match contents {
             Some(bytes) => parse(&self.reported_path().display().to_string(), bytes),
             None => Ok(BTreeMap::new()),
         }
@@ -189,10 +234,43 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn trouble_with_the_folder_is_named() {
+    async fn what_cannot_be_read_is_complained_about_once() {
         let (folder, mut driver) = exchange();
+        say(&folder, r#"{"brightness": 80}"#);
+        assert_eq!(driver.look().unwrap().unwrap(), is(80));
         say(&folder, &" ".repeat(OUTPUT_BYTES_MAX + 1));
         assert!(matches!(driver.look(), Some(Err(DriverError::TooMuch { .. }))));
+        assert!(driver.look().is_none(), "one complaint is enough");
+        let path = folder.path().join("reported.json");
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        let again = std::iter::repeat_with(|| driver.look()).take(2 + ATTEMPTS as usize);
+        let complaints: Vec<_> = again.flatten().collect();
+        assert!(matches!(complaints[..], [Err(DriverError::Exchange { .. })]), "{complaints:?}");
+        fs::remove_dir(&path).unwrap();
+        say(&folder, r#"{"brightness": 80}"#);
+        assert_eq!(driver.look().unwrap().unwrap(), is(80), "it is known again, though it is what it was");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_program_that_answers_at_once_may_be_in_the_middle_of_it() {
+        let (folder, mut driver) = exchange();
+        say(&folder, r#"{"bright"#);
+        let writing = async {
+            tokio::time::sleep(PAUSE / 2).await;
+            say(&folder, r#"{"brightness": 80}"#);
+        };
+        let desired = desired();
+        let (applied, ()) = tokio::join!(driver.apply("pc1", &desired), writing);
+        assert_eq!(applied.unwrap(), is(80));
+        say(&folder, r#"{"bright"#);
+        let message = driver.apply("pc1", &desired).await.unwrap_err().to_string();
+        assert!(message.contains("no JSON object"), "{message}");
+    }
+
+    #[tokio::test]
+    async fn trouble_with_the_folder_is_named() {
+        let (folder, _) = exchange();
         let mut nowhere = FileDriver::new(folder.path().join("nowhere"));
         let message = nowhere.apply("pc1", &desired()).await.unwrap_err().to_string();
         assert!(message.contains("desired.json"), "{message}");

@@ -1,84 +1,30 @@
 //! The voter as systemd sees it: what it says on the notify socket, and when.
-#![cfg(unix)]
 
-use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
+
+use crate::wall::{Running, Wall, master};
 
 /// Only a hung program takes this long.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A cluster of one, in a folder with a name as people give them.
-struct Wall {
-    folder: tempfile::TempDir,
-    port: u16,
+fn listen(wall: &Wall) -> UnixDatagram {
+    let socket = UnixDatagram::bind(wall.folder.path().join("notify")).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket
 }
 
-impl Wall {
-    fn make() -> Wall {
-        let folder = tempfile::Builder::new().prefix("Wand Süd ").tempdir().unwrap();
-        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        std::fs::write(folder.path().join("fleet.csv"), "name,row,column\npc1,1,1\n").unwrap();
-        let voters = format!("pc1=127.0.0.1:{port}");
-        let arguments = ["init", "--fleet", "fleet.csv", "--voters", &voters, "--out", "Büro"];
-        let made = master(folder.path(), &arguments);
-        assert!(made.status.success(), "{made:?}");
-        Wall { folder, port }
-    }
-
-    fn pc(&self) -> PathBuf {
-        self.folder.path().join("Büro").join("pc1")
-    }
-
-    fn listen(&self) -> UnixDatagram {
-        let socket = UnixDatagram::bind(self.folder.path().join("notify")).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket
-    }
-
-    fn start(&self) -> Running {
-        let child = Command::new(env!("CARGO_BIN_EXE_master"))
-            .args(["--config", "master.toml"])
-            .current_dir(self.pc())
-            .env("NOTIFY_SOCKET", self.folder.path().join("notify"))
-            .env("WATCHDOG_USEC", "300000")
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        Running(child)
-    }
+fn start(wall: &Wall) -> Running {
+    let notify = wall.folder.path().join("notify");
+    Running(wall.voter().env("NOTIFY_SOCKET", notify).env("WATCHDOG_USEC", "300000").spawn().unwrap())
 }
 
-struct Running(Child);
-
-impl Running {
-    fn terminate(mut self) -> ExitStatus {
-        assert!(Command::new("kill").arg(self.0.id().to_string()).status().unwrap().success());
-        self.0.wait().unwrap()
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended already.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn master(folder: &Path, arguments: &[impl AsRef<OsStr>]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_master"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_remove("MASTER_CONFIG")
-        .output()
-        .unwrap()
+fn terminate(mut running: Running) -> ExitStatus {
+    assert!(Command::new("kill").arg(running.0.id().to_string()).status().unwrap().success());
+    running.0.wait().unwrap()
 }
 
 fn next(socket: &UnixDatagram) -> String {
@@ -90,15 +36,15 @@ fn next(socket: &UnixDatagram) -> String {
 #[test]
 fn it_is_ready_once_it_listens_and_alive_until_it_stops() {
     let wall = Wall::make();
-    let socket = wall.listen();
-    let running = wall.start();
+    let socket = listen(&wall);
+    let running = start(&wall);
     assert_eq!(next(&socket), "READY=1\n");
     let taken = UdpSocket::bind(("127.0.0.1", wall.port)).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse, "it said that it was ready before it listened");
     for _ in 0..3 {
         assert_eq!(next(&socket), "WATCHDOG=1\n");
     }
-    assert!(running.terminate().success());
+    assert!(terminate(running).success());
     let last = std::iter::from_fn(|| Some(next(&socket))).find(|said| said != "WATCHDOG=1\n").unwrap();
     assert_eq!(last, "STOPPING=1\n");
 }
@@ -106,9 +52,9 @@ fn it_is_ready_once_it_listens_and_alive_until_it_stops() {
 #[test]
 fn what_cannot_listen_is_never_ready() {
     let wall = Wall::make();
-    let socket = wall.listen();
+    let socket = listen(&wall);
     let _taken = UdpSocket::bind(("127.0.0.1", wall.port)).unwrap();
-    let mut running = wall.start();
+    let mut running = start(&wall);
     assert_eq!(running.0.wait().unwrap().code(), Some(1));
     socket.set_nonblocking(true).unwrap();
     assert_eq!(socket.recv(&mut [0; 256]).unwrap_err().kind(), ErrorKind::WouldBlock, "it said something");
