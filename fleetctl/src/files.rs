@@ -1,10 +1,11 @@
 //! Files on this machine's disk: read with a bound, written as a whole or not at all.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use app::replace_file;
 use fleet::{Configuration, Format, Mapping};
 
 use crate::arguments::FileFormat;
@@ -43,10 +44,7 @@ pub(crate) fn write(
     if file == Path::new("-") {
         return io::stdout().write_all(text.as_bytes()).context("cannot write to standard output");
     }
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(".new");
-    let written = fs::write(&temporary, text).and_then(|()| fs::rename(&temporary, file));
-    written.with_context(|| format!("cannot write {}", file.display()))
+    replace_file(file, &text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// The format that was asked for, or else the one that the name tells.
@@ -62,6 +60,8 @@ fn format_of(file: &Path, asked: Option<FileFormat>) -> anyhow::Result<Format> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
