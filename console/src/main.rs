@@ -1,6 +1,7 @@
 //! `console`: the operators' window. Arguments, configuration, and the window itself.
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
+mod clipboard;
 mod window;
 
 use std::net::SocketAddr;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use console::Core;
 use console_ui::{Console, Link, Request, View, repaint_after};
-use egui::{ViewportId, ViewportOutput};
+use egui::{Event, OutputCommand, ViewportId, ViewportOutput};
 use raster::{Area, Renderer, Size};
 use softbuffer::Surface;
 use winit::application::ApplicationHandler;
@@ -17,10 +17,15 @@ use winit::event::{StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, OwnedDisplayHandle};
 use winit::window::{Window, WindowId};
 
+use crate::clipboard::{self, Arboard, Clipboard};
+
 /// Letters are kept in one texture: as wide as this, and as high as need be.
 const TEXTURE_SIDE_MAX: usize = 2048;
 /// Requests that the core could not take yet. An operator cannot click that fast.
 const UNSENT_MAX: usize = 256;
+/// What egui's own clipboard holds, which knows no other program: with nothing in it, it would not say that
+/// something is to be pasted.
+const TO_BE_PASTED: &str = "from the system";
 
 /// Something to be seen has changed.
 #[derive(Debug)]
@@ -48,12 +53,15 @@ pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, looks: Looks) ->
     context.set_theme(looks.theme);
     context.set_zoom_factor(looks.scale);
     let console = Console::new(&context);
+    let clipboard =
+        Clipboard::start(Arboard::default(), clipboard::PATIENCE).context("cannot start a thread")?;
     let display = softbuffer::Context::new(event_loop.owned_display_handle())
         .map_err(|error| anyhow::anyhow!("cannot draw on this display: {error}"))?;
     let mut program = Program {
         context,
         console,
         source,
+        clipboard,
         display,
         shown: None,
         unsent: Vec::new(),
@@ -70,6 +78,7 @@ struct Program {
     context: egui::Context,
     console: Console,
     source: Source,
+    clipboard: Clipboard,
     display: softbuffer::Context<OwnedDisplayHandle>,
     shown: Option<Shown>,
     unsent: Vec<Request>,
@@ -123,7 +132,9 @@ impl ApplicationHandler<Woken> for Program {
             WindowEvent::DroppedFile(file) => self.console.open_import(file.display().to_string()),
             _ => {}
         }
-        if shown.input.on_window_event(&shown.window, &event).repaint {
+        let response = shown.input.on_window_event(&shown.window, &event);
+        paste(&mut shown.input.egui_input_mut().events, &self.clipboard);
+        if response.repaint {
             self.redraw();
         }
     }
@@ -145,7 +156,7 @@ impl Program {
         let window = Rc::new(event_loop.create_window(attributes).context("cannot open a window")?);
         let surface = Surface::new(&self.display, Rc::clone(&window))
             .map_err(|error| anyhow::anyhow!("cannot draw in the window: {error}"))?;
-        let input = egui_winit::State::new(
+        let mut input = egui_winit::State::new(
             self.context.clone(),
             ViewportId::ROOT,
             &window,
@@ -153,6 +164,7 @@ impl Program {
             window.theme(),
             Some(TEXTURE_SIDE_MAX),
         );
+        input.set_clipboard_text(TO_BE_PASTED.to_owned());
         let renderer = Renderer::new(Size { width: 1, height: 1 });
         Ok(Shown { window, surface, input, renderer, whole_at: None })
     }
@@ -177,7 +189,8 @@ impl Program {
         };
         let input = shown.input.take_egui_input(&shown.window);
         let mut requests = Vec::new();
-        let output = self.context.run_ui(input, |ui| requests.extend(self.console.show(ui, &view)));
+        let mut output = self.context.run_ui(input, |ui| requests.extend(self.console.show(ui, &view)));
+        copy(&mut output.platform_output.commands, &mut self.clipboard);
         shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
         let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
         shown.paint(&primitives, output.textures_delta, output.pixels_per_point)?;
@@ -253,6 +266,31 @@ impl Shown {
         let damage: Vec<softbuffer::Rect> = areas.iter().filter_map(|area| rect(*area)).collect();
         buffer.present_with_damage(&damage).map_err(failed)
     }
+}
+
+/// Puts the clipboard's text into the events that paste, and leaves out those for which there is none.
+fn paste(events: &mut Vec<Event>, clipboard: &Clipboard) {
+    events.retain_mut(|event| match event {
+        Event::Paste(text) if text == TO_BE_PASTED => match clipboard.paste() {
+            Some(pasted) => {
+                *text = pasted.replace("\r\n", "\n");
+                true
+            }
+            None => false,
+        },
+        _ => true,
+    });
+}
+
+/// Carries out the commands that copy, and leaves the others.
+fn copy(commands: &mut Vec<OutputCommand>, clipboard: &mut Clipboard) {
+    commands.retain_mut(|command| match command {
+        OutputCommand::CopyText(text) => {
+            clipboard.copy(std::mem::take(text));
+            false
+        }
+        _ => true,
+    });
 }
 
 fn rect(area: Area) -> Option<softbuffer::Rect> {

@@ -1,12 +1,12 @@
 //! The window itself: started on a display that nobody sees, clicked, photographed, and measured.
 //!
-//! Needs Xvfb, xdotool and ImageMagick (`apt-get install xvfb xdotool imagemagick`, and for winit
+//! Needs Xvfb, xdotool, xclip and ImageMagick (`apt-get install xvfb xdotool xclip imagemagick`, and for winit
 //! libx11-6 libx11-xcb1 libxcursor1 libxi6 libxrandr2 libxkbcommon-x11-0). Without them it says so and passes,
 //! unless `CI` is set: then it fails.
 #![cfg(target_os = "linux")]
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -18,6 +18,8 @@ use fleet::{ImportMode, Place};
 const MIDDLE: (&str, &str) = ("550", "375");
 /// What stands on the right: the properties of what is chosen.
 const SIDE: Part = "330x400+1105+100";
+/// Where the log is searched.
+const SEARCH: Part = "600x40+20+680";
 
 /// How long the processor is watched while nobody does anything.
 const MEASURED: Duration = Duration::from_secs(10);
@@ -97,6 +99,30 @@ impl Screen {
         let look = async || if self.photograph(part) == before { Err("it looks as before") } else { Ok(()) };
         wait_until(what, look).await.unwrap();
     }
+
+    /// What programs paste here.
+    fn pasted(&self) -> String {
+        let mut paste = self.command("xclip", &["-selection", "clipboard", "-out"]);
+        String::from_utf8_lossy(&paste.stdout(Stdio::piped()).output().unwrap().stdout).into_owned()
+    }
+
+    async fn can_be_pasted(&self, text: &str) {
+        let look = async || match self.pasted() {
+            pasted if pasted == text => Ok(()),
+            pasted => Err(format!("it is {pasted:?}")),
+        };
+        wait_until(format!("{text:?} on the clipboard"), look).await.unwrap();
+    }
+
+    /// Another program, in which this was copied.
+    async fn other_program(&self, text: &str) -> Kept {
+        let mut copy = self.command("xclip", &["-selection", "clipboard", "-in", "-quiet"]);
+        let mut other = copy.stdin(Stdio::piped()).spawn().unwrap();
+        other.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+        let other = Kept(other);
+        self.can_be_pasted(text).await;
+        other
+    }
 }
 
 /// The console with an operator's configuration, not yet started.
@@ -142,7 +168,9 @@ fn resident_kib(process: u32) -> u64 {
 /// Whether there is everything here that these tests need. Where changes are judged, nothing may go untested
 /// unnoticed: there it is a failure if something is missing.
 fn has_tools() -> bool {
-    let Some(program) = ["Xvfb", "xdotool", "import"].into_iter().find(|program| is_missing(program)) else {
+    let Some(program) =
+        ["Xvfb", "xdotool", "import", "xclip"].into_iter().find(|program| is_missing(program))
+    else {
         return true;
     };
     assert!(std::env::var_os("CI").is_none(), "there is no {program}; this file begins with what to install");
@@ -189,10 +217,23 @@ async fn check_acting(screen: &Screen, operator: &Operator) {
     moved.await.unwrap();
 }
 
+/// Pastes what was copied in another program into the field that searches the log, and cuts it out for others.
+async fn check_clipboard(screen: &Screen) {
+    let other = screen.other_program("from another program").await;
+    screen.see("the keyboard in the search field", SEARCH, || screen.press("ctrl+f")).await;
+    screen.press("ctrl+v");
+    screen.run("xdotool", &["type", " and back"]);
+    screen.press("ctrl+a");
+    screen.press("ctrl+x");
+    screen.can_be_pasted("from another program and back").await;
+    drop(other);
+}
+
 /// Everything, with a console that is not yet started; it still runs.
 async fn check(screen: &Screen, operator: &Operator, console: Command) -> Kept {
     let console = start(screen, console).await;
     check_acting(screen, operator).await;
+    check_clipboard(screen).await;
     console
 }
 
