@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use console::Core;
 use console_ui::{Console, Link, Request, View, repaint_after};
-use egui::{Event, OutputCommand, ViewportId, ViewportOutput};
+use egui::{Event, OutputCommand, ThemePreference, ViewportId, ViewportOutput};
 use raster::{Area, Renderer, Size};
 use softbuffer::Surface;
 use winit::application::ApplicationHandler;
@@ -18,6 +18,7 @@ use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, OwnedDisplayHan
 use winit::window::{Window, WindowId};
 
 use crate::clipboard::{self, Arboard, Clipboard};
+use crate::looks::{KeptLooks, Looks, Scale, Theme};
 
 /// Letters are kept in one texture: as wide as this, and as high as need be.
 const TEXTURE_SIDE_MAX: usize = 2048;
@@ -40,18 +41,19 @@ pub(crate) enum Source {
 }
 
 /// How the window begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Looks {
-    pub(crate) theme: egui::ThemePreference,
-    pub(crate) scale: f32,
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) looks: Looks,
+    pub(crate) kept: KeptLooks,
     pub(crate) started: Instant,
 }
 
 /// Shows the window until it is closed.
-pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, looks: Looks) -> anyhow::Result<()> {
+pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, beginning: Beginning) -> anyhow::Result<()> {
+    let Beginning { looks, kept, started } = beginning;
     let context = egui::Context::default();
-    context.set_theme(looks.theme);
-    context.set_zoom_factor(looks.scale);
+    context.set_theme(ThemePreference::from(looks.theme));
+    context.set_zoom_factor(looks.scale.factor());
     let console = Console::new(&context);
     let clipboard =
         Clipboard::start(Arboard::default(), clipboard::PATIENCE).context("cannot start a thread")?;
@@ -66,7 +68,8 @@ pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, looks: Looks) ->
         shown: None,
         unsent: Vec::new(),
         repaint_at: None,
-        looks,
+        kept,
+        started,
         has_shown_fleet: false,
         problem: None,
     };
@@ -83,7 +86,8 @@ struct Program {
     shown: Option<Shown>,
     unsent: Vec<Request>,
     repaint_at: Option<Instant>,
-    looks: Looks,
+    kept: KeptLooks,
+    started: Instant,
     has_shown_fleet: bool,
     problem: Option<anyhow::Error>,
 }
@@ -196,7 +200,7 @@ impl Program {
         shown.paint(&primitives, output.textures_delta, output.pixels_per_point)?;
         if !self.has_shown_fleet && view.link == Link::Live {
             self.has_shown_fleet = true;
-            let ms = self.looks.started.elapsed().as_millis();
+            let ms = self.started.elapsed().as_millis();
             tracing::info!(ms, "a picture of the fleet is on the screen since the start");
         }
         tracing::debug!(us = began.elapsed().as_micros(), "drawn");
@@ -210,7 +214,19 @@ impl Program {
             shown.window.request_redraw();
         }
         self.send(requests);
+        self.keep_looks();
         Ok(())
+    }
+
+    /// Keeps what the operator has changed of them.
+    fn keep_looks(&mut self) {
+        let scale = Scale::nearest(self.context.zoom_factor());
+        if scale.factor() != self.context.zoom_factor() {
+            // egui's own keys go further.
+            self.context.set_zoom_factor(scale.factor());
+        }
+        let theme = self.context.options(|options| options.theme_preference);
+        self.kept.see(Looks { theme: Theme::from(theme), scale });
     }
 
     /// Gives the core what it can take. What it cannot is given again with the next frame.

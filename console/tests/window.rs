@@ -21,6 +21,9 @@ const SIDE: Part = "330x400+1105+100";
 /// Where the log is searched.
 const SEARCH: Part = "600x40+20+680";
 
+/// Where there is nothing but the window's ground.
+const GROUND: Part = "1x1+1090+560";
+
 /// How long the processor is watched while nobody does anything.
 const MEASURED: Duration = Duration::from_secs(10);
 /// Linux counts a process' time in these, whatever its own timer.
@@ -229,12 +232,29 @@ async fn check_clipboard(screen: &Screen) {
     drop(other);
 }
 
-/// Everything, with a console that is not yet started; it still runs.
-async fn check(screen: &Screen, operator: &Operator, console: Command) -> Kept {
-    let console = start(screen, console).await;
+/// Changes the colours, ends the console and starts another: it has them too.
+async fn check_looks(screen: &Screen, before: Kept, again: Command) -> Kept {
+    let ground = || *screen.photograph(GROUND).last().unwrap();
+    assert!(ground() < 64, "it is dark at first");
+    screen.press("ctrl+d");
+    let kept = screen.folder.join("console-operator/looks.toml");
+    let written = async || match std::fs::read_to_string(&kept) {
+        Ok(text) if text.contains("light") => Ok(()),
+        other => Err(format!("{}: {other:?}", kept.display())),
+    };
+    wait_until("the colours to be kept", written).await.unwrap();
+    drop(before);
+    let console = start(screen, again).await;
+    assert!(ground() > 192, "it is light from the beginning");
+    console
+}
+
+/// Everything, with the console that `console` makes; the last one still runs.
+async fn check(screen: &Screen, operator: &Operator, console: impl Fn() -> Command) -> Kept {
+    let first = start(screen, console()).await;
     check_acting(screen, operator).await;
     check_clipboard(screen).await;
-    console
+    check_looks(screen, first, console()).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -246,7 +266,7 @@ async fn a_window_is_started_clicked_and_photographed() {
     let (_server, display) = display();
     let folder = cluster.folder_of("operator");
     let screen = Screen { display, folder: folder.clone() };
-    let console = check(&screen, &operator, console(&folder.join("fleetctl.toml"))).await;
+    let console = check(&screen, &operator, || console(&folder.join("fleetctl.toml"))).await;
 
     // For people to read: what it costs to leave it open all day. Nothing waits for the end of these seconds; they
     // are how long it is measured.
@@ -275,5 +295,5 @@ async fn the_window_for_windows_understands_the_same() {
     let (_server, display) = display();
     let folder = cluster.folder_of("operator");
     let screen = Screen { display, folder: folder.clone() };
-    check(&screen, &operator, windows_console(&folder.join("fleetctl.toml"))).await;
+    check(&screen, &operator, || windows_console(&folder.join("fleetctl.toml"))).await;
 }
