@@ -198,7 +198,7 @@ impl Program {
         shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
         let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
         shown.paint(&primitives, output.textures_delta, output.pixels_per_point)?;
-        if !self.has_shown_fleet && view.link == Link::Live {
+        if !self.has_shown_fleet && view.link == Link::Live && !view.fleet.nodes.is_empty() {
             self.has_shown_fleet = true;
             let ms = self.started.elapsed().as_millis();
             tracing::info!(ms, "a picture of the fleet is on the screen since the start");
