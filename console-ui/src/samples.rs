@@ -111,7 +111,7 @@ fn charts() -> Charts {
     };
     Charts {
         commands: (0..180).map(|at| wave(at, 14.0).round()).collect(),
-        latency_ms: (0..180).map(|at| 0.8 + wave(at + 40, 1.1)).collect(),
+        latency_ms: (0..180).map(|at| Some(0.8 + wave(at + 40, 1.1))).collect(),
         lag: (0..180).map(|at| if at % 29 == 0 { 2.0 } else { 0.0 }).collect(),
     }
 }
