@@ -7,7 +7,7 @@
 //! frames replace its own, and a piece of a snapshot that a standby receives.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use position::{Index, MemberId, Tip};
@@ -23,7 +23,7 @@ use crate::peer::{FromPeer, Peers};
 use crate::service::{Denied, Followed, Kept, ToLoop};
 use crate::voter::clients::Clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
-use crate::voter::watches::Watches;
+use crate::voter::watches::{Present, Watches};
 use crate::voter::worker::{self, DONE_MAX, Done, Worker};
 
 /// So many inputs of each kind are taken before the loop turns to what they ask for.
@@ -31,9 +31,12 @@ const INPUTS_PER_TURN: usize = 256;
 /// So many frames are applied before the loop looks at its inputs again.
 const FRAMES_PER_TURN: usize = 16;
 /// Watched answers are made anew at most this often: latest value wins.
-const RENEW_PERIOD: std::time::Duration = std::time::Duration::from_millis(5);
+const RENEW_PERIOD: Duration = Duration::from_millis(5);
+/// Reads, and again watched answers, get so much of a turn: a fraction of a heartbeat's period, whatever
+/// clients ask. Watched answers thus take half of the loop's time at most.
+const ANSWERING_MAX: Duration = Duration::from_millis(5);
 /// Batches of clients that have gone are forgotten this often.
-const SWEEP_PERIOD: std::time::Duration = std::time::Duration::from_secs(5);
+const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 /// So many followers may wait for frames.
 const FOLLOWERS_MAX: usize = 256;
 
@@ -149,6 +152,7 @@ impl<S: Prevalent> EngineLoop<S> {
             more = self.replica.apply(FRAMES_PER_TURN, &mut self.effects)?;
             self.perform()?;
             self.serve_followers();
+            more |= self.answer_reads();
             self.renew_watches();
             if more {
                 // Network tasks of this thread's runtime, if any, get their turn.
@@ -181,7 +185,8 @@ impl<S: Prevalent> EngineLoop<S> {
 
     async fn wait(&self, inboxes: &mut Inboxes<S>) -> Option<Woken<S>> {
         let wait = self.replica.next_deadline().since(self.now().time);
-        let wait = if self.stale { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
+        let renews = self.stale || self.watches.has_due();
+        let wait = if renews { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
         tokio::select! {
             biased;
             () = inboxes.stop.cancelled() => Some(Woken::Stop),
@@ -295,11 +300,8 @@ impl<S: Prevalent> EngineLoop<S> {
     fn perform(&mut self) -> Result<(), VoterFailure> {
         self.send_and_order()?;
         self.clients.hand_out(&self.effects);
-        if let Some(engine) = self.replica.engine() {
-            let (epoch, applied) = (self.replica.voter().epoch(), engine.applied().index());
-            for &token in &self.effects.reads {
-                self.watches.release(token, engine.state(), epoch, applied);
-            }
+        for &token in &self.effects.reads {
+            self.watches.release(token);
         }
         for &token in &self.effects.unanswered_reads {
             self.watches.deny(token);
@@ -337,13 +339,26 @@ impl<S: Prevalent> EngineLoop<S> {
         }
     }
 
-    fn renew_watches(&mut self) {
-        let Some(engine) = self.replica.engine().filter(|_| self.stale) else { return };
-        if self.renewed.elapsed() >= RENEW_PERIOD && self.replica.view().role == RoleName::Master {
-            self.stale = false;
-            self.renewed = Instant::now();
-            self.watches.renew(engine.state(), self.replica.voter().epoch(), engine.applied().index());
+    /// Answers reads whose index has passed. `true`: there was no time for all.
+    fn answer_reads(&mut self) -> bool {
+        match present(&self.replica) {
+            Some(present) => self.watches.answer(&present, in_time()),
+            None => false,
         }
+    }
+
+    fn renew_watches(&mut self) {
+        let renews = self.stale || self.watches.has_due();
+        if !renews || self.renewed.elapsed() < RENEW_PERIOD || self.replica.view().role != RoleName::Master {
+            return;
+        }
+        let Some(present) = present(&self.replica) else { return };
+        if !self.watches.has_due() {
+            self.stale = false;
+            self.watches.outdate();
+        }
+        self.watches.renew(&present, in_time());
+        self.renewed = Instant::now();
     }
 
     /// Gives committed frames to those who wait for them.
@@ -411,6 +426,18 @@ impl<S: Prevalent> EngineLoop<S> {
             standbys: view.matched.iter().map(standby).collect(),
         }
     }
+}
+
+/// The state that answers queries now; `None` while it is being rebuilt.
+fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
+    let (engine, epoch) = (replica.engine()?, replica.voter().epoch());
+    Some(Present { state: engine.state(), epoch, index: engine.applied().index() })
+}
+
+/// Whether what began now may go on.
+fn in_time() -> impl FnMut() -> bool {
+    let begun = Instant::now();
+    move || begun.elapsed() < ANSWERING_MAX
 }
 
 /// For a follower that the journal does not lead to.
