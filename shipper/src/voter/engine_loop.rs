@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 use crate::peer::{FromPeer, Peers};
-use crate::service::{Denied, Followed, Kept, ToLoop};
+use crate::service::{Denied, Followed, Kept, Question, ToLoop};
 use crate::voter::clients::Clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
 use crate::voter::watches::{Present, Watches};
@@ -37,8 +37,6 @@ const RENEW_PERIOD: Duration = Duration::from_millis(5);
 const ANSWERING_MAX: Duration = Duration::from_millis(5);
 /// Batches of clients that have gone are forgotten this often.
 const SWEEP_PERIOD: Duration = Duration::from_secs(5);
-/// So many followers may wait for frames.
-const FOLLOWERS_MAX: usize = 256;
 
 /// Why a voter stopped that was not asked to.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +57,7 @@ pub enum VoterFailure {
 /// Everything the loop hears from.
 pub(crate) struct Inboxes<S: Prevalent> {
     pub(crate) peers: mpsc::Receiver<FromPeer>,
-    pub(crate) clients: mpsc::Receiver<ToLoop>,
+    pub(crate) clients: mpsc::Receiver<Question>,
     pub(crate) done: mpsc::Receiver<Done<S>>,
     pub(crate) stop: CancellationToken,
 }
@@ -72,6 +70,7 @@ pub(crate) struct EngineLoop<S: Prevalent> {
     peers: Peers,
     clients: Clients,
     watches: Watches,
+    /// The service lets in so many and no more.
     followers: Vec<Follower>,
     view: watch::Sender<ClusterView>,
     done: mpsc::Sender<Done<S>>,
@@ -95,7 +94,7 @@ struct Follower {
 enum Woken<S: Prevalent> {
     Done(Done<S>),
     Peer(FromPeer),
-    Client(ToLoop),
+    Client(Question),
     Time,
     Stop,
 }
@@ -235,8 +234,8 @@ impl<S: Prevalent> EngineLoop<S> {
         self.send_and_order()
     }
 
-    fn ask(&mut self, question: ToLoop) -> Result<(), VoterFailure> {
-        match question {
+    fn ask(&mut self, Question { what, place }: Question) -> Result<(), VoterFailure> {
+        match what {
             ToLoop::Register { actor, replies } => {
                 let client = self.clients.admit(replies, 1);
                 self.step(Input::Register { client, actor: &actor })
@@ -249,23 +248,19 @@ impl<S: Prevalent> EngineLoop<S> {
                 let client = self.clients.admit(replies, commands);
                 self.step(Input::Commands { client, actor: &actor, entries })
             }
-            ToLoop::Read { query, reply } => match self.watches.read(query, reply) {
-                Some(token) => self.step(Input::Read(token)),
-                None => Ok(()),
-            },
-            ToLoop::Watch { query, changes } => match self.watches.watch(query, changes) {
-                Some(token) => self.step(Input::Read(token)),
-                None => Ok(()),
-            },
+            ToLoop::Read { query, reply } => {
+                let token = self.watches.read(query, reply, place);
+                self.step(Input::Read(token))
+            }
+            ToLoop::Watch { query, changes } => {
+                let token = self.watches.watch(query, changes, place);
+                self.step(Input::Read(token))
+            }
             ToLoop::Follow { after, bytes_max, reply } => {
                 self.followers.retain(|follower| !follower.reply.is_closed());
-                if self.followers.len() < FOLLOWERS_MAX {
-                    self.followers.push(Follower { after, bytes_max, reply });
-                    // A new follower may be behind although nothing new is committed.
-                    self.committed = Index::NONE;
-                } else {
-                    let _gone = reply.send(Err(Denied::Busy));
-                }
+                self.followers.push(Follower { after, bytes_max, reply });
+                // A new follower may be behind although nothing new is committed.
+                self.committed = Index::NONE;
                 Ok(())
             }
             ToLoop::Past { at, reply } => {

@@ -2,7 +2,8 @@
 //!
 //! Answering runs a program's code on the engine's loop, from which the heartbeats come. So a turn of the
 //! loop answers for as long as it may, and the rest is for the next turns. Watches of equal queries share
-//! one answer: who may ask it, nobody asks here any more.
+//! one answer: who may ask it, nobody asks here any more. How many there may be, the service sees to: each
+//! query that waits keeps its place in it, and each watch its share.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -12,11 +13,7 @@ use prevalent::{Prevalent, answer_query};
 use quorum::ReadToken;
 use tokio::sync::{oneshot, watch};
 
-use crate::service::{Answer, Denied};
-
-/// So many reads may wait for their answer, and so many watches may be open.
-const READS_MAX: usize = 16 * 1024;
-const WATCHES_MAX: usize = 4096;
+use crate::service::{Answer, Denied, Place};
 
 /// Queries that wait for a read index, and queries that are answered again and again.
 #[derive(Debug, Default)]
@@ -33,8 +30,8 @@ pub(crate) struct Watches {
 
 #[derive(Debug)]
 enum Asked {
-    Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>> },
-    Watch { query: Bytes, changes: watch::Sender<Option<Answer>> },
+    Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
+    Watch { query: Bytes, changes: watch::Sender<Option<Answer>>, place: Place },
 }
 
 /// A query that somebody watches.
@@ -52,18 +49,14 @@ pub(crate) struct Present<'a, S> {
 }
 
 impl Watches {
-    /// A query to be answered once a read index has passed. `None`: there is no room, and the client knows.
+    /// A query to be answered once a read index has passed.
     pub(crate) fn read(
         &mut self,
         query: Bytes,
         reply: oneshot::Sender<Result<Answer, Denied>>,
-    ) -> Option<ReadToken> {
-        if !self.has_room() {
-            // Closed: the client has gone, and needs no answer.
-            let _gone = reply.send(Err(Denied::Busy));
-            return None;
-        }
-        Some(self.wait(Asked::Read { query, reply }))
+        place: Place,
+    ) -> ReadToken {
+        self.wait(Asked::Read { query, reply, place })
     }
 
     /// A query to be answered after a read index, and at every change from then on.
@@ -71,15 +64,10 @@ impl Watches {
         &mut self,
         query: Bytes,
         changes: watch::Sender<Option<Answer>>,
-    ) -> Option<ReadToken> {
+        place: Place,
+    ) -> ReadToken {
         self.forget_closed();
-        let open: usize = self.open.values().map(|watched| watched.watchers.len()).sum();
-        // Without room the sender is dropped, which sends the client to ask again.
-        (open < WATCHES_MAX && self.has_room()).then(|| self.wait(Asked::Watch { query, changes }))
-    }
-
-    fn has_room(&self) -> bool {
-        self.waiting.len() + self.passed.len() < READS_MAX
+        self.wait(Asked::Watch { query, changes, place })
     }
 
     fn wait(&mut self, asked: Asked) -> ReadToken {
@@ -119,11 +107,11 @@ impl Watches {
         while let Some(asked) = self.passed.pop_front() {
             match asked {
                 Asked::Read { reply, .. } if reply.is_closed() => continue,
-                Asked::Read { query, reply } => {
+                Asked::Read { query, reply, place: _place } => {
                     let _gone = reply.send(present.answer(&query));
                 }
                 Asked::Watch { changes, .. } if changes.is_closed() => continue,
-                Asked::Watch { query, changes } => {
+                Asked::Watch { query, changes, place: _place } => {
                     let watched = self.open.entry(query.clone()).or_default();
                     watched.watchers.push(changes);
                     watched.renew(&query, present);
@@ -280,7 +268,7 @@ mod tests {
 
     fn open(watches: &mut Watches, number: u8) -> watch::Receiver<Option<Answer>> {
         let (changes, latest) = watch::channel(None);
-        let token = watches.watch(query(number), changes).unwrap();
+        let token = watches.watch(query(number), changes, Place::of_nobody());
         watches.release(token);
         latest
     }
@@ -324,7 +312,7 @@ mod tests {
         let mut answers: Vec<_> = (0..5)
             .map(|number| {
                 let (reply, answer) = oneshot::channel();
-                let token = watches.read(query(number), reply).unwrap();
+                let token = watches.read(query(number), reply, Place::of_nobody());
                 watches.release(token);
                 answer
             })
