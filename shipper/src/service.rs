@@ -25,7 +25,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::conversation::{ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX};
+use crate::conversation::{ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, SUBMITTED};
 use crate::endpoint::{ALIVE_EVERY, Closed, Link, SILENT_AFTER, close};
 use crate::identity::Identity;
 use crate::wire::{MessageReader, MessageWriter, WireError};
@@ -33,6 +33,10 @@ pub use gate::Gate;
 pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Kept, Place, Question, Replies, ToLoop};
 pub(crate) use shares::QUESTIONS_MAX;
 use shares::{Good, Share, Shares};
+
+/// First messages of a connection's streams that are received at once. The others stay in QUIC's window
+/// meanwhile, which has a bound for all of them together.
+const ASKS_AT_ONCE_MAX: usize = 4;
 
 /// A snapshot travels in pieces of this size.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -82,6 +86,7 @@ impl Service {
     /// Runs all conversations of a connection; returns why they end.
     async fn converse(service: &Arc<Service>, link: &Link, holder: &Arc<Identity>) -> Closed {
         let actor = Arc::new(link.identity.actor());
+        let turns = Arc::new(Turns::new());
         let mut conversations = JoinSet::new();
         conversations.spawn(Service::push(Arc::clone(service), link.connection.clone()));
         let silence = silence(&link.connection, service.me, service.view.clone());
@@ -95,6 +100,7 @@ impl Service {
                         service: Arc::clone(service),
                         holder: Arc::clone(holder),
                         actor: Arc::clone(&actor),
+                        turns: Arc::clone(&turns),
                         connection: link.connection.clone(),
                     };
                     conversations.spawn(conversation.hold(answers, questions));
@@ -188,25 +194,44 @@ impl ConversationError {
     }
 }
 
+/// What the streams of one connection do in turns: whatever is large enough to matter in memory. A client that
+/// keeps a turn for itself makes nobody wait but itself.
+struct Turns {
+    asks: Semaphore,
+    commands: Semaphore,
+}
+
+impl Turns {
+    fn new() -> Turns {
+        Turns { asks: Semaphore::new(ASKS_AT_ONCE_MAX), commands: Semaphore::new(1) }
+    }
+}
+
 /// One stream of a client.
 pub(crate) struct Conversation {
     pub(crate) service: Arc<Service>,
     holder: Arc<Identity>,
     pub(crate) actor: Arc<Actor>,
     pub(crate) connection: Connection,
+    turns: Arc<Turns>,
 }
 
 impl Conversation {
     async fn hold(self, answers: SendStream, questions: RecvStream) -> Result<(), ConversationError> {
         let mut reader = MessageReader::new(questions, ASKED);
         let mut writer = MessageWriter::new(answers);
-        let Some((ask, payload)) = reader.next::<Ask>().await? else { return Ok(()) };
-        if payload.len() > QUERY_BYTES_MAX {
-            let too_large = WireError::PayloadTooLarge { found: payload.len(), max: QUERY_BYTES_MAX };
-            return Err(too_large.into());
-        }
+        let asks = self.turns.asks.acquire().await.expect("turns are never closed");
+        let first = reader.next::<Ask>().await?;
+        drop(asks);
+        let Some((ask, payload)) = first else { return Ok(()) };
         match ask {
-            Ask::Commands => return self.commands(reader, writer).await,
+            Ask::Commands => {
+                let turns = Arc::clone(&self.turns);
+                // A client that opens another stream has given the one before up, which ends it here too.
+                let _turn = turns.commands.acquire().await.expect("turns are never closed");
+                reader.set_limits(SUBMITTED);
+                return self.commands(reader, writer).await;
+            }
             Ask::Read => self.read(payload, &mut writer).await?,
             Ask::Watch => self.watch(payload, &mut writer).await?,
             Ask::Follow { after } => self.follow(after, &mut writer).await?,

@@ -8,7 +8,7 @@ use quinn::{ConnectionError, VarInt};
 
 use super::questions::REPLIES_MAX;
 use super::*;
-use crate::conversation::{ANSWERED, Submit, TOLD, Told};
+use crate::conversation::{ANSWERED, QUERY_BYTES_MAX, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
 use crate::{Authority, Credentials, Holder, Name};
 
@@ -174,6 +174,42 @@ async fn who_sends_garbage_is_disconnected_and_nobody_else() {
     let of_two_sessions =
         [&command(1, "a")[..], &command(1, "b").slice(..8), &[9; 8], &command(1, "b").slice(16..)].concat();
     check_malformed(&batch(&of_two_sessions)).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_large_need_not_arrive() {
+    let bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut send, _receive) = visitor.connection.open_bi().await.unwrap();
+    let announced = u32::try_from(QUERY_BYTES_MAX + 1).unwrap();
+    send.write_all(&[&1_u32.to_le_bytes()[..], &announced.to_le_bytes(), &[1]].concat()).await.unwrap();
+    assert_eq!(visitor.closed().await, Some(Closed::Malformed));
+}
+
+#[tokio::test]
+async fn a_connection_has_one_stream_of_commands_at_a_time() {
+    let mut bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut first, first_answers) = visitor.commands().await;
+    first.write(&FIRST_ATTEMPT, &[command(1, "first")]).await.unwrap();
+    let ToLoop::Commands { .. } = bench.asked().await else { panic!("no commands") };
+    let (mut second, _second_answers) = visitor.commands().await;
+    second.write(&FIRST_ATTEMPT, &[command(2, "second")]).await.unwrap();
+    // A question behind it overtakes it.
+    let status = visitor.ask(Ask::Status, &[]);
+    let asked = async {
+        let ToLoop::Status { reply } = bench.asked().await else { panic!("it does not wait") };
+        drop(reply);
+    };
+    tokio::join!(status, asked);
+    first.write(&FIRST_ATTEMPT, &[command(3, "first")]).await.unwrap();
+    let sequence = async |bench: &mut Bench| {
+        let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
+        Entries::check(batch.entries().unwrap()).unwrap().iter().next().unwrap().sequence.0
+    };
+    assert_eq!(sequence(&mut bench).await, 3, "the second stream waits");
+    drop((first, first_answers));
+    assert_eq!(sequence(&mut bench).await, 2, "until the first has ended");
 }
 
 #[tokio::test]
