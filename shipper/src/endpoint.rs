@@ -373,6 +373,7 @@ fn transport(idle: Duration) -> TransportConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::tests::Cable;
     use crate::{Authority, Name};
     use bytes::Bytes;
     use position::ClusterId;
@@ -417,8 +418,8 @@ mod tests {
     async fn members_of_one_cluster_know_each_other() {
         let authority = Authority::create(ClusterId(1)).unwrap();
         for sockets in [Sockets::Best, Sockets::Plain] {
-            let listener = endpoint(&authority, voter(1), sockets);
-            let dialer = endpoint(&authority, voter(2), sockets);
+            let listener = endpoint(&authority, voter(1), sockets.clone());
+            let dialer = endpoint(&authority, voter(2), sockets.clone());
             let (dialed, admitted) = meet(&dialer, &listener, Some(1), Protocol::Peer).await;
             let (dialed, admitted) = (dialed.unwrap(), admitted.unwrap());
             assert_eq!(dialed.identity.holder, voter(1));
@@ -438,6 +439,31 @@ mod tests {
             let ((), received) = tokio::join!(writing, reading);
             assert!(received == sent, "over {sockets:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_pulled_for_a_moment_ends_no_link() {
+        let authority = Authority::create(ClusterId(1)).unwrap();
+        let cable = Arc::new(Cable::default());
+        let listener = endpoint(&authority, voter(1), Sockets::Plain);
+        let dialer = endpoint(&authority, voter(2), Sockets::Cabled(Arc::clone(&cable)));
+        let (dialed, admitted) = meet(&dialer, &listener, None, Protocol::Client).await;
+        let (dialed, admitted) = (dialed.unwrap(), admitted.unwrap());
+
+        let (mut stream, _answers) = dialed.connection.open_bi().await.unwrap();
+        cable.pull();
+        stream.write_all(b"sent into the void").await.unwrap();
+        stream.finish().unwrap();
+        let reading = async {
+            cable.has_lost_datagrams(2).await;
+            cable.plug_in();
+            let (_answers, mut stream) = admitted.connection.accept_bi().await.unwrap();
+            stream.read_to_end(64).await.unwrap()
+        };
+        let received = tokio::time::timeout(WITHIN, reading).await.expect("the link is dead");
+        assert_eq!(received, b"sent into the void");
+        let (again, _) = meet(&dialer, &listener, None, Protocol::Client).await;
+        assert!(again.is_ok(), "the endpoint is dead");
     }
 
     #[tokio::test]

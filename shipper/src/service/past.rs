@@ -64,7 +64,7 @@ impl Conversation {
     async fn begin(&self, at: PastAt, entries: u32) -> Result<(Index, Begin), Denied> {
         self.may_see_all()?;
         let (reply, kept) = oneshot::channel();
-        self.service.ask(ToLoop::Past { at, reply })?;
+        self.ask(ToLoop::Past { at, reply }, 0)?;
         let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
         let at = kept.at;
         let begin = tokio::task::spawn_blocking(move || find(&kept, entries)).await;

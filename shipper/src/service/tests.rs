@@ -8,9 +8,9 @@ use quinn::{ConnectionError, VarInt};
 
 use super::questions::REPLIES_MAX;
 use super::*;
-use crate::conversation::{ANSWERED, Submit, TOLD, Told};
+use crate::conversation::{ANSWERED, QUERY_BYTES_MAX, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
-use crate::{Authority, Credentials, Name};
+use crate::{Authority, Credentials, Holder, Name};
 
 /// Answers with what it is asked; commands are texts.
 #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
@@ -40,7 +40,7 @@ struct Bench {
     authority: Authority,
     voter: Endpoint,
     service: Arc<Service>,
-    inbox: mpsc::Receiver<ToLoop>,
+    inbox: mpsc::Receiver<Question>,
 }
 
 impl Bench {
@@ -58,6 +58,11 @@ impl Bench {
         // The view never changes.
         drop(view);
         Bench { authority, voter, service, inbox }
+    }
+
+    /// What the loop is asked next.
+    async fn asked(&mut self) -> ToLoop {
+        self.inbox.recv().await.unwrap().what
     }
 
     async fn connect(&self, holder: Holder) -> Visitor {
@@ -147,7 +152,7 @@ async fn check_malformed(bytes: &[u8]) {
     assert_eq!(bad.closed().await, Some(Closed::Malformed), "after {bytes:?}");
     let status = good.ask(Ask::Status, &[]);
     let answering = async {
-        let Some(ToLoop::Status { reply }) = bench.inbox.recv().await else { panic!("not asked") };
+        let ToLoop::Status { reply } = bench.asked().await else { panic!("not asked") };
         drop(reply);
     };
     assert_eq!(tokio::join!(status, answering).0, Answered::NotMaster);
@@ -169,6 +174,42 @@ async fn who_sends_garbage_is_disconnected_and_nobody_else() {
     let of_two_sessions =
         [&command(1, "a")[..], &command(1, "b").slice(..8), &[9; 8], &command(1, "b").slice(16..)].concat();
     check_malformed(&batch(&of_two_sessions)).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_large_need_not_arrive() {
+    let bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut send, _receive) = visitor.connection.open_bi().await.unwrap();
+    let announced = u32::try_from(QUERY_BYTES_MAX + 1).unwrap();
+    send.write_all(&[&1_u32.to_le_bytes()[..], &announced.to_le_bytes(), &[1]].concat()).await.unwrap();
+    assert_eq!(visitor.closed().await, Some(Closed::Malformed));
+}
+
+#[tokio::test]
+async fn a_connection_has_one_stream_of_commands_at_a_time() {
+    let mut bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut first, first_answers) = visitor.commands().await;
+    first.write(&FIRST_ATTEMPT, &[command(1, "first")]).await.unwrap();
+    let ToLoop::Commands { .. } = bench.asked().await else { panic!("no commands") };
+    let (mut second, _second_answers) = visitor.commands().await;
+    second.write(&FIRST_ATTEMPT, &[command(2, "second")]).await.unwrap();
+    // A question behind it overtakes it.
+    let status = visitor.ask(Ask::Status, &[]);
+    let asked = async {
+        let ToLoop::Status { reply } = bench.asked().await else { panic!("it does not wait") };
+        drop(reply);
+    };
+    tokio::join!(status, asked);
+    first.write(&FIRST_ATTEMPT, &[command(3, "first")]).await.unwrap();
+    let sequence = async |bench: &mut Bench| {
+        let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
+        Entries::check(batch.entries().unwrap()).unwrap().iter().next().unwrap().sequence.0
+    };
+    assert_eq!(sequence(&mut bench).await, 3, "the second stream waits");
+    drop((first, first_answers));
+    assert_eq!(sequence(&mut bench).await, 2, "until the first has ended");
 }
 
 #[tokio::test]
@@ -195,7 +236,7 @@ async fn roles_are_checked_before_the_loop_is_asked() {
     writer.write(&FIRST_ATTEMPT, &[batch.into()]).await.unwrap();
     let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
     assert!(matches!(told, Told::Refused { session: 1, sequence: 2, .. }), "{told:?}");
-    let Some(ToLoop::Commands { batch, actor, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, actor, .. } = bench.asked().await else { panic!("no commands") };
     let allowed = Entries::check(batch.entries().unwrap()).unwrap();
     assert_eq!(allowed.iter().map(|entry| entry.sequence.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!((actor.name.as_str(), actor.role), ("pc7", Role::Node));
@@ -213,36 +254,68 @@ async fn a_full_loop_is_busy_and_keeps_the_order() {
     let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
     assert_eq!(told, Told::Busy { session: 1, from: 2 });
     // There is room again, but the third command must not overtake the second.
-    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
     assert!(batch.entries().is_none(), "what was taken in before is withheld too");
     writer.write(&FIRST_ATTEMPT, &[command(3, "x")]).await.unwrap();
     let second_attempt = Submit::Batch { attempt: 1 };
     writer.write(&second_attempt, &[command(2, "x")]).await.unwrap();
-    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
     let entries = Entries::check(batch.entries().unwrap()).unwrap();
     assert_eq!(entries.iter().next().unwrap().sequence, Sequence(2));
 }
 
 #[tokio::test]
-async fn commands_that_wait_have_a_budget_of_bytes() {
+async fn who_floods_the_loop_is_busy_and_nobody_else() {
     let mut bench = Bench::new(64);
-    let visitor = bench.connect(anna()).await;
-    let (mut writer, mut reader) = visitor.commands().await;
+    let (flooding, other) = (bench.connect(anna()).await, bench.connect(node("pc7")).await);
+    let (mut writer, mut reader) = flooding.commands().await;
     let large = "x".repeat(PAYLOAD_BYTES_MAX - 64);
     let sending = async {
-        for sequence in 1..=20 {
+        for sequence in 1..=6 {
             writer.write(&FIRST_ATTEMPT, &[command(sequence, &large)]).await.unwrap();
         }
     };
     let hearing = async { reader.next::<Told>().await.unwrap().unwrap().0 };
     let ((), told) = tokio::join!(sending, hearing);
-    assert_eq!(told, Told::Busy { session: 1, from: 17 }, "16 MiB may wait");
-    let mut waiting = 0;
-    while let Ok(ToLoop::Commands { .. }) = bench.inbox.try_recv() {
-        waiting += 1;
+    assert_eq!(told, Told::Busy { session: 1, from: 5 }, "4 MiB of one holder may wait");
+
+    let (mut writer, _reader) = other.commands().await;
+    writer.write(&FIRST_ATTEMPT, &[command(1, "pc7")]).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        waiting.push(bench.inbox.recv().await.unwrap());
     }
-    assert_eq!(waiting, 16);
-    assert!(bench.service.room(WAITING_BYTES_MAX).is_some(), "dropping the batches has freed their room");
+    let ToLoop::Commands { actor, .. } = &waiting.pop().unwrap().what else { panic!("no commands") };
+    assert_eq!(actor.name, "pc7");
+    drop(waiting);
+    let (mut again, _reader) = bench.connect(anna()).await.commands().await;
+    again.write(&FIRST_ATTEMPT, &[command(1, &large)]).await.unwrap();
+    let ToLoop::Commands { .. } = bench.asked().await else { panic!("dropping the batches makes room") };
+}
+
+#[tokio::test]
+async fn watches_of_one_holder_are_bounded_over_all_its_connections() {
+    let mut bench = Bench::new(512);
+    let (visitor, second) = (bench.connect(anna()).await, bench.connect(anna()).await);
+    let mut open = Vec::new();
+    for visitor in [&visitor, &second] {
+        for _ in 0..32 {
+            let (send, receive) = visitor.connection.open_bi().await.unwrap();
+            let mut writer = MessageWriter::new(send);
+            writer.write(&Ask::Watch, &[archive("q").into()]).await.unwrap();
+            let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
+            open.push((writer, receive, changes));
+        }
+    }
+    assert_eq!(visitor.ask(Ask::Watch, &archive("q")).await, Answered::Busy);
+    let other = bench.connect(node("pc7")).await;
+    let query = archive("pc7");
+    let watching = other.ask(Ask::Watch, &query);
+    let serving = async {
+        let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
+        drop(changes);
+    };
+    assert_eq!(tokio::join!(watching, serving).0, Answered::NotMaster, "it is asked");
 }
 
 #[tokio::test]
@@ -251,7 +324,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let visitor = bench.connect(anna()).await;
     let (mut writer, _reader) = visitor.commands().await;
     writer.write(&FIRST_ATTEMPT, &[command(1, "x")]).await.unwrap();
-    let Some(ToLoop::Commands { replies, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { replies, .. } = bench.asked().await else { panic!("no commands") };
     for sequence in 0..2 * REPLIES_MAX as u64 {
         let (list, bytes) = (vec![(Sequence(sequence), 16 * 1024)], Bytes::from_static(&[0; 16 * 1024]));
         replies.send(FromLoop::Answers { session: SessionId(1), list, bytes });
@@ -263,7 +336,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 async fn connections_of_one_holder_are_bounded() {
     let bench = Bench::new(8);
     let mut visitors = Vec::new();
-    for _ in 0..CONNECTIONS_PER_HOLDER_MAX {
+    for _ in 0..32 {
         let visitor = bench.connect(anna()).await;
         // Served: the voter has pushed something.
         visitor.connection.accept_uni().await.unwrap();
@@ -306,7 +379,7 @@ async fn a_watch_shows_the_latest_answer() {
     let (send, receive) = visitor.connection.open_bi().await.unwrap();
     let mut writer = MessageWriter::new(send);
     writer.write(&Ask::Watch, &[archive("q").into()]).await.unwrap();
-    let Some(ToLoop::Watch { changes, .. }) = bench.inbox.recv().await else { panic!("no watch") };
+    let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
     let answer = |index| Answer { epoch: Epoch(1), index: Index(index), archive: Bytes::from_static(b"a") };
     changes.send_replace(Some(answer(5)));
     let mut reader = MessageReader::new(receive, ANSWERED);
