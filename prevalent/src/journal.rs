@@ -119,9 +119,7 @@ impl Journal {
         base: Tip,
         sizes: Sizes,
     ) -> Result<Journal, JournalError> {
-        if let Some(file) = recovery::files(&*disk)?.first() {
-            return Err(JournalError::Exists { file: file.name });
-        }
+        Journal::check_absent(&*disk)?;
         let mark_file = MarkFile::new(Arc::clone(&disk));
         let mut journal = Journal {
             disk,
@@ -142,6 +140,27 @@ impl Journal {
         journal.sync_now()?;
         journal.mark_file.store(&journal.mark(false))?;
         Ok(journal)
+    }
+
+    /// Refuses a directory that holds a journal.
+    pub(crate) fn check_absent(disk: &dyn Disk) -> Result<(), JournalError> {
+        match recovery::files(disk)?.first() {
+            Some(file) => Err(JournalError::Exists { file: file.name }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the journal of a founding that was not completed.
+    ///
+    /// # Errors
+    /// If there is more than the one segment of such a journal: nothing is removed then.
+    pub(crate) fn remove_unused(disk: &dyn Disk) -> Result<(), JournalError> {
+        let files = recovery::files(disk)?;
+        if let Some(second) = files.get(1) {
+            return Err(JournalError::Exists { file: second.name });
+        }
+        files.iter().try_for_each(|file| disk.remove(&file.name.to_string()))?;
+        Ok(disk.remove(mark::MARK_FILE)?)
     }
 
     /// What the oldest kept frame follows.

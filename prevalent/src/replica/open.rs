@@ -8,7 +8,7 @@ use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
-use crate::founding::members_of;
+use crate::founding::{Founding, members_of};
 use crate::meta::{FoundMeta, Meta};
 use crate::replay::{ReplayError, replay_past_panics};
 use crate::replica::clock::ClusterClock;
@@ -150,6 +150,7 @@ impl<S: Prevalent> Replica<S> {
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         meta.write(&*disk)?;
+        Founding::complete(&*disk)?;
 
         let commit = known_commit(&journal).max(engine.applied().index());
         let engine = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;

@@ -256,6 +256,70 @@ fn a_full_disk_refuses_commands_and_keeps_the_rest() {
 }
 
 #[test]
+fn a_founding_that_was_cut_short_is_made_anew() {
+    let founded = (0..100).find(|&syncs| {
+        let machine = SimDisk::new(syncs);
+        machine.fail_sync_after(syncs);
+        let opened = Store::<Numbers>::open_on(machine.disk()).is_ok();
+        machine.power_cut();
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        machine.power_cut();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "after {syncs} syncs");
+        opened
+    });
+    assert!(
+        founded.is_some_and(|syncs| syncs > 10),
+        "{founded:?}: a founding takes many syncs, and some end"
+    );
+}
+
+#[test]
+fn a_founding_on_a_full_disk_succeeds_once_there_is_room() {
+    let mut refused = 0;
+    for free_bytes in (0..80_000).step_by(113) {
+        let machine = SimDisk::new(1);
+        machine.fill_up(free_bytes);
+        let opened = Store::<Numbers>::open_on(machine.disk());
+        refused += usize::from(opened.is_err());
+        drop(opened);
+        machine.fill_up(u64::MAX);
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "with {free_bytes} bytes");
+    }
+    assert!((500..700).contains(&refused), "{refused} foundings met a full disk");
+}
+
+/// It may hold what was acknowledged, and a new identity would bury that.
+#[test]
+fn a_store_that_lost_its_identity_is_not_founded_again() {
+    let machine = SimDisk::new(1);
+    drop(open(&machine));
+    let files = || {
+        let disk = machine.disk();
+        let named = |folder: &str| disk.list(folder).unwrap();
+        let contents = machine.bytes_of(&format!("journal/{}", named("journal")[0].name));
+        (named(""), named("journal"), contents)
+    };
+    machine.disk().remove("meta.0").unwrap();
+    machine.disk().remove("meta.1").unwrap();
+    let before = files();
+    for _ in 0..2 {
+        let refused = Store::<Numbers>::open_on(machine.disk()).unwrap_err().to_string();
+        assert!(refused.contains("holds a journal already"), "{refused}");
+        assert_eq!(files(), before);
+    }
+    machine.disk().overwrite("meta.0", b"damaged").unwrap();
+    let before = files();
+    let refused = Store::<Numbers>::open_on(machine.disk()).unwrap_err().to_string();
+    assert!(refused.contains("are damaged"), "{refused}");
+    assert_eq!(files(), before);
+}
+
+#[test]
 fn a_store_of_another_type_is_refused() {
     #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
     struct Other;
