@@ -12,6 +12,8 @@ use super::questions::REPLIES_MAX;
 use super::*;
 use crate::conversation::{ANSWERED, PastAt, QUERY_BYTES_MAX, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
+use crate::socket::Sockets;
+use crate::socket::tests::Cable;
 use crate::{Authority, Credentials, Holder, Name};
 
 /// Answers with what it is asked; commands are texts.
@@ -367,6 +369,27 @@ async fn connections_of_one_holder_are_bounded() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_answers_gets_in_past_a_hundred_that_never_do() {
+    let bench = Bench::new(8);
+    let address = bench.voter.local_address().unwrap();
+    let mut flood = JoinSet::new();
+    for _ in 0..100 {
+        let folder = tempfile::tempdir().unwrap();
+        bench.authority.issue(node("mute"), folder.path()).unwrap();
+        let credentials = Credentials::load(folder.path()).unwrap();
+        let sockets = Sockets::Cabled(Arc::new(Cable::half_broken()));
+        let mute = Endpoint::open(([127, 0, 0, 1], 0).into(), credentials, false, sockets).unwrap();
+        flood.spawn(async move {
+            drop(mute.dial(address, None, Protocol::Client, Duration::from_secs(60)).await);
+        });
+    }
+    while bench.voter.handshakes() < 32 {
+        tokio::task::yield_now().await;
+    }
+    bench.connect(anna()).await.connection.accept_uni().await.unwrap();
 }
 
 #[tokio::test]
