@@ -63,8 +63,15 @@ pub(crate) const ALIVE_EVERY: Duration = Duration::from_millis(250);
 /// and either gives the other up when something should have been heard for this long and was not.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 
-/// Handshakes that are under way at once; more wait in the socket's buffer or are repeated.
-const HANDSHAKES_MAX: usize = 64;
+/// A handshake takes two round trips and a few milliseconds of computing; some of its packets may be lost.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(2);
+/// Attempts to connect that may wait for the listener, which decides about each at once: a burst of them
+/// is no reason to turn anybody away.
+const INCOMING_MAX: usize = 1024;
+/// What a client sends behind its first packet before it has an answer: nothing, or the same again.
+const INCOMING_BYTES_MAX: u64 = 4 * 1024;
+/// The same of all attempts that wait.
+const ALL_INCOMING_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What a peer may have sent and we not yet read, on one stream and in all: with a round trip of a
 /// millisecond, half a megabyte is several times what a gigabit LAN carries meanwhile.
@@ -229,6 +236,12 @@ impl Endpoint {
         self.quinn.local_addr()
     }
 
+    /// How many handshakes it has begun to answer.
+    #[cfg(test)]
+    pub(crate) fn handshakes(&self) -> u64 {
+        self.quinn.stats().accepted_handshakes
+    }
+
     /// Whose endpoint it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
@@ -273,14 +286,15 @@ impl Endpoint {
     /// Certificates of other authorities, and those that are no certificates at all, TLS has refused.
     pub(crate) async fn admit(&self, incoming: Incoming) -> Option<Link> {
         let address = incoming.remote_address();
-        let connection = match tokio::time::timeout(IDLE_MAX, async { incoming.accept()?.await }).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                tracing::warn!(%address, %error, "a connection was refused");
-                return None;
-            }
-            Err(_elapsed) => return None,
-        };
+        let connection =
+            match tokio::time::timeout(HANDSHAKE_WITHIN, async { incoming.accept()?.await }).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => {
+                    tracing::warn!(%address, %error, "a connection was refused");
+                    return None;
+                }
+                Err(_elapsed) => return None,
+            };
         let link = Endpoint::identify(&connection)
             .filter(|link| link.identity.cluster == self.credentials.cluster());
         let Some(link) = link else {
@@ -327,7 +341,11 @@ fn server_config(credentials: &Credentials) -> ServerConfig {
     transport.max_concurrent_bidi_streams(0_u32.into()).max_concurrent_uni_streams(0_u32.into());
     transport.receive_window(WINDOW_BYTES.into()).send_window(SEND_BYTES_MAX);
     config.transport_config(Arc::new(transport));
-    config.max_incoming(HANDSHAKES_MAX).migration(false);
+    config
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(ALL_INCOMING_BYTES_MAX)
+        .migration(false);
     config
 }
 

@@ -8,6 +8,7 @@
 //! (`shares`): a question holds its place until the loop is done with it. Whoever finds no room is told
 //! `Busy` at once; nothing waits, and no other client notices.
 
+mod follow;
 mod gate;
 mod past;
 mod questions;
@@ -15,9 +16,10 @@ mod shares;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use position::{MemberId, Tip};
+use position::MemberId;
 use prevalent::{Actor, EntryError, EntryKind, Role, Sequence, SessionId};
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
@@ -38,8 +40,8 @@ use shares::{Good, Share, Shares};
 /// meanwhile, which has a bound for all of them together.
 const ASKS_AT_ONCE_MAX: usize = 4;
 
-/// A snapshot travels in pieces of this size.
-const PIECE_BYTES: usize = 256 * 1024;
+/// Whoever asks for much has to read it within this time, and a little more for a large snapshot.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves clients: what all their connections share.
 pub struct Service {
@@ -48,8 +50,8 @@ pub struct Service {
     view: watch::Receiver<ClusterView>,
     gate: Gate,
     shares: Arc<Shares>,
-    /// Turns for answers about the past.
-    past: Semaphore,
+    /// [`PATIENCE`], but for tests.
+    patience: Duration,
 }
 
 impl Service {
@@ -61,8 +63,7 @@ impl Service {
         view: watch::Receiver<ClusterView>,
         gate: Gate,
     ) -> Service {
-        let past = Semaphore::new(past::AT_ONCE_MAX);
-        Service { me, to_loop, view, gate, shares: Arc::default(), past }
+        Service { me, to_loop, view, gate, shares: Arc::default(), patience: PATIENCE }
     }
 
     /// The names of the nodes that are connected, at every change.
@@ -180,6 +181,8 @@ pub(crate) enum ConversationError {
     NotACommand { kind: EntryKind },
     #[error("{sequence} of {session} came in a batch of another session, or below what it acknowledges")]
     OutOfSequence { session: SessionId, sequence: Sequence },
+    #[error("what the client asked for was not read within {} ms", waited.as_millis())]
+    NotRead { waited: Duration },
 }
 
 impl ConversationError {
@@ -187,6 +190,7 @@ impl ConversationError {
     fn is_malformed(&self) -> bool {
         match self {
             ConversationError::Wire(error) => error.is_malformed(),
+            ConversationError::NotRead { .. } => false,
             ConversationError::Entries(_)
             | ConversationError::NotACommand { .. }
             | ConversationError::OutOfSequence { .. } => true,
@@ -297,30 +301,6 @@ impl Conversation {
         }
     }
 
-    async fn follow(&self, mut after: Tip, writer: &mut MessageWriter) -> Result<(), ConversationError> {
-        let _share = match self.may_see_all().and_then(|()| self.share(Good::Followers)) {
-            Ok(share) => share,
-            Err(denied) => return tell(&Answered::from(denied), writer).await,
-        };
-        loop {
-            let followed = tokio::select! {
-                followed = self.frames_after(after) => followed,
-                () = writer.stopped() => return Ok(()),
-            };
-            match followed {
-                Ok(Followed::Frames { frames, through }) => {
-                    writer.write(&Answered::Frames { commit: through.index() }, &frames).await?;
-                    after = through;
-                }
-                Ok(Followed::Snapshot { file, base }) => {
-                    write_snapshot(&file, base, writer).await?;
-                    after = base;
-                }
-                Err(denied) => return tell(&Answered::from(denied), writer).await,
-            }
-        }
-    }
-
     /// One of something that the holder may have only so many of.
     fn share(&self, good: Good) -> Result<Share, Denied> {
         self.service.shares.take(&self.holder, &[(good, 1)]).ok_or(Denied::Busy)
@@ -332,13 +312,6 @@ impl Conversation {
             Role::Node => Err(Denied::Refused(format!("a {} may not see the whole state", self.actor.role))),
             Role::Voter | Role::Operator | Role::Viewer => Ok(()),
         }
-    }
-
-    /// Waits for committed frames after this tip.
-    async fn frames_after(&self, after: Tip) -> Result<Followed, Denied> {
-        let (reply, followed) = oneshot::channel();
-        self.ask(ToLoop::Follow { after, bytes_max: quorum::APPEND_BYTES_MAX, reply }, 0)?;
-        followed.await.unwrap_or(Err(Denied::NotMaster))
     }
 
     async fn status(&self, writer: &mut MessageWriter) -> Result<(), ConversationError> {
@@ -369,22 +342,6 @@ async fn write_answer(answer: Answer, writer: &mut MessageWriter) -> Result<(), 
 
 async fn tell(answered: &Answered, writer: &mut MessageWriter) -> Result<(), ConversationError> {
     Ok(writer.write(answered, &[]).await?)
-}
-
-async fn write_snapshot(
-    file: &Bytes,
-    base: Tip,
-    writer: &mut MessageWriter,
-) -> Result<(), ConversationError> {
-    writer.write(&Answered::Snapshot { bytes: file.len() as u64, base }, &[]).await?;
-    for start in (0..file.len()).step_by(PIECE_BYTES) {
-        let piece = file.slice(start..file.len().min(start + PIECE_BYTES));
-        // The first touch of a mapped page may wait for the disk, which no network thread does.
-        let read = tokio::task::spawn_blocking(move || Bytes::copy_from_slice(&piece)).await;
-        let piece = read.expect("copying a piece of a file does not panic");
-        writer.write(&Answered::Piece, &[piece]).await?;
-    }
-    Ok(())
 }
 
 impl From<Denied> for Answered {

@@ -242,10 +242,11 @@ pub(crate) mod tests {
     /// What a network card says without its cable.
     const NETWORK_DOWN: io::ErrorKind = io::ErrorKind::NetworkDown;
 
-    /// A cable that can be pulled: nothing can be sent or received then.
+    /// A cable that can be pulled: nothing can be sent or received then. A half broken one only sends.
     #[derive(Debug, Default)]
     pub(crate) struct Cable {
         pulled: AtomicBool,
+        half_broken: AtomicBool,
         received: AtomicUsize,
         /// Datagrams that could not be sent.
         lost: watch::Sender<usize>,
@@ -254,6 +255,10 @@ pub(crate) mod tests {
     impl Cable {
         pub(crate) fn pull(&self) {
             self.pulled.store(true, Ordering::Relaxed);
+        }
+
+        pub(crate) fn half_broken() -> Cable {
+            Cable { half_broken: true.into(), ..Cable::default() }
         }
 
         pub(crate) fn plug_in(&self) {
@@ -296,6 +301,10 @@ pub(crate) mod tests {
             if self.cable.pulled.load(Ordering::Relaxed) {
                 self.cable.received.fetch_add(1, Ordering::Relaxed);
                 return Poll::Ready(Err(NETWORK_DOWN.into()));
+            }
+            while self.cable.half_broken.load(Ordering::Relaxed) {
+                drop(ready!(self.socket.poll_recv_from(context, into)));
+                into.clear();
             }
             self.socket.poll_recv_from(context, into)
         }

@@ -164,13 +164,8 @@ pub enum Followed {
         /// End of the last of them.
         through: Tip,
     },
-    /// The journal starts only later, or has another history: start from this snapshot file.
-    Snapshot {
-        /// The file.
-        file: Bytes,
-        /// What it covers.
-        base: Tip,
-    },
+    /// The journal starts only later, or has another history: start from the newest of these snapshots.
+    Behind(Shelf),
 }
 
 /// What there is of the past.

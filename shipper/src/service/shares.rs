@@ -26,12 +26,14 @@ pub(crate) enum Good {
     QuestionBytes,
     Watches,
     Followers,
+    /// Snapshots that are verified or sent.
+    Snapshots,
 }
 
 /// How much of each good.
-type Amounts = [usize; 5];
+type Amounts = [usize; 6];
 
-const NOTHING: Amounts = [0; 5];
+const NOTHING: Amounts = [0; 6];
 
 /// What may be taken of a good.
 struct Limits {
@@ -42,7 +44,7 @@ struct Limits {
 }
 
 /// In the order of [`Good`].
-const LIMITS: [Limits; 5] = [
+const LIMITS: [Limits; 6] = [
     // A hundred nodes, a few people's programs, and one connection more of each while it is replaced. Of one
     // certificate: several programs of a person, or the old and the new of a node.
     Limits { little: 2, holder_max: 32, all_max: 512 },
@@ -51,6 +53,8 @@ const LIMITS: [Limits; 5] = [
     Limits { little: 128 * 1024, holder_max: 4 * 1024 * 1024, all_max: 16 * 1024 * 1024 },
     Limits { little: 4, holder_max: 64, all_max: 4096 },
     Limits { little: 1, holder_max: 16, all_max: 256 },
+    // Each reads a whole one from the disk.
+    Limits { little: 1, holder_max: 2, all_max: 4 },
 ];
 
 impl Limits {
@@ -185,6 +189,7 @@ mod tests {
             (Good::QuestionBytes, 64 * 1024),
             (Good::Watches, 1),
             (Good::Followers, 1),
+            (Good::Snapshots, 1),
         ];
         for (good, amount) in goods {
             let Limits { little, holder_max, all_max } = LIMITS[good as usize];

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
-use position::{ClusterId, Epoch, Index};
+use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Prevalent, Schema};
 use quinn::{ConnectionError, VarInt};
+use snapshots::Shelf;
+use storage::LocalDisk;
 
 use super::questions::REPLIES_MAX;
 use super::*;
-use crate::conversation::{ANSWERED, QUERY_BYTES_MAX, Submit, TOLD, Told};
+use crate::conversation::{ANSWERED, PastAt, QUERY_BYTES_MAX, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
+use crate::socket::Sockets;
+use crate::socket::tests::Cable;
 use crate::{Authority, Credentials, Holder, Name};
 
 /// Answers with what it is asked; commands are texts.
@@ -45,6 +49,10 @@ struct Bench {
 
 impl Bench {
     fn new(inbox_max: usize) -> Bench {
+        Bench::with_patience(inbox_max, PATIENCE)
+    }
+
+    fn with_patience(inbox_max: usize, patience: Duration) -> Bench {
         let authority = Authority::create(ClusterId(5)).unwrap();
         let voter = endpoint(&authority, Holder::Voter(MemberId(1)));
         let (to_loop, inbox) = mpsc::channel(inbox_max);
@@ -53,11 +61,15 @@ impl Bench {
             if *text == actor.name { Ok(()) } else { Err("not yours".to_owned()) }
         };
         let gate = Gate::new::<Echo>(only_own, only_own);
-        let service = Arc::new(Service::new(MemberId(1), to_loop, views, gate));
+        let service = Arc::new(Service { patience, ..Service::new(MemberId(1), to_loop, views, gate) });
         tokio::spawn(crate::serve_clients(voter.clone(), Arc::clone(&service)));
         // The view never changes.
         drop(view);
         Bench { authority, voter, service, inbox }
+    }
+
+    fn holder(&self, holder: Holder) -> Arc<Identity> {
+        Arc::new(Identity { cluster: ClusterId(5), holder })
     }
 
     /// What the loop is asked next.
@@ -81,6 +93,10 @@ fn endpoint(authority: &Authority, holder: Holder) -> Endpoint {
 
 fn anna() -> Holder {
     Holder::Operator(Name::new("anna").unwrap())
+}
+
+fn viewer() -> Holder {
+    Holder::Viewer(Name::new("wall").unwrap())
 }
 
 fn node(name: &str) -> Holder {
@@ -356,6 +372,27 @@ async fn connections_of_one_holder_are_bounded() {
 }
 
 #[tokio::test]
+async fn whoever_answers_gets_in_past_a_hundred_that_never_do() {
+    let bench = Bench::new(8);
+    let address = bench.voter.local_address().unwrap();
+    let mut flood = JoinSet::new();
+    for _ in 0..100 {
+        let folder = tempfile::tempdir().unwrap();
+        bench.authority.issue(node("mute"), folder.path()).unwrap();
+        let credentials = Credentials::load(folder.path()).unwrap();
+        let sockets = Sockets::Cabled(Arc::new(Cable::half_broken()));
+        let mute = Endpoint::open(([127, 0, 0, 1], 0).into(), credentials, false, sockets).unwrap();
+        flood.spawn(async move {
+            drop(mute.dial(address, None, Protocol::Client, Duration::from_secs(60)).await);
+        });
+    }
+    while bench.voter.handshakes() < 32 {
+        tokio::task::yield_now().await;
+    }
+    bench.connect(anna()).await.connection.accept_uni().await.unwrap();
+}
+
+#[tokio::test]
 async fn connected_nodes_are_known_by_name() {
     let bench = Bench::new(8);
     let mut nodes = bench.service.nodes();
@@ -388,4 +425,81 @@ async fn a_watch_shows_the_latest_answer() {
     drop(changes);
     let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
     assert_eq!(answered, Answered::NotMaster, "the mastership has ended");
+}
+
+/// Asks for the past, and gives it a voter without a snapshot; returns the stream, and what would send frames.
+async fn ask_for_past(
+    bench: &mut Bench,
+    visitor: &Visitor,
+    folder: &std::path::Path,
+) -> (MessageReader, oneshot::Sender<Result<Followed, Denied>>) {
+    let (send, receive) = visitor.connection.open_bi().await.unwrap();
+    let mut writer = MessageWriter::new(send);
+    writer.write(&PAST, &[]).await.unwrap();
+    writer.finish();
+    let ToLoop::Past { reply, .. } = bench.asked().await else { panic!("not asked for the past") };
+    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder).unwrap()));
+    reply.send(Kept { shelf, base: Tip::NONE, at: Index(9) }).unwrap();
+    let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked for frames") };
+    (MessageReader::new(receive, ANSWERED), reply)
+}
+
+const PAST: Ask = Ask::Past { at: PastAt::Index(Index(9)), entries: 1 };
+
+#[tokio::test]
+async fn so_many_ask_for_the_past_at_once_and_the_next_is_told_that_the_voter_is_busy() {
+    let (mut bench, folders) = (Bench::new(8), [(); 4].map(|()| tempfile::tempdir().unwrap()));
+    let (first, other) = (bench.connect(anna()).await, bench.connect(viewer()).await);
+    let mut held = Vec::new();
+    for folder in &folders[..2] {
+        held.push(ask_for_past(&mut bench, &first, folder.path()).await);
+    }
+    assert_eq!(first.ask(PAST, &[]).await, Answered::Busy, "a third time");
+    held.push(ask_for_past(&mut bench, &other, folders[2].path()).await);
+    held.remove(0);
+    // The voter hears of the end of a stream a little later.
+    loop {
+        tokio::select! {
+            answered = first.ask(PAST, &[]) => assert_eq!(answered, Answered::Busy),
+            ToLoop::Past { .. } = bench.asked() => break,
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_take_what_it_asked_for_makes_room_for_others() {
+    let mut bench = Bench::with_patience(8, Duration::from_millis(20));
+    let (visitor, folder) = (bench.connect(anna()).await, tempfile::tempdir().unwrap());
+    let (mut reader, _frames) = ask_for_past(&mut bench, &visitor, folder.path()).await;
+    let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
+    assert_eq!(answered, Answered::Past { first: Index(0), at: Index(9) });
+    assert!(matches!(reader.next::<Answered>().await, Err(WireError::Read(_))), "it was cut short");
+    assert!(bench.service.shares.take(&bench.holder(anna()), &[(Good::Snapshots, 2)]).is_some());
+}
+
+/// A follower of `epoch` asks a voter whose journal does not lead on from there.
+async fn check_behind(epoch: Epoch, has_damaged_snapshot: bool, expected: impl Fn(&Answered) -> bool) {
+    let (mut bench, folder) = (Bench::new(8), tempfile::tempdir().unwrap());
+    let visitor = bench.connect(viewer()).await;
+    if has_damaged_snapshot {
+        std::fs::create_dir_all(folder.path().join("snapshots")).unwrap();
+        std::fs::write(folder.path().join("snapshots/00000000000000000007.snapshot"), b"damaged").unwrap();
+    }
+    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let after = Tip { position: Position::new(epoch, Index(9)), hash: ChainHash([7; 32]) };
+    let asking = visitor.ask(Ask::Follow { after }, &[]);
+    let answering = async {
+        let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked") };
+        reply.send(Ok(Followed::Behind(shelf))).unwrap();
+    };
+    let answered = tokio::join!(asking, answering).0;
+    assert!(expected(&answered), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_follower_gives_up_only_where_there_is_no_hope() {
+    let (of_this, of_a_later) = (Epoch(0), Epoch(1));
+    check_behind(of_this, false, |answered| matches!(answered, Answered::Refused { .. })).await;
+    check_behind(of_this, true, |answered| *answered == Answered::Busy).await;
+    check_behind(of_a_later, false, |answered| *answered == Answered::NotMaster).await;
 }

@@ -13,7 +13,6 @@ use bytes::Bytes;
 use position::{Index, MemberId, Tip};
 use prevalent::{Effects, Fatal, Input, MetaOrder, Now, Outgoing, Prevalent, Replica, SyncOrder};
 use quorum::{RoleName, Time};
-use snapshots::Shelf;
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -365,9 +364,7 @@ impl<S: Prevalent> EngineLoop<S> {
         self.committed = commit;
         for follower in std::mem::take(&mut self.followers) {
             let Some(frames) = self.replica.committed_frames(follower.after, follower.bytes_max) else {
-                let shelf = self.replica.shelf().clone();
-                // Verifying it takes as long as reading it.
-                tokio::task::spawn_blocking(move || follower.reply.send(newest_snapshot(&shelf)).is_ok());
+                let _gone = follower.reply.send(Ok(Followed::Behind(self.replica.shelf().clone())));
                 continue;
             };
             match self.replica.end_of(&frames) {
@@ -433,18 +430,6 @@ fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
 fn in_time() -> impl FnMut() -> bool {
     let begun = Instant::now();
     move || begun.elapsed() < ANSWERING_MAX
-}
-
-/// For a follower that the journal does not lead to.
-fn newest_snapshot(shelf: &Shelf) -> Result<Followed, Denied> {
-    match shelf.newest_valid().map(|newest| newest.snapshot) {
-        Ok(Some(snapshot)) => {
-            let base = snapshot.head().tip;
-            Ok(Followed::Snapshot { file: Bytes::from_owner(snapshot.file().clone()), base })
-        }
-        Ok(None) => Err(Denied::Refused("this voter has another history, and no snapshot".to_owned())),
-        Err(error) => Err(Denied::Refused(error.to_string())),
-    }
 }
 
 fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {

@@ -301,11 +301,7 @@ impl World {
         if after == self.engine.applied() || self.journal.last().is_some_and(|(_, tip, _)| *tip == after) {
             return None;
         }
-        let snapshot = self.snapshots.newest_valid().unwrap().snapshot?;
-        Some(Followed::Snapshot {
-            file: Bytes::from_owner(snapshot.file().clone()),
-            base: snapshot.head().tip,
-        })
+        Some(Followed::Behind(self.snapshots.clone()))
     }
 
     fn tell_followers(&mut self) {
