@@ -71,7 +71,10 @@ impl Inspector {
             self.nodes = names;
         }
         if nodes.is_empty() {
-            summary(ui, fleet);
+            ScrollArea::vertical()
+                .id_salt("summary")
+                .auto_shrink([false, false])
+                .show(ui, |ui| summary(ui, fleet));
             return;
         }
         heading(ui, &nodes, desk.view);

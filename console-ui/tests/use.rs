@@ -343,3 +343,37 @@ fn a_large_fleet_is_drawn_and_chosen_from() {
     settle(&mut harness);
     harness.get_by_label("Looking for a master …");
 }
+
+#[test]
+fn a_small_window_has_everything_in_its_place() {
+    for (width, height) in [(1600.0, 1000.0), (1024.0, 768.0), (683.0, 512.0)] {
+        for view in [samples::drift(), samples::restored(), samples::master_lost()] {
+            let mut harness = open(view);
+            harness.set_size(vec2(width, height));
+            settle(&mut harness);
+            let window = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(width, height));
+            let buttons = ["Label", "Undo", "Redo", "More", "−", "Fit", "+", "Live", "Scenes"];
+            let counts = ["as desired", "absent", "never seen"].map(|words| format!("1 {words}"));
+            let placed: Vec<(&str, egui::Rect)> = buttons
+                .into_iter()
+                .chain(counts.iter().map(String::as_str))
+                .filter_map(|label| {
+                    Some((label, harness.query_by_role_and_label(Role::Button, label)?.rect()))
+                })
+                .collect();
+            assert!(placed.len() >= buttons.len(), "{placed:?}");
+            for (at, (label, rect)) in placed.iter().enumerate() {
+                assert!(window.contains_rect(*rect), "{label} is at {rect:?} of {width} x {height}");
+                let over = placed[..at].iter().find(|(_, other)| other.shrink(1.0).intersects(*rect));
+                assert!(over.is_none(), "{label} lies over {over:?} of {width} x {height}");
+            }
+            for chart in harness.query_all_by_role(Role::Image) {
+                assert!(window.contains_rect(chart.rect()), "{:?} of {width} x {height}", chart.rect());
+            }
+            for name in ["pc1", "pc5", "pc9"] {
+                let rect = card(&harness, name).rect();
+                assert!(window.contains_rect(rect) && rect.height() > 30.0, "{name} is at {rect:?}");
+            }
+        }
+    }
+}
