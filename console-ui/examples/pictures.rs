@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Picture::new(samples::drift(), Theme::Light).click(at).save(&folder, "drift-light")?;
     Picture::new(samples::master_lost(), Theme::Dark).save(&folder, "master-lost")?;
     Picture::new(samples::restored(), Theme::Dark).save(&folder, "restored")?;
-    Picture::new(samples::past_moment(), Theme::Dark).back_to(40).save(&folder, "past")?;
+    Picture::new(samples::past_moment(), Theme::Dark).back_to(samples::PAST).save(&folder, "past")?;
     Ok(())
 }
 
