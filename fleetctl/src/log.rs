@@ -9,9 +9,10 @@ use fleet::{Command, Fleet, Outcome, Rejection, WallTime};
 use position::Index;
 use prevalent::{Line, Reply, Role};
 use serde::Serialize;
-use shipper::{Client, ClientOptions, Condition, NextLine, Observer, ObserverOptions, Past, PastAt};
+use shipper::{Client, ClientOptions, Condition, NextLine, Observer, Past, PastAt};
 
 use crate::action::print;
+use crate::live_copy::LiveCopy;
 use crate::moment::{Moment, now};
 use crate::output;
 
@@ -54,22 +55,11 @@ pub(crate) async fn run(
     if !wanted.follow {
         return print_past(client, wanted, json).await.map(|_printed| ());
     }
-    let folder = tempfile::Builder::new()
-        .prefix("fleetctl-log-")
-        .tempdir()
-        .context("cannot make a folder for a copy of the state")?;
-    let observer = Observer::<Fleet>::start(ObserverOptions {
-        addresses: options.addresses.clone(),
-        identity: options.identity.clone(),
-        folder: folder.path().to_owned(),
-    })
-    .await?;
-    let followed = tokio::select! {
-        followed = follow(client, &observer, wanted, json) => followed,
+    let copy = LiveCopy::start(options).await?;
+    tokio::select! {
+        followed = follow(client, &copy.observer, wanted, json) => followed,
         () = stop_requested() => Ok(()),
-    };
-    drop(observer);
-    followed
+    }
 }
 
 /// Prints what was, and returns the last entry of it.
