@@ -380,5 +380,5 @@ fn export(file: &str, configuration: &Configuration) -> Result<String, String> {
         .ok_or_else(|| format!("{file} is no .csv or .json file. Nothing was written"))?;
     let text = fleet::write(configuration, format);
     std::fs::write(file, text).map_err(|error| format!("cannot write {file}: {error}"))?;
-    Ok(format!("{} written", crate::words::counted(configuration.nodes.len(), "node")))
+    Ok(format!("{} written", fleet::counted(configuration.nodes.len(), "node")))
 }

@@ -159,12 +159,11 @@ fn show(line: &Line<Fleet>, json: bool) -> String {
 
 impl<'a> LogLine<'a> {
     fn of(line: &'a Line<Fleet>) -> LogLine<'a> {
-        let (mut outcome, mut rejection, mut problem) = (None, None, None);
-        match &line.reply {
-            Reply::Outcome(done) => outcome = Some(done),
-            Reply::Rejection(refused) => rejection = Some(Rejection::to_string(refused)),
-            other => problem = Some(trouble(other)),
-        }
+        let (outcome, rejection) = match &line.reply {
+            Reply::Outcome(done) => (Some(done), None),
+            Reply::Rejection(refused) => (None, Some(Rejection::to_string(refused))),
+            _ => (None, None),
+        };
         LogLine {
             index: line.index,
             time: WallTime(line.wall_time),
@@ -173,7 +172,7 @@ impl<'a> LogLine<'a> {
             payload: &line.command,
             outcome,
             rejection,
-            problem,
+            problem: fleet::failure(&line.reply),
         }
     }
 }
@@ -183,21 +182,9 @@ fn text(line: &Line<Fleet>) -> String {
         .actor
         .as_ref()
         .map_or_else(|| "(unknown)".to_owned(), |actor| format!("{} ({})", actor.name, actor.role));
-    let came_of_it = match &line.reply {
-        Reply::Outcome(outcome) => outcome.to_string(),
-        Reply::Rejection(rejection) => format!("REJECTED: {rejection}"),
-        other => format!("FAILED: {}", trouble(other)),
-    };
+    let (Ok(came_of_it) | Err(came_of_it)) = fleet::came_of(&line.reply);
     let time = WallTime(line.wall_time);
     format!("{time}  #{}  {actor}: {} -> {came_of_it}\n", line.index, line.command)
-}
-
-/// What is neither an outcome nor a rejection.
-fn trouble(reply: &Reply<Fleet>) -> &'static str {
-    match reply {
-        Reply::Panicked => "it made the program panic, and changed nothing",
-        _ => "it was not executed",
-    }
 }
 
 #[cfg(test)]
@@ -246,7 +233,7 @@ pub(crate) mod tests {
              \"outcome\":{\"outcome\":\"nodes\",\"changed\":[],\"missing\":[]}}\n"
         );
         let panicked = line(Command::DeleteScene { scene: "x".into() }, Reply::Panicked);
-        assert!(show(&panicked, false).contains("FAILED: it made the program panic"));
+        assert!(show(&panicked, false).contains("failed: it made the program panic"));
         let samples = samples();
         assert!(samples[1].contains("\"rejection\":\"there is no scene named"), "{}", samples[1]);
         assert!(samples[2].contains("\"actor\":null,\"role\":null"), "{}", samples[2]);

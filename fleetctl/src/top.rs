@@ -69,7 +69,7 @@ async fn show(
         let now = progress.borrow_and_update().clone();
         let standing = standings.borrow_and_update().clone();
         let voters = statuses.borrow_and_update().clone();
-        picture.take(observer.read(picture::nodes), &now, &standing, &voters);
+        picture.take(observer.read(Fleet::views), &now, &standing, &voters);
         screen.draw(|frame| draw::draw(frame, &picture, &mut view)).context("cannot draw")?;
         tokio::select! {
             event = events.recv() => match event {
