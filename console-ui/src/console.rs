@@ -101,7 +101,7 @@ impl Console {
         // The grid is what the window is for: in a small one the others leave it its part.
         let window = ui.available_size();
         if self.shows_time {
-            let height = (window.y * 0.3).clamp(TIME_HEIGHT_MIN, 266.0);
+            let height = (window.y * 0.32).clamp(TIME_HEIGHT_MIN, 266.0);
             let panel = Panel::bottom("time").frame(framed).resizable(true).default_size(height);
             panel
                 .size_range(TIME_HEIGHT_MIN..=(window.y * 0.4).max(TIME_HEIGHT_MIN))

@@ -1,8 +1,9 @@
 //! What opens over the window: previews, files, and the list of keys.
 
-use egui::{Frame, Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Frame, Id, Modal, RichText, ScrollArea, TextEdit, Ui};
 
 use crate::desk::Desk;
+use crate::field;
 use crate::keys::KEYS;
 use crate::palette::{Palette, caption, title};
 use crate::request::{Act, Request};
@@ -144,7 +145,7 @@ fn preview(ui: &mut Ui, act: &Act, desk: &mut Desk<'_>) -> Done {
 fn file_field(ui: &mut Ui, file: &mut String, hint: &str) -> bool {
     let field = TextEdit::singleline(file).hint_text(hint).desired_width(f32::INFINITY);
     let response = ui.add(field);
-    let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+    let entered = field::is_entered(ui, &response);
     if ui.memory(|memory| memory.focused().is_none()) {
         response.request_focus();
     }

@@ -11,6 +11,7 @@ mod chips;
 mod console;
 mod desk;
 mod dialog;
+mod field;
 mod grid;
 mod icon;
 mod inspector;

@@ -1,13 +1,17 @@
 //! The panel on the right: scenes.
 
-use egui::{Key, RichText, ScrollArea, TextEdit, Ui};
+use egui::{RichText, ScrollArea, Ui};
 
 use crate::desk::Desk;
 use crate::dialog::Dialog;
+use crate::field;
 use crate::model::FleetView;
 use crate::palette::{Palette, caption};
 use crate::request::{Act, Request};
 use crate::selection::Selection;
+
+/// The width of the button beside the name, which says *Save* or *Replace*.
+const SAVE: f32 = 74.0;
 
 /// What is being typed.
 #[derive(Debug, Default)]
@@ -62,18 +66,21 @@ impl Scenes {
             RichText::new(format!("Save what is desired of {whose}")).font(caption()).color(palette.muted),
         );
         ui.horizontal(|ui| {
-            let width = ui.available_width() - 76.0;
-            let field = TextEdit::singleline(&mut self.name).hint_text("a name for it").desired_width(width);
-            let response = desk.changing(ui, |ui| ui.add(field));
+            let width = field::width_beside(ui, &[SAVE]);
+            let response = field::show(ui, desk, width, &mut self.name, "a name for it");
             if std::mem::take(&mut self.wants_focus) {
                 response.request_focus();
             }
-            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let entered = field::is_entered(ui, &response);
             let name = self.name.trim().to_owned();
             let is_ready = !name.is_empty() && !nodes.is_empty();
             let exists = fleet.scenes.iter().any(|scene| scene.name == name);
             let words = if exists { "Replace" } else { "Save" };
-            let save = ui.add_enabled_ui(is_ready, |ui| desk.changing(ui, |ui| ui.button(words))).inner;
+            let size = [SAVE, ui.spacing().interact_size.y];
+            let save = ui.add_enabled_ui(is_ready, |ui| {
+                desk.changing(ui, |ui| ui.add_sized(size, egui::Button::new(words)))
+            });
+            let save = save.inner;
             if is_ready && (save.clicked() || (entered && desk.may_change())) {
                 desk.act(Act::SaveScene { scene: name, nodes });
                 self.name.clear();

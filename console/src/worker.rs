@@ -381,5 +381,5 @@ fn export(file: &str, configuration: &Configuration) -> Result<String, String> {
     let text = fleet::write(configuration, format);
     app::replace_file(std::path::Path::new(file), &text)
         .map_err(|error| format!("cannot write {file}: {error}. What was there is untouched"))?;
-    Ok(format!("{} written", crate::words::counted(configuration.nodes.len(), "node")))
+    Ok(format!("{} written", fleet::counted(configuration.nodes.len(), "node")))
 }

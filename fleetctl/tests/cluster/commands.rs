@@ -73,7 +73,7 @@ async fn the_log_tells_who_did_what_and_a_past_moment_comes_back() {
     assert_eq!(log(&["--since", "1h"]), log(&["--last", "100000"]));
     let text = site.told(&["log", "--last", "2"]);
     assert!(text.contains("operator (operator): delete scene day -> done"), "{text}");
-    assert!(text.contains("REJECTED: there is no node"), "{text}");
+    assert!(text.contains("rejected: there is no node"), "{text}");
     // By a standby that has become master, too.
     let before = log(&["--last", "3"]);
     site.fail_over().await;
