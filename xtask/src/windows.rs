@@ -33,6 +33,8 @@ enum Part {
     Test,
     /// A cluster with a voter under Wine and two on this system
     Mixed,
+    /// The console's window under Wine, clicked and photographed on a display that nobody sees
+    Window,
     /// The demonstration with two kills under Wine, and what an idle master needs
     Demo,
 }
@@ -41,14 +43,18 @@ enum Part {
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// Do only these parts, in this order; what they need is built too
-    #[arg(long, value_delimiter = ',', value_name = "PART,…", default_values = ["build", "gate", "test", "mixed", "demo"])]
+    #[arg(long, value_delimiter = ',', value_name = "PART,…", default_values = ["build", "gate", "test", "mixed", "window", "demo"])]
     only: Vec<Part>,
 }
 
 /// Does it.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let started = Instant::now();
-    if let Tools::Unavailable(reason) = debian::install()? {
+    let mut packages = debian::BUILD.to_vec();
+    if arguments.only.contains(&Part::Window) {
+        packages.extend(debian::DISPLAY);
+    }
+    if let Tools::Unavailable(reason) = debian::install(&packages)? {
         return Ok(Ending::Skipped(reason));
     }
     let toolchain = Toolchain::new(sysroot::build()?);
@@ -61,6 +67,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
             }
             Part::Test => trials::run_tests(&toolchain, &Wine::start()?)?,
             Part::Mixed => trials::run_mixed(&toolchain, &Wine::start()?)?,
+            Part::Window => trials::run_window(&toolchain, &Wine::start()?)?,
             Part::Demo => {
                 let wine = Wine::start()?;
                 trials::run_demo(&toolchain, &wine)?;
@@ -77,7 +84,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
 /// # Errors
 /// If the build fails.
 pub(crate) fn executables() -> anyhow::Result<Result<Vec<PathBuf>, String>> {
-    if let Tools::Unavailable(reason) = debian::install()? {
+    if let Tools::Unavailable(reason) = debian::install(&debian::BUILD)? {
         return Ok(Err(reason));
     }
     let built = executables::shipped(&Toolchain::new(sysroot::build()?))?;

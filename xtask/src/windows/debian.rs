@@ -1,4 +1,5 @@
-//! The tools: a compiler that has the source of its standard library, mingw-w64, and Wine, all from Debian.
+//! The tools, all from Debian: a compiler that has the source of its standard library, mingw-w64, and Wine; and a
+//! display that nobody sees.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,13 +8,31 @@ use anyhow::Context;
 
 use crate::step;
 
-/// The packages, each with a file by which to tell that it is installed.
-const PACKAGES: [(&str, &str); 5] = [
+/// A package, and a file by which to tell that it is installed.
+pub(crate) type Package = (&'static str, &'static str);
+
+/// What builds for Windows and runs it.
+pub(crate) const BUILD: [Package; 5] = [
     ("gcc-mingw-w64-x86-64-win32", "/usr/bin/x86_64-w64-mingw32-gcc"),
     ("wine64", crate::windows::wine::WINE),
     ("rustc-web", crate::windows::toolchain::RUSTC),
     ("cargo-web", crate::windows::toolchain::CARGO),
     ("rust-web-src", "/usr/lib/rustlib/src/rust/library/std/Cargo.toml"),
+];
+
+/// A screen without a machine, and who looks at it, clicks, types and copies there; and what windows need of X11, for
+/// this system's and for Wine's.
+pub(crate) const DISPLAY: [Package; 10] = [
+    ("xvfb", "/usr/bin/Xvfb"),
+    ("imagemagick", "/usr/bin/import"),
+    ("xdotool", "/usr/bin/xdotool"),
+    ("xclip", "/usr/bin/xclip"),
+    ("libx11-6", "/usr/lib/x86_64-linux-gnu/libX11.so.6"),
+    ("libx11-xcb1", "/usr/lib/x86_64-linux-gnu/libX11-xcb.so.1"),
+    ("libxcursor1", "/usr/lib/x86_64-linux-gnu/libXcursor.so.1"),
+    ("libxi6", "/usr/lib/x86_64-linux-gnu/libXi.so.6"),
+    ("libxrandr2", "/usr/lib/x86_64-linux-gnu/libXrandr.so.2"),
+    ("libxkbcommon-x11-0", "/usr/lib/x86_64-linux-gnu/libxkbcommon-x11.so.0"),
 ];
 
 /// Whether the chore can be done here.
@@ -24,25 +43,25 @@ pub(crate) enum Tools {
     Unavailable(String),
 }
 
-/// Installs what is missing, as root or through `sudo`.
+/// Installs what is missing of these, as root or through `sudo`.
 ///
 /// # Errors
 /// If Debian's tools fail.
-pub(crate) fn install() -> anyhow::Result<Tools> {
+pub(crate) fn install(packages: &[Package]) -> anyhow::Result<Tools> {
     let missing: Vec<&str> =
-        PACKAGES.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
+        packages.iter().filter(|(_, file)| !Path::new(file).exists()).map(|(package, _)| *package).collect();
     if missing.is_empty() {
         return Ok(Tools::Installed);
     }
     let list = missing.join(" ");
     if !runs("apt-get", &["--version"]) {
         return Ok(Tools::Unavailable(format!(
-            "the build for Windows needs Debian's packages {list}, and there is no apt-get here"
+            "this needs Debian's packages {list}, and there is no apt-get here"
         )));
     }
     let Some(prefix) = root_prefix()? else {
         return Ok(Tools::Unavailable(format!(
-            "the build for Windows needs packages, and this is neither root nor is there a sudo that asks for \
+            "this needs packages, and this is neither root nor is there a sudo that asks for \
              no password. Install them with: sudo apt-get install --no-install-recommends {list}"
         )));
     };

@@ -1,4 +1,4 @@
-//! What is run under Wine: the tests of all packages, the demonstration, an idle master.
+//! What is run under Wine: the tests of all packages, the console's window, the demonstration, an idle master.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -108,29 +108,41 @@ pub(crate) fn run_demo(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()>
     run_unless_wine_fails("demo.exe --kills 2 --json under Wine", &command)
 }
 
-/// Runs a cluster with a voter on Windows and two on this system, as a process test of this system: by the
-/// cargo that runs this chore, in the profile that `cargo test` has.
+/// Runs a cluster with a voter on Windows and two on this system, as a process test of this system.
 ///
 /// # Errors
 /// If that fails.
 pub(crate) fn run_mixed(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
-    let windows = shipped(toolchain, "master.exe")?;
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args([
-        "test",
-        "--locked",
-        "--package",
-        "tests",
-        "--test",
-        "process",
-        "mixed",
-        "--",
-        "--nocapture",
-    ]);
-    command.current_dir(repository::root()).env("PREVALENT_WINDOWS_RUNNER", WINE);
-    command.env("PREVALENT_WINDOWS_EXECUTABLES", windows.path.parent().context("a file lies in a folder")?);
+    let process = ["--package", "tests", "--test", "process", "mixed"];
+    run_test_of_this_system("test a cluster of Windows and Linux", &process, toolchain, wine)
+}
+
+/// Clicks in the console's window, with its cluster and the display on this system.
+///
+/// # Errors
+/// If that fails.
+pub(crate) fn run_window(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
+    // With the dependencies of the whole workspace: with those of one package they would be built again.
+    let window = ["--workspace", "--test", "window", "the_window_for_windows"];
+    run_test_of_this_system("test the window under Wine", &window, toolchain, wine)
+}
+
+/// Runs a test of this system that starts executables for Windows: by the cargo that runs this chore, in the profile
+/// that `cargo test` has.
+fn run_test_of_this_system(
+    what: &str,
+    test: &[&str],
+    toolchain: &Toolchain,
+    wine: &Wine,
+) -> anyhow::Result<()> {
+    // Built first, if need be.
+    executables::shipped(toolchain)?;
+    let mut command = repository::cargo("test");
+    command.arg("--locked").args(test).args(["--", "--nocapture"]);
+    command.env("PREVALENT_WINDOWS_RUNNER", WINE);
+    command.env("PREVALENT_WINDOWS_EXECUTABLES", executables_folder());
     wine.describe(&mut command);
-    run_unless_wine_fails("test a cluster of Windows and Linux", &command)
+    run_unless_wine_fails(what, &command)
 }
 
 /// Prints how much memory a master needs that has nothing to do.
