@@ -39,6 +39,8 @@ pub struct Recovered {
     /// The journal is shorter than this machine's own mark: the disk has lost what was durable, perhaps
     /// acknowledged.
     pub amnesia: bool,
+    /// The files that were there.
+    files: Vec<File>,
 }
 
 /// A file in the journal's folder.
@@ -69,6 +71,18 @@ impl Journal {
         tag: JournalTag,
         snapshot: Option<Tip>,
     ) -> Result<Recovered, JournalError> {
+        let mut recovered = Journal::recover(disk, tag, snapshot)?;
+        recovered.settle_in()?;
+        Ok(recovered)
+    }
+
+    /// The same without any change to the disk: whoever cannot go on with what was found leaves it as it is.
+    /// Everyone else goes on with [`Recovered::settle_in`].
+    pub(crate) fn recover(
+        disk: Arc<dyn Disk>,
+        tag: JournalTag,
+        snapshot: Option<Tip>,
+    ) -> Result<Recovered, JournalError> {
         let snapshot = snapshot.unwrap_or(Tip::NONE);
         let files = files(&*disk)?;
         let segments = load_segments(&*disk, &files, &tag)?;
@@ -94,10 +108,9 @@ impl Journal {
             Tail::Torn { .. } | Tail::Uncertain { .. } => Evidence::OfTheTail,
         };
         if superseded {
-            journal.reset(snapshot)?;
+            journal.begin_behind(snapshot);
         }
-        journal.settle_in(&files)?;
-        Ok(Recovered { journal, tail, amnesia })
+        Ok(Recovered { journal, tail, amnesia, files })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
@@ -116,18 +129,41 @@ impl Journal {
         Ok(!same)
     }
 
+    /// Nothing of what was found counts: the journal is empty and follows `base`, once a generation says so.
+    fn begin_behind(&mut self, base: Tip) {
+        self.runs.clear();
+        self.active = None;
+        (self.base, self.last) = (base, base);
+        self.syncs.reset(base);
+    }
+}
+
+impl Recovered {
+    /// Gives up what is damaged, in doubt or lost, and all that follows it: a new generation hides it, and says to
+    /// the next start that nothing is missing.
+    pub(crate) fn salvage(&mut self) -> Result<(), JournalError> {
+        let journal = &mut self.journal;
+        let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
+        journal.evidence = Evidence::NotNeeded;
+        journal.begin_generation(end, 0)?;
+        (self.tail, self.amnesia) = (Tail::Clean, false);
+        Ok(())
+    }
+
     /// The first changes to the disk. Not in doubt: what is not needed goes, and the mark says that a
     /// process is running.
-    fn settle_in(&mut self, files: &[File]) -> Result<(), JournalError> {
-        if self.evidence != Evidence::NotNeeded {
+    pub(crate) fn settle_in(&mut self) -> Result<(), JournalError> {
+        let journal = &mut self.journal;
+        if journal.evidence != Evidence::NotNeeded {
             return Ok(());
         }
-        if self.active.is_none() {
-            // The newest segment may hide frames that were cut although its own header is lost.
-            self.begin_generation(self.last, 0)?;
+        if journal.active.is_none() {
+            // The newest segment may hide frames that were cut although its own header is lost. And behind a
+            // snapshot that goes further than the journal, this is what says that the journal begins there.
+            journal.begin_generation(journal.last, 0)?;
         }
-        self.mark_file.store(&self.mark(false))?;
-        self.remove_files(files.iter().map(|file| file.name));
+        journal.mark_file.store(&journal.mark(false))?;
+        journal.remove_files(self.files.iter().map(|file| file.name));
         Ok(())
     }
 }

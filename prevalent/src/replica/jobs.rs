@@ -1,18 +1,17 @@
 //! Work that would stall the loop: it runs elsewhere, holds what it needs, and comes back as an input.
 
-use std::collections::BTreeSet;
 use std::time::Duration;
 
 use position::{ClusterId, Index, Member, Tip};
-use quorum::{History, Time};
+use quorum::Time;
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
-use storage::{DiskError, Slice};
+use storage::DiskError;
 
-use crate::engine::SnapshotRule;
-use crate::replay::replay_past_panics;
-use crate::replica::{Effects, Fatal, Now, Replica, has_no_room};
+use crate::replica::install::{InstallError, install};
+use crate::replica::rebuild::{Rebuild, RebuildError};
+use crate::replica::{Effects, Fatal, Now, Replica};
 use crate::retention::Retention;
-use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
+use crate::snapshotter::{LoadError, Made, SnapshotJob, SnapshotJobError};
 use crate::{Chore, ChoreDone, Engine, Prevalent};
 
 /// So many commands may have panicked behind the newest snapshot. The next one is then made before it is due: each
@@ -21,10 +20,10 @@ const PANICS_MAX: usize = 8;
 
 /// Work for another thread.
 #[derive(Debug)]
-pub struct Job<S: Prevalent>(Work<S>);
+pub struct Job<S: Prevalent>(pub(crate) Work<S>);
 
 #[derive(Debug)]
-enum Work<S: Prevalent> {
+pub(crate) enum Work<S: Prevalent> {
     /// What the journal needs done around it.
     Chore(Chore),
     /// Verifies the newest snapshot, for a standby that needs it.
@@ -35,16 +34,6 @@ enum Work<S: Prevalent> {
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
     Rebuild(Rebuild),
-}
-
-#[derive(Debug)]
-struct Rebuild {
-    shelf: Shelf,
-    cluster: ClusterId,
-    frames: Vec<Slice>,
-    through: Index,
-    panics: BTreeSet<Index>,
-    rule: SnapshotRule,
 }
 
 /// What came of a [`Job`].
@@ -65,27 +54,6 @@ enum Outcome<S: Prevalent> {
     },
     Installed(Result<(Opened, Box<Engine<S>>), InstallError>),
     Rebuilt(Result<Box<Engine<S>>, RebuildError>),
-}
-
-#[derive(Debug, thiserror::Error)]
-enum InstallError {
-    #[error(transparent)]
-    Snapshot(#[from] SnapshotError),
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    #[error("the snapshot at {0} does not load")]
-    NotLoaded(Tip),
-}
-
-/// The state could not be rebuilt.
-#[derive(Debug, thiserror::Error)]
-pub enum RebuildError {
-    /// No snapshot could be loaded.
-    #[error(transparent)]
-    Load(#[from] LoadError),
-    /// The journal could not be replayed.
-    #[error(transparent)]
-    Replay(#[from] crate::replay::ReplayError),
 }
 
 impl<S: Prevalent> Job<S> {
@@ -126,34 +94,11 @@ impl<S: Prevalent> Job<S> {
     }
 }
 
-fn install<S: Prevalent>(
-    incoming: Incoming,
-    shelf: &Shelf,
-    cluster: ClusterId,
-) -> Result<(Opened, Box<Engine<S>>), InstallError> {
-    let opened = incoming.finish()?;
-    let loaded = snapshotter::load::<S>(shelf, cluster)?;
-    match loaded.head {
-        Some(head) if head.tip == opened.head().tip => Ok((opened, Box::new(loaded.engine))),
-        _ => Err(InstallError::NotLoaded(opened.head().tip)),
-    }
-}
-
-impl Rebuild {
-    fn run<S: Prevalent>(self) -> Result<Engine<S>, RebuildError> {
-        let begin = || -> Result<Engine<S>, RebuildError> {
-            Ok(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine)
-        };
-        let engine = begin()?.with_panics(&self.panics).with_snapshot_rule(self.rule);
-        replay_past_panics(engine, begin, &self.frames, self.through)
-    }
-}
-
 /// Which jobs run, and which wait for their turn. At most one of each kind runs.
 #[derive(Debug, Default)]
 pub(crate) struct Jobs {
     snapshotting: bool,
-    installing: bool,
+    pub(crate) installing: bool,
     wanted: Option<Tip>,
     /// The newest snapshot that is known to be good ends here.
     newest: Index,
@@ -170,7 +115,7 @@ impl Jobs {
         self.wanted = Some(tip);
     }
 
-    fn snapshot_made(&mut self, at: Index) {
+    pub(crate) fn snapshot_made(&mut self, at: Index) {
         self.newest = self.newest.max(at);
     }
 
@@ -207,30 +152,6 @@ impl<S: Prevalent> Replica<S> {
             };
             out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone(), retention }));
         }
-    }
-
-    pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
-        self.jobs.installing = true;
-        let incoming = Box::new(incoming);
-        let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
-        out.start.push(Job(Work::Install { incoming, shelf, cluster }));
-    }
-
-    /// Gives up the state that a panic left behind, and has it built anew without that command. The voter
-    /// goes on voting, storing and acknowledging; clients are told to come back.
-    pub(crate) fn rebuild_without(&mut self, index: Index, out: &mut Effects<S>) {
-        let Some(engine) = self.engine.take() else { return };
-        let mut panics = engine.panics().clone();
-        panics.insert(index);
-        let commit = self.committed_tip().index();
-        out.start.push(Job(Work::Rebuild(Rebuild {
-            shelf: self.shelf.clone(),
-            cluster: self.meta.cluster,
-            frames: self.journal.frames_between(self.journal.base().index(), commit),
-            through: commit,
-            panics,
-            rule: engine.snapshot_rule(),
-        })));
     }
 
     pub(crate) fn on_finished(
@@ -293,62 +214,5 @@ impl<S: Prevalent> Replica<S> {
         if self.transfers.expect(to) {
             out.start.push(Job(Work::Open { shelf: self.shelf.clone(), to }));
         }
-    }
-
-    /// The journal holds what the snapshot covers, and more that may have been acknowledged: it stays. Only
-    /// where frames are damaged that nobody can send any more, the snapshot takes their place.
-    fn mend_with(
-        &mut self,
-        now: Now,
-        base: Tip,
-        engine: Engine<S>,
-        out: &mut Effects<S>,
-    ) -> Result<(), Fatal> {
-        if self.applied().index() < base.index() {
-            let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
-            self.engine = Some(engine.with_snapshot_rule(rule));
-            out.applied = Some(base);
-        }
-        for damaged in self.journal.give_up_damage(base.index()) {
-            self.decide(now, quorum::Input::Repaired(damaged), &[], out)?;
-        }
-        Ok(())
-    }
-
-    fn on_install_done(
-        &mut self,
-        now: Now,
-        installed: Result<(Opened, Box<Engine<S>>), InstallError>,
-        out: &mut Effects<S>,
-    ) -> Result<(), Fatal> {
-        let (opened, engine) = match installed {
-            Ok(installed) => installed,
-            Err(error) => {
-                tracing::warn!(%error, "a snapshot was not installed; the master will send it again");
-                return Ok(());
-            }
-        };
-        let base = opened.head().tip;
-        self.jobs.snapshot_made(base.index());
-        if self.journal.tip_at(base.index()) == Some(base) {
-            return self.mend_with(now, base, *engine, out);
-        }
-        if base.index() <= self.voter.commit() {
-            // Frames came first, from the same or another master.
-            return Ok(());
-        }
-        if let Err(error) = self.journal.reset(base) {
-            return has_no_room(error, "a snapshot was not installed; the master will send it again");
-        }
-        self.sync_in_flight = None;
-        if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
-        {
-            self.voter.adopt_membership(membership);
-        }
-        let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
-        self.engine = Some(engine.with_snapshot_rule(rule));
-        self.clock.follow(&self.journal, self.engine.as_ref());
-        out.applied = Some(base);
-        self.decide(now, quorum::Input::Installed(base), &[], out)
     }
 }

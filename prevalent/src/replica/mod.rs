@@ -9,9 +9,11 @@ mod apply;
 mod clock;
 mod effects;
 mod input;
+mod install;
 mod intake;
 mod jobs;
 mod open;
+mod rebuild;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -24,8 +26,9 @@ use storage::{Disk, DiskError, Slice};
 
 pub use effects::{Answered, ClientId, Effects, Outgoing, Refused, Unanswered};
 pub use input::{Input, Now};
-pub use jobs::{Finished, Job, RebuildError};
+pub use jobs::{Finished, Job};
 pub use open::{OpenError, Options};
+pub use rebuild::RebuildError;
 
 use crate::founding::members_of;
 use crate::meta::{Meta, MetaOrder};

@@ -30,6 +30,9 @@ pub struct Options {
     pub founding: quorum::Founding,
     /// When snapshots are due; the same on all voters.
     pub snapshot_rule: SnapshotRule,
+    /// For a voter that is alone: what is damaged or lost is given up with all that follows it, acknowledged or not,
+    /// where the directory would be refused.
+    pub salvage: bool,
     /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
     pub history_bytes_max: u64,
     /// The protocol's times.
@@ -48,6 +51,7 @@ impl Options {
             learner: None,
             founding: quorum::Founding::All,
             snapshot_rule: SnapshotRule::default(),
+            salvage: false,
             history_bytes_max: 0,
             times: Times::LAN,
             process,
@@ -88,11 +92,19 @@ pub enum OpenError {
     AlreadyFounded,
     /// The end of the only copy is damaged in a way that a crash does not explain.
     #[error(
-        "the journal's last frame (from entry {at} on) is damaged, and it was whole once: a disk error, not a crash; this is the only copy, so nothing was changed; restore a backup, or open with salvage, which drops that frame and what follows it"
+        "the journal's last frame (from entry {at} on) is damaged, and it was whole once: a disk error, not a crash; this is the only copy, so nothing was changed; restore a backup"
     )]
     OnlyCopyUncertain {
         /// The frame's first entry.
         at: Index,
+    },
+    /// The only copy has lost what was durable.
+    #[error(
+        "the journal ends at entry {last}, and the rest of the data directory tells of more: the disk has lost what it held, or the directory was put together from several; this is the only copy, so nothing was changed; restore a backup"
+    )]
+    OnlyCopyForgot {
+        /// The last entry that is there.
+        last: Index,
     },
     /// A frame in the middle of the only copy is damaged.
     #[error(
@@ -134,23 +146,32 @@ impl<S: Prevalent> Replica<S> {
         let base = loaded.head.as_ref().map(|head| head.tip);
         let engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
 
-        let Recovered { journal, tail, amnesia } = open_journal::<S>(&disk, &meta, base)?;
-        let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
-        let membership = newest_membership(&journal, &engine);
+        let mut recovered = recover_journal::<S>(&disk, &meta, base)?;
+        let membership = newest_membership(&recovered.journal, &engine);
         let alone = membership.voters().len() == 1;
-        if alone {
-            refuse_damage_of_the_only_copy(tail, &damaged)?;
+        let mut ballot = Ballot { standing: standing(&meta, &recovered), ..meta.ballot };
+        if alone && let Err(why) = check_only_copy(&recovered, ballot.standing) {
+            if !options.salvage {
+                return Err(why);
+            }
+            tracing::warn!(%why, "what is damaged or lost is given up, with all that follows it");
+            recovered.salvage()?;
+            ballot.standing = Standing::Settled;
+            ballot.epoch = ballot.epoch.max(recovered.journal.last().epoch());
         }
+        let tail = recovered.tail;
         // A doubt from before this start is older than what this tail shows: only a master settles it.
         let doubted_before = meta.ballot.standing == Standing::Unsettled;
         let tail = if alone || doubted_before { Tail::Clean } else { tail };
 
-        let ballot = Ballot { standing: standing(&meta, tail, &journal, amnesia), ..meta.ballot };
         let meta = meta.started_again(ballot);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         meta.write(&*disk)?;
         Founding::complete(&*disk)?;
+        recovered.settle_in()?;
+        let journal = recovered.journal;
+        let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
         let engine = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;
@@ -198,18 +219,18 @@ impl<S: Prevalent> Replica<S> {
 }
 
 /// A learner's directory has no journal before its first start.
-fn open_journal<S: Prevalent>(
+fn recover_journal<S: Prevalent>(
     disk: &Arc<dyn Disk>,
     meta: &Meta,
     base: Option<Tip>,
 ) -> Result<Recovered, OpenError> {
     let tag = JournalTag::of::<S>(meta.cluster);
-    match Journal::open(Arc::clone(disk), tag, base) {
+    match Journal::recover(Arc::clone(disk), tag, base) {
         Err(JournalError::Missing) if meta.me.incarnation == Incarnation::UNKNOWN => {
-            let journal = Journal::create(Arc::clone(disk), tag, base.unwrap_or(Tip::NONE))?;
-            Ok(Recovered { journal, tail: Tail::Clean, amnesia: false })
+            drop(Journal::create(Arc::clone(disk), tag, base.unwrap_or(Tip::NONE))?);
+            Ok(Journal::recover(Arc::clone(disk), tag, base)?)
         }
-        opened => Ok(opened?),
+        recovered => Ok(recovered?),
     }
 }
 
@@ -235,25 +256,30 @@ fn identity(disk: &dyn Disk, options: &Options) -> Result<Meta, OpenError> {
 }
 
 /// Whether what the disk holds still allows this voter to count.
-fn standing(meta: &Meta, tail: Tail, journal: &Journal, amnesia: bool) -> Standing {
+fn standing(meta: &Meta, Recovered { journal, tail, amnesia, .. }: &Recovered) -> Standing {
     let forgot_an_epoch = journal.last().epoch() > meta.ballot.epoch;
     match meta.ballot.standing {
         Standing::Amnesiac => Standing::Amnesiac,
-        _ if forgot_an_epoch || amnesia => Standing::Amnesiac,
+        _ if forgot_an_epoch || *amnesia => Standing::Amnesiac,
         // A torn frame was never acknowledged; that it is asked about needs no durable mark.
         Standing::Settled if !matches!(tail, Tail::Uncertain { .. }) => Standing::Settled,
         _ => Standing::Unsettled,
     }
 }
 
-fn refuse_damage_of_the_only_copy(tail: Tail, damaged: &[FrameId]) -> Result<(), OpenError> {
-    if let Tail::Uncertain { at, .. } = tail {
+/// Nobody could send a voter that is alone what it lost, and nobody else could lead.
+fn check_only_copy(recovered: &Recovered, standing: Standing) -> Result<(), OpenError> {
+    let Recovered { journal, tail, .. } = recovered;
+    if let Tail::Uncertain { at, .. } = *tail {
         return Err(OpenError::OnlyCopyUncertain { at });
     }
-    match damaged.first() {
-        Some(frame) => Err(OpenError::OnlyCopyDamaged { first: frame.first, last: frame.last }),
-        None => Ok(()),
+    if let Some(damage) = journal.damages().next() {
+        return Err(OpenError::OnlyCopyDamaged { first: damage.id.first, last: damage.id.last });
     }
+    if standing != Standing::Settled {
+        return Err(OpenError::OnlyCopyForgot { last: journal.last().index() });
+    }
+    Ok(())
 }
 
 /// What the master that wrote the last frame knew to be committed.

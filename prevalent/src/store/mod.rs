@@ -47,7 +47,12 @@ enum StoreOpenReason {
     #[error(transparent)]
     Disk(#[from] DiskError),
     #[error(transparent)]
-    Replica(#[from] OpenError),
+    Replica(OpenError),
+    #[error(
+        "{0}; or copy the directory and open it with `Store::salvage`, which gives up what is damaged or lost with \
+         all that follows it"
+    )]
+    Damaged(OpenError),
     #[error(transparent)]
     Fatal(#[from] Fatal),
     #[error("the system gives no random numbers: {0}")]
@@ -97,13 +102,26 @@ impl<S: Prevalent> Store<S> {
     /// If another process runs it, if it holds another type's state, or if its only copy is damaged in a
     /// way that a crash does not explain. Nothing is changed then.
     pub fn open(directory: impl AsRef<Path>) -> Result<Store<S>, StoreOpenError> {
-        let directory = directory.as_ref();
-        let failed = |source| StoreOpenError { directory: directory.to_owned(), source: Box::new(source) };
-        let disk = LocalDisk::open(directory).map_err(|error| failed(error.into()))?;
-        Store::open_on(Arc::new(disk)).map_err(failed)
+        Store::open_or_salvage(directory.as_ref(), false)
     }
 
-    fn open_on(disk: Arc<dyn Disk>) -> Result<Store<S>, StoreOpenReason> {
+    /// The same for a directory that [`Store::open`] refuses since it is damaged: opens it with the state as it was
+    /// before what is damaged or lost. **Commands that were answered may be gone.** Where nothing is damaged this is
+    /// [`Store::open`].
+    ///
+    /// # Errors
+    /// As [`Store::open`], but for damage in the journal.
+    pub fn salvage(directory: impl AsRef<Path>) -> Result<Store<S>, StoreOpenError> {
+        Store::open_or_salvage(directory.as_ref(), true)
+    }
+
+    fn open_or_salvage(directory: &Path, salvage: bool) -> Result<Store<S>, StoreOpenError> {
+        let failed = |source| StoreOpenError { directory: directory.to_owned(), source: Box::new(source) };
+        let disk = LocalDisk::open(directory).map_err(|error| failed(error.into()))?;
+        Store::open_on(Arc::new(disk), salvage).map_err(failed)
+    }
+
+    fn open_on(disk: Arc<dyn Disk>, salvage: bool) -> Result<Store<S>, StoreOpenReason> {
         let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(StoreOpenReason::Random);
         let (mut cluster, mut incarnation, mut process) = ([0; 16], [0; 16], [0; 8]);
         random(&mut cluster)?;
@@ -113,7 +131,7 @@ impl<S: Prevalent> Store<S> {
             let me = Member { id: MemberId(1), incarnation: Incarnation(u128::from_le_bytes(incarnation)) };
             found_alone::<S>(&disk, ClusterId(u128::from_le_bytes(cluster)), me)?;
         }
-        let options = Options::new(u64::from_le_bytes(process));
+        let options = Options { salvage, ..Options::new(u64::from_le_bytes(process)) };
         let clock = group::Clock::start();
         let replica = Replica::<S>::open(clock.now(), disk, &options)?;
         let voters = replica.membership().voters().len();
@@ -175,6 +193,17 @@ fn found_alone<S: Prevalent>(disk: &Arc<dyn Disk>, cluster: ClusterId, me: Membe
 pub fn wall_time() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     i64::try_from(since).unwrap_or(i64::MAX)
+}
+
+impl From<OpenError> for StoreOpenReason {
+    fn from(error: OpenError) -> StoreOpenReason {
+        match error {
+            OpenError::OnlyCopyUncertain { .. }
+            | OpenError::OnlyCopyDamaged { .. }
+            | OpenError::OnlyCopyForgot { .. } => StoreOpenReason::Damaged(error),
+            error => StoreOpenReason::Replica(error),
+        }
+    }
 }
 
 impl<R: fmt::Debug> From<CodecError> for ExecuteError<R> {

@@ -1,0 +1,100 @@
+//! A snapshot that a master sent takes the place of what this voter's journal no longer leads to.
+
+use position::{ClusterId, Tip};
+use quorum::History;
+use snapshots::{Incoming, Opened, Shelf, SnapshotError};
+
+use crate::replica::jobs::Work;
+use crate::replica::{Effects, Fatal, Job, Now, Replica, has_no_room};
+use crate::snapshotter::{self, LoadError};
+use crate::{Engine, Prevalent};
+
+/// A snapshot was not installed. What was there before is untouched.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InstallError {
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error("the snapshot at {0} does not load")]
+    NotLoaded(Tip),
+}
+
+pub(crate) fn install<S: Prevalent>(
+    incoming: Incoming,
+    shelf: &Shelf,
+    cluster: ClusterId,
+) -> Result<(Opened, Box<Engine<S>>), InstallError> {
+    let opened = incoming.finish()?;
+    let loaded = snapshotter::load::<S>(shelf, cluster)?;
+    match loaded.head {
+        Some(head) if head.tip == opened.head().tip => Ok((opened, Box::new(loaded.engine))),
+        _ => Err(InstallError::NotLoaded(opened.head().tip)),
+    }
+}
+
+impl<S: Prevalent> Replica<S> {
+    pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
+        self.jobs.installing = true;
+        let incoming = Box::new(incoming);
+        let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
+        out.start.push(Job(Work::Install { incoming, shelf, cluster }));
+    }
+
+    /// The journal holds what the snapshot covers, and more that may have been acknowledged: it stays. Only
+    /// where frames are damaged that nobody can send any more, the snapshot takes their place.
+    fn mend_with(
+        &mut self,
+        now: Now,
+        base: Tip,
+        engine: Engine<S>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        if self.applied().index() < base.index() {
+            let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
+            self.engine = Some(engine.with_snapshot_rule(rule));
+            out.applied = Some(base);
+        }
+        for damaged in self.journal.give_up_damage(base.index()) {
+            self.decide(now, quorum::Input::Repaired(damaged), &[], out)?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn on_install_done(
+        &mut self,
+        now: Now,
+        installed: Result<(Opened, Box<Engine<S>>), InstallError>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        let (opened, engine) = match installed {
+            Ok(installed) => installed,
+            Err(error) => {
+                tracing::warn!(%error, "a snapshot was not installed; the master will send it again");
+                return Ok(());
+            }
+        };
+        let base = opened.head().tip;
+        self.jobs.snapshot_made(base.index());
+        if self.journal.tip_at(base.index()) == Some(base) {
+            return self.mend_with(now, base, *engine, out);
+        }
+        if base.index() <= self.voter.commit() {
+            // Frames came first, from the same or another master.
+            return Ok(());
+        }
+        if let Err(error) = self.journal.reset(base) {
+            return has_no_room(error, "a snapshot was not installed; the master will send it again");
+        }
+        self.sync_in_flight = None;
+        if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
+        {
+            self.voter.adopt_membership(membership);
+        }
+        let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
+        self.engine = Some(engine.with_snapshot_rule(rule));
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        out.applied = Some(base);
+        self.decide(now, quorum::Input::Installed(base), &[], out)
+    }
+}
