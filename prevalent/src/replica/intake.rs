@@ -8,7 +8,7 @@ use storage::DiskError;
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
 use crate::{
-    Actor, Admission, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
+    Actor, Admission, Engine, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
     check_command, registration,
 };
 
@@ -44,8 +44,11 @@ impl<S: Prevalent> Replica<S> {
         actor: &Actor,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
+        let has_room = |engine: &Engine<S>| engine.sessions().has_room_for(actor);
         let why = match (self.unable_to_take(), registration(actor)) {
             (Some(why), _) => why,
+            // Journaled, it would be refused all the same, and be in the journal.
+            (None, _) if !self.engine.as_ref().is_some_and(has_room) => Refused::TableFull,
             (None, Err(flaw)) => Refused::BadCommand(flaw.to_string()),
             (None, Ok(payload)) => {
                 return self.push(now, client, &Entry::internal(EntryKind::Register, &payload), out);

@@ -8,7 +8,7 @@ use super::*;
 use crate::replica::Input;
 use crate::testing::journal::entry;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{Founding, Options, Role};
+use crate::{Founding, Options, Role, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX};
 
 /// Time stands still.
 const NOW: Now = Now { time: Time(0), wall_time: 0 };
@@ -65,6 +65,12 @@ impl Rig {
         SessionId(self.replica.pending.back().unwrap().index.0)
     }
 
+    fn is_refused_a_session(&mut self, actor: &Actor) -> Option<Refused> {
+        let input = Input::Register { client: ClientId(0), actor };
+        self.replica.step(NOW, input, &mut self.effects).unwrap();
+        self.effects.unanswered.pop().map(|unanswered| unanswered.why)
+    }
+
     /// Sends a command; returns why it was refused, if it was.
     fn add(&mut self, actor: &Actor, session: SessionId, sequence: u64) -> Option<Refused> {
         self.clients += 1;
@@ -116,4 +122,18 @@ fn a_session_that_is_registered_later_executes_nothing_that_came_before() {
     assert_eq!(rig.add(&anna, guess, 1), None);
     rig.settle();
     assert_eq!(rig.added_by(), ["anna"]);
+}
+
+#[test]
+fn a_session_that_would_be_refused_is_not_journaled() {
+    let mut rig = Rig::start();
+    for number in 0..SESSIONS_MAX {
+        rig.register(&actor(&format!("pc{}", number / SESSIONS_PER_ACTOR_MAX), Role::Node));
+    }
+    rig.settle();
+    let last = rig.replica.last();
+    assert_eq!(rig.is_refused_a_session(&actor("anna", Role::Operator)), Some(Refused::TableFull));
+    rig.settle();
+    assert_eq!(rig.replica.last(), last);
+    assert_eq!(rig.is_refused_a_session(&actor("pc0", Role::Node)), None, "it replaces one of its own");
 }
