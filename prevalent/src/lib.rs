@@ -62,7 +62,9 @@ pub use segment::{
     FIRST_SEGMENT_BYTES, Generation, JOURNAL_FORMAT, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES,
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
 };
-pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, Sequence, Session, SessionId, Sessions};
+pub use session::{
+    Admission, SESSION_IDLE, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX, Sequence, Session, SessionId, Sessions,
+};
 pub use snapshotter::{
     LoadError, Loaded, Made, PassedOver, PassedOverError, SnapshotJob, SnapshotJobError, load,
 };

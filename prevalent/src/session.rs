@@ -44,9 +44,13 @@ impl fmt::Display for Sequence {
     }
 }
 
-/// So many sessions may exist. A full table refuses to register more: taking away a live session would
-/// make its retries look like new commands.
+/// So many sessions may exist. A full table refuses to register more: nobody's session is taken away for
+/// the sake of somebody else's.
 pub const SESSIONS_MAX: usize = 4096;
+/// One actor may have so many: as many as it may have programs connected. An actor that registers more
+/// loses, of its own, the one that was used longest ago: a script's that ended minutes ago, mostly. Should
+/// a program live that used it, its next command is an error and never an execution, and it registers anew.
+pub const SESSIONS_PER_ACTOR_MAX: usize = 32;
 /// A session without commands for this long may be expired.
 pub const SESSION_IDLE: Duration = Duration::from_secs(3600);
 /// A session whose unacknowledged answers take this much gets no further command executed.
@@ -57,6 +61,7 @@ const TABLE_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// What each session may keep, however full the table is.
 const FAIR_SHARE_BYTES: usize = TABLE_BYTES_MAX / SESSIONS_MAX;
 
+const _: () = assert!(SESSIONS_PER_ACTOR_MAX < SESSIONS_MAX);
 const _: () = assert!(FAIR_SHARE_BYTES < SESSION_BYTES_MAX && SESSION_BYTES_MAX < TABLE_BYTES_MAX);
 
 /// What to do with a command that has arrived, before it is journaled.
@@ -144,10 +149,20 @@ impl Sessions {
         self.position(id).map(|at| &self.list[at])
     }
 
-    /// Whether no further session can be registered.
+    /// Whether this actor could register a session now.
     #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.list.len() >= SESSIONS_MAX
+    pub fn has_room_for(&self, actor: &Actor) -> bool {
+        self.list.len() < SESSIONS_MAX || self.replaced_for(actor).is_some()
+    }
+
+    /// The session that would make room for another of this actor, if it has as many as it may.
+    fn replaced_for(&self, actor: &Actor) -> Option<usize> {
+        let own = || self.list.iter().enumerate().filter(|(_, session)| session.actor == *actor);
+        if own().count() < SESSIONS_PER_ACTOR_MAX {
+            return None;
+        }
+        // Of equals the first in the list: the same on every machine.
+        own().min_by_key(|(_, session)| session.last_used).map(|(at, _)| at)
     }
 
     /// The sessions that an `Expire` entry at `cluster_time` would end.
@@ -219,15 +234,18 @@ impl Sessions {
         self.live_bytes += answer.len();
     }
 
-    /// Adds the session that the entry at `index` registers; `None` if the table is full.
+    /// Adds the session that the entry at `index` registers, in place of another of the same actor if it has
+    /// too many; `None` if the table is full.
     pub(crate) fn register(
         &mut self,
         index: Index,
         actor: Actor,
         cluster_time: Duration,
     ) -> Option<SessionId> {
-        if self.is_full() {
-            return None;
+        match self.replaced_for(&actor) {
+            Some(at) => self.remove(at),
+            None if self.list.len() >= SESSIONS_MAX => return None,
+            None => {}
         }
         let id = SessionId(index.0);
         assert!(self.list.last().is_none_or(|last| last.id < id), "{id} is registered after a later one");
@@ -243,9 +261,13 @@ impl Sessions {
     /// Ends a session, unless it was used since the master proposed that.
     pub(crate) fn expire(&mut self, id: SessionId, cluster_time: Duration) {
         if let Some(at) = self.position(id).filter(|&at| is_idle(&self.list[at], cluster_time)) {
-            let session = self.list.remove(at);
-            self.live_bytes -= session.kept.live_bytes();
+            self.remove(at);
         }
+    }
+
+    fn remove(&mut self, at: usize) {
+        let session = self.list.remove(at);
+        self.live_bytes -= session.kept.live_bytes();
     }
 
     fn position(&self, id: SessionId) -> Option<usize> {
@@ -355,6 +377,11 @@ mod tests {
         Actor { name: "somebody".to_owned(), role: Role::Operator }
     }
 
+    /// One of many.
+    fn node(number: u64) -> Actor {
+        Actor { name: format!("pc{number}"), role: Role::Node }
+    }
+
     const NOW: Duration = Duration::from_secs(100);
 
     fn table_of_one() -> (Sessions, Seat) {
@@ -413,7 +440,8 @@ mod tests {
         let mut sessions = Sessions::default();
         let large = vec![1; SESSION_BYTES_MAX - 1];
         for index in 1..=70 {
-            let id = sessions.register(Index(index), somebody(), NOW).unwrap();
+            let actor = if [1, 70].contains(&index) { somebody() } else { node(index) };
+            let id = sessions.register(Index(index), actor, NOW).unwrap();
             let seat = sessions.seat(id).unwrap();
             if sessions.judge(seat, Sequence(1), Sequence(1)) == Verdict::New && index < 70 {
                 sessions.keep(seat, Sequence(1), Index(100 + index), &large);
@@ -428,16 +456,47 @@ mod tests {
     }
 
     #[test]
-    fn a_full_table_refuses_to_register() {
+    fn a_full_table_refuses_whoever_has_nothing_to_give_up() {
         let mut sessions = Sessions::default();
-        for index in 1..=SESSIONS_MAX as u64 {
-            assert!(sessions.register(Index(index), somebody(), NOW).is_some());
+        let per_actor = SESSIONS_PER_ACTOR_MAX as u64;
+        for index in 0..SESSIONS_MAX as u64 {
+            assert!(sessions.has_room_for(&node(index / per_actor)));
+            assert!(sessions.register(Index(index + 1), node(index / per_actor), NOW).is_some());
         }
+        assert!(!sessions.has_room_for(&somebody()));
         assert_eq!(sessions.register(Index(9_999), somebody(), NOW), None);
+        assert!(sessions.has_room_for(&node(0)));
+        assert_eq!(sessions.register(Index(9_999), node(0), NOW), Some(SessionId(9_999)));
+        assert!(sessions.get(SessionId(1)).is_none(), "it took the place of its own first");
+        assert_eq!(sessions.iter().len(), SESSIONS_MAX);
         let later = NOW + SESSION_IDLE;
         assert_eq!(sessions.expirable(later).count(), SESSIONS_MAX);
         sessions.expire(SessionId(7), later);
-        assert_eq!(sessions.register(Index(9_999), somebody(), later), Some(SessionId(9_999)));
+        assert_eq!(sessions.register(Index(10_000), somebody(), later), Some(SessionId(10_000)));
+    }
+
+    #[test]
+    fn an_actor_with_too_many_sessions_loses_the_one_of_its_own_that_was_used_longest_ago() {
+        let (mut sessions, seat) = table_of_one();
+        sessions.keep(seat, Sequence(1), Index(6), b"answer");
+        let other = sessions.register(Index(7), node(1), NOW).unwrap();
+        let later = NOW + Duration::from_secs(1);
+        for index in 10..9 + SESSIONS_PER_ACTOR_MAX as u64 {
+            sessions.register(Index(index), somebody(), later).unwrap();
+        }
+        assert_eq!(sessions.iter().len(), SESSIONS_PER_ACTOR_MAX + 1, "as many as it may have");
+        let seat = sessions.seat(SessionId(10)).unwrap();
+        sessions.touch(seat, Sequence(1), later + Duration::from_secs(1));
+        let mut replaced_by = |index| {
+            let before: Vec<_> = sessions.iter().map(Session::id).collect();
+            sessions.register(Index(index), somebody(), later).unwrap();
+            before.into_iter().filter(|id| sessions.get(*id).is_none()).map(|id| id.0).collect::<Vec<_>>()
+        };
+        assert_eq!(replaced_by(100), [5], "the first, with its answer");
+        assert_eq!(replaced_by(101), [11], "not the one that was used since");
+        check(&sessions, 5, 1, 1, Admission::UnknownSession);
+        assert!(sessions.get(other).is_some());
+        assert_eq!(sessions.live_bytes, 0);
     }
 
     #[test]

@@ -121,7 +121,9 @@ impl Intake<'_> {
     fn register(&self) {
         let actor = Arc::clone(&self.conversation.actor);
         let replies = self.replies.clone();
-        if let Err(denied) = self.conversation.ask(ToLoop::Register { actor, replies }, 0) {
+        let allowed = self.conversation.service.gate().session(&actor).map_err(Denied::Refused);
+        let asked = allowed.and_then(|()| self.conversation.ask(ToLoop::Register { actor, replies }, 0));
+        if let Err(denied) = asked {
             self.deny(denied, SessionId(0), Sequence(0));
         }
     }

@@ -3,7 +3,9 @@ use crate::registration::registration;
 use crate::testing::journal::{JournalWriter, entry};
 use crate::testing::script::Time;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{PAYLOAD_BYTES_MAX, Reply, Role, SESSION_IDLE, SESSION_WINDOW, SESSIONS_MAX};
+use crate::{
+    PAYLOAD_BYTES_MAX, Reply, Role, SESSION_IDLE, SESSION_WINDOW, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX,
+};
 
 /// A journal and the engine that has applied it.
 struct Bench {
@@ -207,12 +209,30 @@ fn nobody_sees_half_a_change() {
 #[test]
 fn a_full_table_refuses_to_register() {
     let mut bench = Bench::new();
-    let registration = registration(&somebody()).unwrap();
-    let answers =
-        bench.apply(1, &vec![entry(EntryKind::Register, 0, 0, &registration); SESSIONS_MAX]).unwrap();
+    let of_node = |number| Actor { name: format!("pc{number}"), role: Role::Node };
+    let registrations: Vec<_> =
+        (0..SESSIONS_MAX).map(|n| registration(&of_node(n / SESSIONS_PER_ACTOR_MAX)).unwrap()).collect();
+    let register = |payload| entry(EntryKind::Register, 0, 0, payload);
+    let entries: Vec<_> = registrations.iter().map(|payload| register(payload)).collect();
+    let answers = bench.apply(1, &entries).unwrap();
     let replies = replies(&answers);
     assert!(matches!(replies[SESSIONS_MAX - 2], Reply::Registered(_)));
-    assert!(matches!(replies[SESSIONS_MAX - 1], Reply::TableFull));
+    let newest = registration(&of_node(SESSIONS_MAX)).unwrap();
+    assert!(matches!(replies[SESSIONS_MAX - 1], Reply::TableFull), "one is the bench's own");
+    check(&bench.apply(1, &[register(&newest)]).unwrap(), &["TableFull"]);
+}
+
+#[test]
+fn a_replaced_session_executes_nothing_any_more() {
+    let mut bench = Bench::new();
+    bench.commands(&[(1, Order::Add(3))]).unwrap();
+    let own = registration(&somebody()).unwrap();
+    bench.apply(2, &[entry(EntryKind::Register, 0, 0, &own); SESSIONS_PER_ACTOR_MAX]).unwrap();
+    check(
+        &bench.commands(&[(1, Order::Add(3)), (2, Order::Add(3))]).unwrap(),
+        &["UnknownSession", "UnknownSession"],
+    );
+    assert_eq!(bench.total(), 3);
 }
 
 #[test]

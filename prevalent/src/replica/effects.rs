@@ -95,6 +95,11 @@ pub enum Refused {
         "the master has no room on its disk; the command was not executed; reads go on. Make room and try again"
     )]
     NoRoom,
+    /// There are as many sessions as there may be, and none of the actor's own has to go first.
+    #[error(
+        "the cluster has no room for another session; nothing was registered. Sessions end an hour after their last command: try again later"
+    )]
+    TableFull,
     /// The session was registered with another certificate.
     #[error("the session belongs to another actor")]
     WrongActor,

@@ -8,7 +8,7 @@ use storage::DiskError;
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
 use crate::{
-    Actor, Admission, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
+    Actor, Admission, Engine, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
     check_command, registration,
 };
 
@@ -48,8 +48,11 @@ impl<S: Prevalent> Replica<S> {
         actor: &Actor,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
+        let has_room = |engine: &Engine<S>| engine.sessions().has_room_for(actor);
         let why = match (self.unable_to_take(), registration(actor)) {
             (Some(why), _) => why,
+            // Journaled, it would be refused all the same, and be in the journal.
+            (None, _) if !self.engine.as_ref().is_some_and(has_room) => Refused::TableFull,
             (None, Err(flaw)) => Refused::BadCommand(flaw.to_string()),
             (None, Ok(payload)) => {
                 return self.push(now, client, &Entry::internal(EntryKind::Register, &payload), out);
@@ -119,8 +122,13 @@ impl<S: Prevalent> Replica<S> {
         let engine = self.engine.as_ref().expect("a voter without a state takes nothing");
         let start = out.bytes.len();
         match engine.admit(entry.session, entry.sequence, entry.lowest_unacknowledged, actor) {
-            // A new master may not have applied the registration yet, and a deposed one may never have heard of
-            // it: that there is no such session is for the journal to say.
+            // Its registration may be in the journal and not applied: nobody knows yet whose session it is, and a
+            // command that is journaled now would be executed in that actor's name, whoever has sent it.
+            Admission::UnknownSession if self.is_yet_to_be_applied(entry.session) => {
+                return Err(Refused::Busy);
+            }
+            // A deposed master may never have heard of it: that there is no such session is for the journal to say.
+            // It cannot be registered in front of this command any more.
             Admission::New | Admission::UnknownSession => {
                 check_command::<S>(entry.payload).map_err(|flaw| Refused::BadCommand(flaw.to_string()))?;
                 return Ok(true);
@@ -134,6 +142,12 @@ impl<S: Prevalent> Replica<S> {
         let session = entry.session;
         out.answers.push(Answered { client, session, sequence, bytes: start..out.bytes.len() });
         Ok(false)
+    }
+
+    /// Whether an entry that is not applied could register this session.
+    fn is_yet_to_be_applied(&self, session: SessionId) -> bool {
+        let last = self.journal.last().index().plus(u64::from(self.builder.entries()));
+        (self.applied().index().next().0..=last.0).contains(&session.0)
     }
 
     fn unable_to_take(&self) -> Option<Refused> {
@@ -241,3 +255,6 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

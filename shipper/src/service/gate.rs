@@ -2,6 +2,8 @@ use prevalent::{Actor, Prevalent, Role};
 
 type Check = Box<dyn Fn(&Actor, &[u8]) -> Result<(), String> + Send + Sync>;
 
+const NOTHING: &str = "a viewer may change nothing";
+
 /// What each role may ask for, and that it is well-formed.
 pub struct Gate {
     command: Check,
@@ -21,7 +23,7 @@ impl Gate {
         Gate {
             command: Box::new(move |actor, archive| match actor.role {
                 Role::Operator => prevalent::validate::<S::Command>(archive).map_err(malformed),
-                Role::Viewer => Err("a viewer may change nothing".to_owned()),
+                Role::Viewer => Err(NOTHING.to_owned()),
                 Role::Node | Role::Voter => {
                     command(actor, &prevalent::decode::<S::Command>(archive).map_err(malformed)?)
                 }
@@ -32,6 +34,14 @@ impl Gate {
                     query(actor, &prevalent::decode::<S::Query>(archive).map_err(malformed)?)
                 }
             }),
+        }
+    }
+
+    /// Who may send no command needs no session, which takes a place and an entry of the journal.
+    pub(crate) fn session(&self, actor: &Actor) -> Result<(), String> {
+        match actor.role {
+            Role::Viewer => Err(NOTHING.to_owned()),
+            Role::Operator | Role::Node | Role::Voter => Ok(()),
         }
     }
 

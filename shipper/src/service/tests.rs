@@ -260,6 +260,20 @@ async fn roles_are_checked_before_the_loop_is_asked() {
 }
 
 #[tokio::test]
+async fn who_may_send_no_command_gets_no_session() {
+    let mut bench = Bench::new(8);
+    let (anna, viewer) = (bench.connect(anna()).await, bench.connect(viewer()).await);
+    let (mut writer, mut reader) = viewer.commands().await;
+    writer.write(&Submit::Register, &[]).await.unwrap();
+    let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
+    assert!(matches!(told, Told::Refused { sequence: 0, .. }), "{told:?}");
+    assert!(bench.inbox.try_recv().is_err(), "the loop is not asked");
+    let (mut writer, _reader) = anna.commands().await;
+    writer.write(&Submit::Register, &[]).await.unwrap();
+    let ToLoop::Register { .. } = bench.asked().await else { panic!("no registration") };
+}
+
+#[tokio::test]
 async fn a_full_loop_is_busy_and_keeps_the_order() {
     let mut bench = Bench::new(1);
     let visitor = bench.connect(anna()).await;
