@@ -173,9 +173,9 @@ mod tests {
             at: Time(0),
             state: ActionState::Pending,
         };
-        let fleet = Fleet::default();
         let place = fleet::Command::Place { node: "pc1".into(), row: 1, column: 1 };
-        let reversal = Reversal::of(&fleet, &[place]);
+        let fleet = Fleet::default();
+        let reversal = Reversal::between(&fleet, &fleet.after(&[place]).unwrap());
         actions.begin(view, kind, reversal, commands);
     }
 

@@ -37,6 +37,10 @@ pub(crate) enum PlanError {
     UnknownMoment,
     #[error("there is nothing to take back")]
     NothingToUndo,
+    #[error("all of it has been changed again since, and stays. Nothing was sent")]
+    ChangedSince,
+    #[error("it cannot be taken back now: {0}")]
+    NotNow(fleet::Rejection),
     #[error("cannot read {file}: {source}. Nothing was changed")]
     Read { file: String, source: std::io::Error },
     #[error("{0} is no .csv, .tsv, .txt or .json file. Nothing was changed")]
@@ -78,10 +82,22 @@ pub(crate) fn plan(act: &Act, fleet: &Fleet, then: Option<&Then>) -> Result<Plan
 impl Plan {
     /// With what takes the commands back, as far as can be told now.
     pub(crate) fn of(what: String, commands: Vec<Command>, fleet: &Fleet) -> Plan {
-        let reversal = Reversal::of(fleet, &commands);
+        let reversal =
+            fleet.after(&commands).map(|after| Reversal::between(fleet, &after)).unwrap_or_default();
         let nodes = reversal.nodes().map(str::to_owned).collect();
         Plan { what, commands, nodes, reversal }
     }
+}
+
+/// Plans to take something back.
+pub(crate) fn plan_back(what: &str, reversal: &Reversal, fleet: &Fleet) -> Result<Plan, PlanError> {
+    let back = reversal.back(fleet);
+    if back.commands.is_empty() && !back.kept.is_empty() {
+        return Err(PlanError::ChangedSince);
+    }
+    // Of several commands the first must not be done if the next one cannot be.
+    fleet.after(&back.commands).map_err(PlanError::NotNow)?;
+    Ok(Plan::of(back.words(what), back.commands, fleet))
 }
 
 /// Commands, and what the log will say of them.
@@ -263,6 +279,22 @@ mod tests {
         assert!(lines.iter().any(|line| line.subject == "scene Night" && line.change == "deleted"));
         let crowded = Command::Place { node: "pc1".into(), row: 1, column: 2 };
         assert!(preview(&fleet, &[crowded]).unwrap_err().contains("pc2"));
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_is_told_before_anything_is_sent() {
+        let before = fleet();
+        let place = |node: &str, row, column| Command::Place { node: node.into(), row, column };
+        let after = before.after(&[place("pc1", 7, 7)]).unwrap();
+        let reversal = Reversal::between(&before, &after);
+        let refused = |since: Command| {
+            let now = after.after(&[since]).unwrap();
+            plan_back("undo x", &reversal, &now).map(|plan| plan.commands).unwrap_err().to_string()
+        };
+        assert!(refused(place("pc1", 8, 8)).contains("changed again since"));
+        assert!(refused(place("pc2", 1, 1)).contains("row 1, column 1"));
+        let plan = plan_back("undo x", &reversal, &after).unwrap();
+        assert_eq!((plan.what.as_str(), plan.nodes), ("undo x", names("pc1")));
     }
 
     #[test]

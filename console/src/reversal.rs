@@ -1,14 +1,15 @@
-//! How to take commands back: as new commands, which touch only what the first ones changed.
+//! How to take commands back: as new commands, which touch only what the first ones changed. What somebody
+//! else has changed since stays as it is.
 
 use std::collections::BTreeMap;
 
-use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, Selector, Value};
+use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, SceneEntries, Selector, Value};
 
 /// What leads from a fleet back to the fleet before it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Reversal {
     nodes: BTreeMap<String, Step>,
-    scenes: BTreeMap<String, Option<Scene>>,
+    scenes: BTreeMap<String, Turn<Option<Scene>>>,
 }
 
 type Scene = BTreeMap<String, BTreeMap<String, Value>>;
@@ -16,53 +17,57 @@ type Scene = BTreeMap<String, BTreeMap<String, Value>>;
 /// What leads one node back.
 #[derive(Clone, Debug, PartialEq)]
 enum Step {
-    /// It was not there.
-    Remove,
+    /// It was not there. So it came.
+    Remove(NodeEntry),
     /// It was there.
     Add(NodeEntry),
     Change(Change),
 }
 
+/// Something as it was before the commands, and as they left it.
+#[derive(Clone, Debug, PartialEq)]
+struct Turn<T> {
+    before: T,
+    after: T,
+}
+
 /// What of a node was different.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Change {
-    place: Option<(Option<u16>, Option<u16>)>,
-    address: Option<Option<String>>,
-    labels: Option<Vec<String>>,
-    desired: BTreeMap<String, Option<Value>>,
+    place: Option<Turn<(Option<u16>, Option<u16>)>>,
+    address: Option<Turn<Option<String>>>,
+    labels: Option<Turn<Option<Vec<String>>>>,
+    desired: BTreeMap<String, Turn<Option<Value>>>,
+}
+
+/// What takes commands back in a fleet as it is now.
+#[derive(Debug, Default)]
+pub(crate) struct Back {
+    pub(crate) commands: Vec<Command>,
+    /// What was changed again since, and stays.
+    pub(crate) kept: Vec<String>,
 }
 
 impl Reversal {
-    /// What takes commands back, or nothing if they would be rejected.
-    pub(crate) fn of(fleet: &Fleet, commands: &[Command]) -> Reversal {
-        let between = |after: Fleet| Reversal::between(&fleet.configuration(), &after.configuration());
-        fleet.after(commands).map(between).unwrap_or_default()
-    }
-
-    fn between(before: &Configuration, after: &Configuration) -> Reversal {
-        let by_name = |configuration: &Configuration| -> BTreeMap<String, NodeEntry> {
-            configuration.nodes.iter().map(|node| (node.name.clone(), node.clone())).collect()
-        };
-        let (old, new) = (by_name(before), by_name(after));
+    /// What takes commands back that lead from one fleet to another.
+    pub(crate) fn between(before: &Fleet, after: &Fleet) -> Reversal {
+        let (before, after) = (before.configuration(), after.configuration());
+        let (old, new) = (by_name(&before), by_name(&after));
         let mut reversal = Reversal::default();
         for (name, node) in &old {
             let step = match new.get(name) {
-                None => Some(Step::Add(node.clone())),
+                None => Some(Step::Add((*node).clone())),
                 Some(changed) => Change::between(node, changed).map(Step::Change),
             };
-            reversal.nodes.extend(step.map(|step| (name.clone(), step)));
+            reversal.nodes.extend(step.map(|step| ((*name).to_owned(), step)));
         }
-        let added = new.keys().filter(|name| !old.contains_key(*name));
-        reversal.nodes.extend(added.map(|name| (name.clone(), Step::Remove)));
-        let nothing = BTreeMap::new();
-        let scenes = |configuration: &Configuration| configuration.scenes.clone().unwrap_or_default();
-        let (old, new) = (scenes(before), scenes(after));
+        for (name, node) in new.iter().filter(|(name, _)| !old.contains_key(*name)) {
+            reversal.nodes.insert((*name).to_owned(), Step::Remove((*node).clone()));
+        }
+        let (old, new) = (before.scenes.unwrap_or_default(), after.scenes.unwrap_or_default());
         for name in old.keys().chain(new.keys()) {
-            if old.get(name).unwrap_or(&nothing) != new.get(name).unwrap_or(&nothing)
-                || old.contains_key(name) != new.contains_key(name)
-            {
-                reversal.scenes.insert(name.clone(), old.get(name).cloned());
-            }
+            let turn = Turn::between(old.get(name).cloned(), new.get(name).cloned());
+            reversal.scenes.extend(turn.map(|turn| (name.clone(), turn)));
         }
         reversal
     }
@@ -78,123 +83,152 @@ impl Reversal {
     }
 
     /// The commands that do it, in a fleet in which other things may have changed since.
-    pub(crate) fn commands(&self, fleet: &Fleet) -> Vec<Command> {
-        let needs_replacement = self.nodes.values().any(|step| match step {
-            Step::Remove => true,
-            Step::Add(_) => false,
-            // An import can give an address, and only a replacing one can take it.
-            Step::Change(change) => change.address == Some(None),
-        });
-        let mut commands = if needs_replacement { self.replacing(fleet) } else { self.merging(fleet) };
-        let gone = self.scenes.iter().filter(|(_, scene)| scene.is_none());
-        commands.extend(gone.map(|(name, _)| Command::DeleteScene { scene: name.clone() }));
-        commands
-    }
-
-    /// Scenes that were there, for an import.
-    fn scenes(&self) -> Option<fleet::SceneEntries> {
-        let scenes: fleet::SceneEntries =
-            self.scenes.iter().filter_map(|(name, scene)| Some((name.clone(), scene.clone()?))).collect();
-        (!scenes.is_empty()).then_some(scenes)
-    }
-
-    fn merging(&self, fleet: &Fleet) -> Vec<Command> {
-        let mut nodes = Vec::new();
-        let mut unset = Vec::new();
+    pub(crate) fn back(&self, fleet: &Fleet) -> Back {
+        let now = fleet.configuration();
+        let nodes = by_name(&now);
+        let mut taking = Taking::default();
         for (name, step) in &self.nodes {
-            match step {
-                Step::Add(entry) => nodes.push(entry.clone()),
-                Step::Change(change) if fleet.node(name).is_some() => {
-                    nodes.extend(change.entry(name));
-                    let keys: Vec<String> = change.unset().collect();
-                    if !keys.is_empty() {
-                        unset.push(Command::Unset { selector: Selector::Node(name.clone()), keys });
-                    }
-                }
+            match (step, nodes.get(name.as_str())) {
+                (Step::Remove(came), Some(node)) if came == *node => taking.nodes.push(name.clone()),
+                (Step::Add(entry), None) => taking.entries.push(entry.clone()),
+                (Step::Change(change), Some(node)) => change.take_back(node, &mut taking),
+                (Step::Add(entry), Some(node)) if entry == *node => {}
+                (Step::Remove(_) | Step::Add(_), Some(_)) => taking.kept.push(name.clone()),
                 // Somebody has removed it since.
-                Step::Change(_) | Step::Remove => {}
+                (Step::Remove(_) | Step::Change(_), None) => {}
             }
         }
-        let configuration = Configuration { nodes, scenes: self.scenes() };
-        let import = Command::Import { configuration, mode: ImportMode::Merge };
-        let is_needed = matches!(&import, Command::Import { configuration, .. } if !configuration.nodes.is_empty() || configuration.scenes.is_some());
-        is_needed.then_some(import).into_iter().chain(unset).collect()
+        let scenes = now.scenes.unwrap_or_default();
+        for (name, turn) in &self.scenes {
+            match turn.back(&scenes.get(name).cloned(), || format!("scene {name}"), &mut taking.kept) {
+                Some(Some(scene)) => drop(taking.scenes.insert(name.clone(), scene)),
+                Some(None) => taking.deleted.push(Command::DeleteScene { scene: name.clone() }),
+                None => {}
+            }
+        }
+        taking.finish()
+    }
+}
+
+/// What has to be taken back, kind by kind.
+#[derive(Default)]
+struct Taking {
+    nodes: Vec<String>,
+    addresses: Vec<String>,
+    entries: Vec<NodeEntry>,
+    scenes: SceneEntries,
+    unset: Vec<Command>,
+    deleted: Vec<Command>,
+    kept: Vec<String>,
+}
+
+impl Taking {
+    fn finish(self) -> Back {
+        let Taking { nodes, addresses, entries, scenes, unset, deleted, kept } = self;
+        let mut commands = Vec::new();
+        // First: others may return to the places of those that go.
+        if !nodes.is_empty() || !addresses.is_empty() {
+            commands.push(Command::Remove { nodes, addresses });
+        }
+        if !entries.is_empty() || !scenes.is_empty() {
+            let scenes = (!scenes.is_empty()).then_some(scenes);
+            let configuration = Configuration { nodes: entries, scenes };
+            commands.push(Command::Import { configuration, mode: ImportMode::Merge });
+        }
+        commands.extend(unset);
+        commands.extend(deleted);
+        Back { commands, kept }
+    }
+}
+
+impl<T: Clone + PartialEq> Turn<T> {
+    fn between(before: T, after: T) -> Option<Turn<T>> {
+        (before != after).then_some(Turn { before, after })
     }
 
-    fn replacing(&self, fleet: &Fleet) -> Vec<Command> {
-        let Configuration { mut nodes, .. } = fleet.configuration();
-        nodes.retain(|node| self.nodes.get(&node.name) != Some(&Step::Remove));
-        for (name, step) in &self.nodes {
-            let existing = nodes.iter_mut().find(|node| node.name == *name);
-            match (step, existing) {
-                (Step::Add(entry), None) => nodes.push(entry.clone()),
-                (Step::Add(entry), Some(node)) => *node = entry.clone(),
-                (Step::Change(change), Some(node)) => change.make(node),
-                (Step::Change(_) | Step::Remove, _) => {}
-            }
+    /// What it has to become: nothing else than it is if it is so already, or if it is `kept` as somebody else
+    /// has made it since.
+    fn back(&self, now: &T, what: impl FnOnce() -> String, kept: &mut Vec<String>) -> Option<T> {
+        if *now == self.after {
+            return Some(self.before.clone());
         }
-        // Scenes that the configuration names are all there will be: those that stay have to be named too.
-        let scenes = self.scenes().map(|mut scenes| {
-            for (name, scene) in fleet.configuration().scenes.unwrap_or_default() {
-                scenes.entry(name).or_insert(scene);
-            }
-            scenes
-        });
-        vec![Command::Import { configuration: Configuration { nodes, scenes }, mode: ImportMode::Replace }]
+        if *now != self.before {
+            kept.push(what());
+        }
+        None
     }
 }
 
 impl Change {
     fn between(before: &NodeEntry, after: &NodeEntry) -> Option<Change> {
         let keys = before.desired.keys().chain(after.desired.keys());
+        let desired = keys.filter_map(|key| {
+            let value = |node: &NodeEntry| node.desired.get(key).cloned();
+            Some((key.clone(), Turn::between(value(before), value(after))?))
+        });
         let change = Change {
-            place: ((before.row, before.column) != (after.row, after.column))
-                .then_some((before.row, before.column)),
-            address: (before.address != after.address).then(|| before.address.clone()),
-            labels: (before.labels != after.labels).then(|| before.labels.clone().unwrap_or_default()),
-            desired: keys
-                .filter(|key| before.desired.get(*key) != after.desired.get(*key))
-                .map(|key| (key.clone(), before.desired.get(key).cloned()))
-                .collect(),
+            place: Turn::between((before.row, before.column), (after.row, after.column)),
+            address: Turn::between(before.address.clone(), after.address.clone()),
+            labels: Turn::between(before.labels.clone(), after.labels.clone()),
+            desired: desired.collect(),
         };
         (change != Change::default()).then_some(change)
     }
 
-    /// What a merging import has to say; nothing, if all there is to do is to unset.
-    fn entry(&self, name: &str) -> Option<NodeEntry> {
-        let mut entry = NodeEntry { name: name.to_owned(), ..NodeEntry::default() };
-        let (row, column) = self.place.unwrap_or_default();
-        (entry.row, entry.column) = (row, column);
-        entry.address = self.address.clone().flatten();
-        entry.labels.clone_from(&self.labels);
-        entry.desired =
-            self.desired.iter().filter_map(|(key, value)| Some((key.clone(), value.clone()?))).collect();
-        let says = NodeEntry { name: name.to_owned(), ..NodeEntry::default() } != entry;
-        says.then_some(entry)
-    }
-
-    fn unset(&self) -> impl Iterator<Item = String> {
-        self.desired.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone())
-    }
-
-    fn make(&self, node: &mut NodeEntry) {
-        if let Some((row, column)) = self.place {
-            (node.row, node.column) = (row, column);
+    fn take_back(&self, node: &NodeEntry, taking: &mut Taking) {
+        let name = &node.name;
+        let kept = &mut taking.kept;
+        let nothing = NodeEntry { name: name.clone(), ..NodeEntry::default() };
+        let mut entry = nothing.clone();
+        let place = self.place.as_ref();
+        let now = (node.row, node.column);
+        (entry.row, entry.column) = place
+            .and_then(|turn| turn.back(&now, || format!("the place of {name}"), kept))
+            .unwrap_or_default();
+        let address = self.address.as_ref();
+        match address.and_then(|turn| turn.back(&node.address, || format!("the address of {name}"), kept)) {
+            Some(None) => taking.addresses.push(name.clone()),
+            address => entry.address = address.flatten(),
         }
-        if let Some(address) = &self.address {
-            node.address.clone_from(address);
-        }
-        if let Some(labels) = &self.labels {
-            node.labels = Some(labels.clone());
-        }
-        for (key, value) in &self.desired {
-            match value {
-                Some(value) => drop(node.desired.insert(key.clone(), value.clone())),
-                None => drop(node.desired.remove(key)),
+        let labels = self.labels.as_ref();
+        entry.labels = labels
+            .and_then(|turn| turn.back(&node.labels, || format!("the labels of {name}"), kept))
+            .flatten();
+        let mut keys = Vec::new();
+        for (key, turn) in &self.desired {
+            match turn.back(&node.desired.get(key).cloned(), || format!("{key} of {name}"), kept) {
+                Some(Some(value)) => drop(entry.desired.insert(key.clone(), value)),
+                Some(None) => keys.push(key.clone()),
+                None => {}
             }
+        }
+        if entry != nothing {
+            taking.entries.push(entry);
+        }
+        if !keys.is_empty() {
+            taking.unset.push(Command::Unset { selector: Selector::Node(name.clone()), keys });
         }
     }
 }
+
+fn by_name(configuration: &Configuration) -> BTreeMap<&str, &NodeEntry> {
+    configuration.nodes.iter().map(|node| (node.name.as_str(), node)).collect()
+}
+
+impl Back {
+    /// What is said of it: what is taken back, and what is not.
+    pub(crate) fn words(&self, what: &str) -> String {
+        let named = self.kept.iter().take(NAMED_MAX).map(String::as_str).collect::<Vec<_>>().join(", ");
+        match self.kept.len() {
+            0 => what.to_owned(),
+            few if few <= NAMED_MAX => format!("{what}, except {named}, changed since"),
+            many => format!("{what}, except {named} and {} more, changed since", many - NAMED_MAX),
+        }
+    }
+}
+
+/// So many things that stay are named; of more the number is said.
+const NAMED_MAX: usize = 3;
 
 #[cfg(test)]
 mod tests {
@@ -205,14 +239,19 @@ mod tests {
     #[track_caller]
     fn check(commands: &[Command]) {
         let before = fleet();
-        let (after, reversal) = (before.after(commands).unwrap(), Reversal::of(&before, commands));
+        let after = before.after(commands).unwrap();
         assert_ne!(after.configuration(), before.configuration(), "nothing to take back");
-        let commands = reversal.commands(&after);
-        let back = after.after(&commands).unwrap();
+        let back = take_back(&before, &after, &after);
         assert_eq!(back.configuration(), before.configuration());
         // And forward again, by what takes the reversal back.
-        let commands = Reversal::of(&after, &commands).commands(&back);
-        assert_eq!(back.after(&commands).unwrap().configuration(), after.configuration());
+        let forward = take_back(&after, &back, &back);
+        assert_eq!(forward.configuration(), after.configuration());
+    }
+
+    /// The fleet of `now`, with what led from one to the other taken back.
+    #[track_caller]
+    fn take_back(from: &Fleet, to: &Fleet, now: &Fleet) -> Fleet {
+        now.after(&Reversal::between(from, to).back(now).commands).unwrap()
     }
 
     fn import(nodes: Vec<NodeEntry>, mode: ImportMode) -> Command {
@@ -223,6 +262,14 @@ mod tests {
         NodeEntry { name: name.into(), row: Some(row), column: Some(column), ..NodeEntry::default() }
     }
 
+    fn addressed(name: &str) -> NodeEntry {
+        NodeEntry { name: name.into(), address: Some("10.9.9.9".into()), ..NodeEntry::default() }
+    }
+
+    fn place(node: &str, row: u16, column: u16) -> Command {
+        Command::Place { node: node.into(), row, column }
+    }
+
     #[test]
     fn everything_an_operator_can_do_can_be_taken_back() {
         let scene = || "Day".to_owned();
@@ -230,10 +277,11 @@ mod tests {
         check(&[set("pc1", "new", 5)]);
         check(&[Command::Unset { selector: Selector::All, keys: vec!["brightness".into()] }]);
         check(&[set("all", "brightness", 5), set("row:1", "new", 1)]);
-        check(&[Command::Place { node: "pc1".into(), row: 9, column: 9 }]);
+        check(&[place("pc1", 9, 9)]);
         check(&[import(vec![entry("pc1", 1, 2), entry("pc2", 1, 1)], ImportMode::Merge)]);
         check(&[import(vec![entry("pc77", 7, 7)], ImportMode::Merge)]);
         check(&[import(vec![entry("pc1", 1, 1)], ImportMode::Replace)]);
+        check(&[import(vec![entry("pc77", 1, 1)], ImportMode::Replace)]);
         check(&[Command::SaveScene { scene: scene(), selector: Selector::Row(1) }]);
         check(&[Command::SaveScene { scene: "Night".into(), selector: Selector::Row(1) }]);
         check(&[Command::DeleteScene { scene: "Night".into() }]);
@@ -242,31 +290,93 @@ mod tests {
             Command::ApplyScene { scene: "Night".into() },
             set("pc2", "x", 1),
         ]);
-        let addressed = NodeEntry {
-            address: Some("10.9.9.9".into()),
-            labels: Some(vec!["x".into()]),
-            ..entry("pc2", 1, 2)
-        };
-        check(&[import(vec![addressed], ImportMode::Merge)]);
+        check(&[import(
+            vec![NodeEntry { labels: Some(vec!["x".into()]), ..addressed("pc2") }],
+            ImportMode::Merge,
+        )]);
+    }
+
+    /// What is taken back of `done`, after others have done `since`: what stays, and the fleet.
+    #[track_caller]
+    fn meanwhile(done: &[Command], since: &[Command], kept: &[&str]) -> Fleet {
+        let before = fleet();
+        let after = before.after(done).unwrap();
+        let now = after.after(since).unwrap();
+        let back = Reversal::between(&before, &after).back(&now);
+        assert_eq!(back.kept, kept);
+        now.after(&back.commands).unwrap()
+    }
+
+    fn brightness(fleet: &Fleet, node: &str) -> Option<Value> {
+        fleet.node(node)?.desired.properties.get("brightness").cloned()
     }
 
     #[test]
     fn what_others_have_done_since_stays() {
         let done = [set("all", "brightness", 5)];
-        let since = [set("pc1", "input", 7), Command::Place { node: "pc1".into(), row: 9, column: 9 }];
-        let later = fleet().after(&done).unwrap().after(&since).unwrap();
-        let back = later.after(&Reversal::of(&fleet(), &done).commands(&later)).unwrap();
+        let since = [set("pc1", "input", 7), place("pc1", 9, 9), set("pc2", "brightness", 33)];
+        let back = meanwhile(&done, &since, &["brightness of pc2"]);
         let node = back.node("pc1").unwrap();
         assert_eq!((node.place.row, node.place.column), (9, 9));
         assert_eq!(node.desired.properties.get("input"), Some(&Value::Integer(7)));
-        assert_eq!(node.desired.properties.get("brightness"), Some(&Value::Integer(80)));
+        assert_eq!(brightness(&back, "pc1"), Some(Value::Integer(80)));
+        assert_eq!(brightness(&back, "pc2"), Some(Value::Integer(33)));
+    }
+
+    #[test]
+    fn an_import_is_taken_back_without_touching_the_rest_of_the_fleet() {
+        let done =
+            [import(vec![entry("pc77", 7, 7), entry("pc78", 7, 8), addressed("pc1")], ImportMode::Merge)];
+        let since = [
+            place("pc90", 8, 8),
+            set("pc2", "brightness", 1),
+            set("pc78", "brightness", 2),
+            Command::SaveScene { scene: "Day".into(), selector: Selector::All },
+        ];
+        let back = meanwhile(&done, &since, &["pc78"]);
+        assert!(back.node("pc77").is_none());
+        assert!(back.node("pc1").unwrap().address.is_none());
+        assert!(back.node("pc78").is_some(), "somebody has begun to use it");
+        assert!(back.node("pc90").is_some(), "it is somebody else's");
+        assert_eq!(brightness(&back, "pc2"), Some(Value::Integer(1)));
+        assert_eq!(back.scenes().count(), 2);
+        // However late it is executed: it names what goes, and nothing that stays.
+        let before = fleet();
+        let after = before.after(&done).unwrap();
+        let commands = Reversal::between(&before, &after).back(&after).commands;
+        let words: Vec<String> = commands.iter().map(Command::to_string).collect();
+        assert_eq!(words, ["remove pc77 pc78 and the address of pc1"]);
+    }
+
+    #[test]
+    fn what_was_removed_or_made_anew_since_is_left_alone() {
+        let done = [import(vec![entry("pc1", 1, 1)], ImportMode::Replace), set("pc1", "brightness", 5)];
+        let since = [place("pc2", 5, 5)];
+        let back = meanwhile(&done, &since, &["pc2"]);
+        assert_eq!(back.nodes().count(), 9);
+        assert_eq!(back.node("pc2").unwrap().place.row, 5);
+        let gone = Command::Remove { nodes: vec!["pc1".into()], addresses: vec![] };
+        assert_eq!(meanwhile(&[set("all", "brightness", 5)], &[gone], &[]).nodes().count(), 8);
+        let save = |selector| Command::SaveScene { scene: "Day".into(), selector };
+        let back = meanwhile(&[save(Selector::All)], &[save(Selector::Row(1))], &["scene Day"]);
+        assert_eq!(back.scenes().count(), 2);
     }
 
     #[test]
     fn nothing_is_sent_to_take_back_nothing() {
         let fleet = fleet();
-        let reversal = Reversal::of(&fleet, &[set("all", "brightness", 80)]);
+        let after = fleet.after(&[set("all", "brightness", 80)]).unwrap();
+        let reversal = Reversal::between(&fleet, &after);
         assert!(reversal.is_empty());
-        assert_eq!(reversal.commands(&fleet), []);
+        assert_eq!(reversal.back(&fleet).commands, []);
+    }
+
+    #[test]
+    fn what_stays_is_named_as_far_as_it_can_be_read() {
+        let back =
+            |kept: usize| Back { commands: vec![], kept: (1..=kept).map(|n| format!("pc{n}")).collect() };
+        assert_eq!(back(0).words("undo x"), "undo x");
+        assert_eq!(back(2).words("undo x"), "undo x, except pc1, pc2, changed since");
+        assert_eq!(back(5).words("undo x"), "undo x, except pc1, pc2, pc3 and 2 more, changed since");
     }
 }

@@ -302,20 +302,27 @@ impl Worker {
     /// Plans an act and sends it.
     fn perform(&mut self, ticket: Ticket, act: &Act) {
         let fleet = self.fleet();
-        let (kind, planned) = match act {
+        let verb = format!("{act:?}").split([' ', '{']).next().unwrap_or_default().to_lowercase();
+        let (name, kind, planned) = match act {
             Act::Undo | Act::Redo => {
                 let is_undo = *act == Act::Undo;
                 let step = if is_undo { self.actions.take_undo() } else { self.actions.take_redo() };
                 match step {
-                    None => (Kind::Aside, Err(PlanError::NothingToUndo)),
+                    None => (verb, Kind::Aside, Err(PlanError::NothingToUndo)),
                     Some(step) => {
-                        let what = format!("{} {}", if is_undo { "undo" } else { "redo" }, step.what);
-                        let plan = Plan::of(what, step.reversal.commands(&fleet), &fleet);
-                        (if is_undo { Kind::Undo(step) } else { Kind::Redo(step) }, Ok(plan))
+                        let name = format!("{verb} {}", step.what);
+                        let planned = plan::plan_back(&name, &step.reversal, &fleet);
+                        let kind = match planned {
+                            // There is nothing left to take back: what was done before it can be.
+                            Err(PlanError::ChangedSince) => Kind::Aside,
+                            _ if is_undo => Kind::Undo(step),
+                            _ => Kind::Redo(step),
+                        };
+                        (name, kind, planned)
                     }
                 }
             }
-            act => (Kind::Fresh, plan::plan(act, &fleet, self.look.then.as_ref())),
+            act => (verb, Kind::Fresh, plan::plan(act, &fleet, self.look.then.as_ref())),
         };
         let plan = match planned {
             Ok(plan) if plan.commands.is_empty() => {
@@ -323,10 +330,7 @@ impl Worker {
                 return self.actions.fail(ticket, plan.what, clock(), reason, Kind::Aside);
             }
             Ok(plan) => plan,
-            Err(error) => {
-                let what = format!("{act:?}").split([' ', '{']).next().unwrap_or_default().to_lowercase();
-                return self.actions.fail(ticket, what, clock(), error.to_string(), kind);
-            }
+            Err(error) => return self.actions.fail(ticket, name, clock(), error.to_string(), kind),
         };
         let Plan { what, commands, nodes, reversal } = plan;
         let count = commands.len();

@@ -81,6 +81,14 @@ pub enum Command {
         /// Why its driver could not apply the desired state.
         error: Option<String>,
     },
+    /// Removes nodes, and addresses of nodes that stay: what an import can add, and take only together with
+    /// everything that it does not mention.
+    Remove {
+        /// These nodes.
+        nodes: Vec<String>,
+        /// The addresses of these nodes.
+        addresses: Vec<String>,
+    },
 }
 
 /// What an import does to what the file does not mention.

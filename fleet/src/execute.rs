@@ -27,6 +27,7 @@ impl Fleet {
             Command::Report { node, revision, properties, error } => {
                 self.record_report(&node, revision, &properties, error, now)
             }
+            Command::Remove { nodes, addresses } => self.remove(&nodes, &addresses),
         }
     }
 
@@ -406,6 +407,7 @@ mod tests {
             not_allowed(role, desired());
             not_allowed(role, import());
             not_allowed(role, Command::DeleteScene { scene: "none".into() });
+            not_allowed(role, Command::Remove { nodes: vec!["pc5".into()], addresses: vec![] });
         }
         not_allowed(Role::Viewer, presence());
         not_allowed(Role::Node, presence());

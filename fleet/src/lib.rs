@@ -42,6 +42,7 @@ mod preview;
 mod properties;
 mod query;
 mod rejection;
+mod removal;
 mod scene;
 mod selector;
 mod state;

@@ -51,6 +51,10 @@ enum Shown<'a> {
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<&'a str>,
     },
+    Remove {
+        nodes: &'a [String],
+        addresses: &'a [String],
+    },
 }
 
 impl Serialize for Command {
@@ -72,6 +76,7 @@ impl Serialize for Command {
             Command::Report { node, revision, properties, error } => {
                 Shown::Report { node, revision: *revision, properties, error: error.as_deref() }
             }
+            Command::Remove { nodes, addresses } => Shown::Remove { nodes, addresses },
         };
         shown.serialize(serializer)
     }
@@ -121,6 +126,16 @@ impl Command {
                     words.push_str(&format!("; it failed: {error}"));
                 }
                 words
+            }
+            Command::Remove { nodes, addresses } => {
+                let nodes = nodes.join(" ");
+                let addresses = match addresses.as_slice() {
+                    [] => String::new(),
+                    [node] => format!("the address of {node}"),
+                    several => format!("the addresses of {}", several.join(" ")),
+                };
+                let and = if nodes.is_empty() || addresses.is_empty() { "" } else { " and " };
+                format!("remove {nodes}{and}{addresses}")
             }
         }
     }
@@ -298,6 +313,21 @@ mod tests {
             "pc1 reports revision 7: on=true; it failed: jam",
             r#"{"command":"report","node":"pc1","revision":7,"properties":{"on":true},"error":"jam"}"#,
         );
+    }
+
+    #[test]
+    fn removals_name_what_goes() {
+        let remove = |nodes: &[&str], addresses: &[&str]| {
+            let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            Command::Remove { nodes: list(nodes), addresses: list(addresses) }
+        };
+        check(
+            &remove(&["pc1", "pc2"], &["pc3"]),
+            "remove pc1 pc2 and the address of pc3",
+            r#"{"command":"remove","nodes":["pc1","pc2"],"addresses":["pc3"]}"#,
+        );
+        assert_eq!(remove(&["pc1"], &[]).to_string(), "remove pc1");
+        assert_eq!(remove(&[], &["pc1", "pc2"]).to_string(), "remove the addresses of pc1 pc2");
     }
 
     #[test]

@@ -82,6 +82,16 @@ fn commands_are_archived_as_ever() {
     assert_eq!(read, commands());
 }
 
+/// Of a kind that was added later: what is above has kept its bytes.
+#[test]
+fn removals_are_archived_as_ever() {
+    let removals =
+        vec![Command::Remove { nodes: vec!["pc1".into(), "pc2".into()], addresses: vec!["pc3".into()] }];
+    check(&removals, include_bytes!("archives/removals-1.archive"));
+    let read: Vec<Command> = prevalent::decode(include_bytes!("archives/removals-1.archive")).unwrap();
+    assert_eq!(read, removals);
+}
+
 #[test]
 fn the_state_is_archived_as_ever() {
     check(&state(), include_bytes!("archives/fleet-1.archive"));

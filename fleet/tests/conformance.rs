@@ -61,7 +61,7 @@ fn entry(random: &mut Random) -> NodeEntry {
 }
 
 fn command(random: &mut Random) -> Command {
-    match random.below(12) {
+    match random.below(13) {
         0 | 1 => {
             Command::Place { node: one_of(random, &NODES).into(), row: small(random), column: small(random) }
         }
@@ -81,6 +81,10 @@ fn command(random: &mut Random) -> Command {
         8 => Command::ApplyScene { scene: one_of(random, &SCENES).to_owned() },
         9 => Command::DeleteScene { scene: one_of(random, &SCENES).to_owned() },
         10 => Command::Presence { node: one_of(random, &NODES).to_owned(), present: random.below(2) == 0 },
+        11 => {
+            let mut some = || (0..random.below(3)).map(|_| one_of(random, &NODES).to_owned()).collect();
+            Command::Remove { nodes: some(), addresses: some() }
+        }
         _ => Command::Report {
             node: if random.below(4) > 0 { "third".into() } else { one_of(random, &NODES).to_owned() },
             revision: Revision(random.below(20)),

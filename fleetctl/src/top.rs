@@ -21,7 +21,7 @@ use fleet::Fleet;
 use ratatui::crossterm::event::{self, Event};
 use shipper::{Client, ClientOptions, Observer, VoterStatus};
 use tokio::sync::{mpsc, watch};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout_at};
 
 use crate::live_copy::LiveCopy;
 use picture::Picture;
@@ -59,7 +59,8 @@ async fn show(
 ) -> anyhow::Result<()> {
     let mut screen = Screen::enter().context("cannot take over the terminal")?;
     let mut events = listen();
-    let (mut progress, mut standings) = (observer.progress(), observer.standings());
+    let (mut progress, mut standings, mut lines) =
+        (observer.progress(), observer.standings(), observer.lines());
     let mut clock = interval(ASK_EVERY);
     clock.set_missed_tick_behavior(MissedTickBehavior::Skip);
     // Once: a signal that comes while a picture is drawn must not be missed.
@@ -80,10 +81,15 @@ async fn show(
             changed = progress.changed() => changed.context("the copy of the state has ended")?,
             changed = standings.changed() => changed.context("the search for a master has ended")?,
             changed = statuses.changed() => changed.context("nobody asks the voters any more")?,
+            line = lines.next() => picture.note(line.context("the copy of the state has ended")?),
             _ = clock.tick() => {}
             () = &mut stop => return Ok(()),
         }
-        sleep(DRAW_EVERY).await;
+        // What is done meanwhile is taken in at once: a busy cluster does more than there are pictures.
+        let next_picture = Instant::now() + DRAW_EVERY;
+        while let Ok(line) = timeout_at(next_picture, lines.next()).await {
+            picture.note(line.context("the copy of the state has ended")?);
+        }
     }
 }
 

@@ -433,7 +433,7 @@ pub(crate) mod tests {
                 voter("pc3", "unreachable", Some(90)),
             ],
             freshness: Freshness::Live,
-            recent: ["12:00:00 pc2: reported brightness 80 -> 70".to_owned()].into(),
+            recent: ["12:00:00 operator: set pc2 brightness=80 -> changed 1 node: pc2".to_owned()].into(),
             index: 7,
             time: Some(WallTime(1_782_907_200_123_456_789)),
             ..Picture::default()
@@ -504,7 +504,11 @@ pub(crate) mod tests {
         let lines = shown(120, 40, &picture(3, 3), &mut view);
         check(
             &lines,
-            &["- arrows choose a node", "- what happened", "12:00:00 pc2: reported brightness 80 -> 70"],
+            &[
+                "- arrows choose a node",
+                "- what happened",
+                "12:00:00 operator: set pc2 brightness=80 -> changed 1 node: pc2",
+            ],
         );
         view.chosen = Some((1, 1));
         check(

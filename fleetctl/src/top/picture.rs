@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use fleet::{NodeView, WallTime, changes};
+use fleet::{Fleet, NodeView, WallTime, came_of, counted};
 use position::{Epoch, MemberId};
-use shipper::{ClusterView, Condition, Progress, Standing, VoterStatus};
+use shipper::{ClusterView, Condition, NextLine, Progress, Standing, VoterStatus};
 
-/// Changes that are kept for the list of what happened.
+/// Commands that are kept for the list of what happened.
 const RECENT_MAX: usize = 50;
 
 /// The fleet and its cluster at one moment.
@@ -19,7 +19,7 @@ pub(crate) struct Picture {
     pub(crate) epoch: Epoch,
     pub(crate) voters: Vec<Voter>,
     pub(crate) freshness: Freshness,
-    /// What changed while we looked, the newest first.
+    /// Who did what, the newest first.
     pub(crate) recent: VecDeque<String>,
     /// The last entry that is shown, and when it was written.
     pub(crate) index: u64,
@@ -73,19 +73,24 @@ impl Picture {
         if index > 0 {
             self.time = Some(WallTime(progress.wall_time));
         }
-        // The first picture is no change: it was so before.
-        if self.index > 0 && index != self.index {
-            self.remember(&nodes);
-        }
         self.index = index;
         self.nodes = nodes;
     }
 
-    fn remember(&mut self, after: &[NodeView]) {
-        let time = self.time.map(clock).unwrap_or_default();
-        for change in changes(&self.nodes, after) {
-            self.recent.push_front(format!("{time} {change}"));
-        }
+    /// Takes in what was done, and by whom.
+    pub(crate) fn note(&mut self, line: NextLine<Fleet>) {
+        self.recent.push_front(match line {
+            NextLine::Line(line) => {
+                let actor = line.actor.as_ref().map_or("(unknown)", |actor| actor.name.as_str());
+                let (Ok(came_of_it) | Err(came_of_it)) = came_of(&line.reply);
+                format!("{} {actor}: {} -> {came_of_it}", clock(WallTime(line.wall_time)), line.command)
+            }
+            NextLine::Missed(count) => {
+                let count = usize::try_from(count).unwrap_or(usize::MAX);
+                format!("{} more, which fleetctl log has", counted(count, "command"))
+            }
+            NextLine::Unreadable(error) => error.to_string(),
+        });
         self.recent.truncate(RECENT_MAX);
     }
 
@@ -146,7 +151,9 @@ fn voters(view: &ClusterView, statuses: &[VoterStatus]) -> Vec<Voter> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fleet::{Command, Outcome};
     use position::{Index, Tip};
+    use prevalent::{Actor, Line, Reply, Role};
     use shipper::{MemberAddress, StandbyStatus};
 
     fn view() -> ClusterView {
@@ -218,18 +225,31 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_is_remembered_up_to_a_limit() {
-        let mut picture = Picture { time: Some(WallTime(1_782_907_200_123_456_789)), ..Picture::default() };
-        let nodes = crate::top::draw::tests::wall(2, 2);
-        for _ in 0..RECENT_MAX {
-            picture.nodes = Vec::new();
-            picture.remember(&nodes);
+    fn who_did_what_is_remembered_up_to_a_limit() {
+        let mut picture = Picture::default();
+        let line = |actor: Option<&str>| {
+            NextLine::Line(Line {
+                index: Index(812),
+                wall_time: 1_782_907_200_123_456_789,
+                actor: actor.map(|name| Actor { name: name.into(), role: Role::Operator }),
+                command: Command::DeleteScene { scene: "day".into() },
+                reply: Reply::Outcome(Outcome::Scene { nodes: 1 }),
+            })
+        };
+        picture.note(line(Some("ann")));
+        picture.note(line(None));
+        picture.note(NextLine::Missed(7));
+        assert_eq!(
+            picture.recent,
+            [
+                "7 commands more, which fleetctl log has",
+                "12:00:00 (unknown): delete scene day -> done: a scene of 1 node",
+                "12:00:00 ann: delete scene day -> done: a scene of 1 node",
+            ]
+        );
+        for _ in 0..=RECENT_MAX {
+            picture.note(line(None));
         }
         assert_eq!(picture.recent.len(), RECENT_MAX);
-        assert!(
-            picture.recent.iter().any(|line| line.starts_with("12:00:00 pc1: added")),
-            "{:?}",
-            picture.recent
-        );
     }
 }

@@ -105,7 +105,8 @@ async fn top_shows_the_fleet_live_on_every_terminal() {
     terminal.shows(&["pc9"]).await;
 
     terminal.resize(40, 120);
-    terminal.shows(&["what happened", "pc1: desired brightness 80 -> 7", "standby"]).await;
+    let who_did_what = "operator: set pc1 brightness=7 -> changed 1 node: pc1";
+    terminal.shows(&["what happened", who_did_what, "standby"]).await;
 
     // The picture stays while there is no master, and says so.
     site.cluster.kill_all().unwrap();

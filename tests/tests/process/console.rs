@@ -5,6 +5,7 @@ use std::sync::Arc;
 use console::{Core, Options};
 use console_ui::{Act, ActionState, Link, Request, Ticket, View};
 use demo::{PATIENCE, Program, wait_until};
+use fleet::{Configuration, ImportMode, NodeEntry};
 use shipper::Credentials;
 
 use crate::trial::Trial;
@@ -165,8 +166,14 @@ async fn a_file_is_imported_and_exported() {
     wait_for(&core, "the export", ended).await;
     let text = std::fs::read_to_string(file("all.json")).unwrap();
     assert!(text.contains("pc10"), "{text}");
+    // Somebody else adds a node meanwhile: whether the console has seen it or not, undo does not touch it.
+    let place =
+        |name: &str| NodeEntry { name: name.into(), row: Some(4), column: Some(2), ..NodeEntry::default() };
+    let others = Configuration { nodes: vec![place("pc20")], scenes: None };
+    trial.operator.import(others, ImportMode::Merge).await.unwrap();
     act(&core, 3, Act::Undo).await;
     wait_for(&core, "the new node to be gone", |view| view.fleet.node("pc10").is_none()).await;
+    assert!(trial.operator.node("pc20").await.is_ok());
     core.ask(Request::Do(Ticket(4), Act::Import { file: file("none.csv"), replace: false })).unwrap();
     let failed = |view: &View| matches!(state(view, 4), Some(ActionState::NotApplied { reason }) if reason.contains("none.csv"));
     wait_for(&core, "what is wrong with the file", failed).await;
