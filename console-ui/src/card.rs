@@ -26,7 +26,13 @@ pub(crate) struct Look<'a> {
 }
 
 /// Below this zoom a card says its name and its condition, as large as it can.
-const COMPACT_BELOW: f32 = 0.6;
+const COMPACT_BELOW: f32 = 0.68;
+/// From this height on, in points, a compact card has a line for words.
+const WORDS_FROM: f32 = 36.0;
+/// From this width on, in points, these words say what differs too.
+const DETAILS_FROM: f32 = 130.0;
+/// The smallest letters that are words rather than a pattern.
+const WORDS_MIN: f32 = 12.0;
 
 /// Draws a card. How much it says depends on the zoom.
 pub(crate) fn draw(painter: &Painter, rect: Rect, node: &NodeView, look: &Look<'_>) {
@@ -46,8 +52,26 @@ fn draw_compact(painter: &Painter, rect: Rect, node: &NodeView, look: &Look<'_>,
     let left = rect.left() + 22.0 * zoom;
     icon::condition(painter, pos2(left + size / 2.0, rect.center().y), size, node.condition, color);
     let name_at = left + size + 16.0 * zoom;
-    let name = one_line(painter, &node.name, font(44.0, *zoom), palette.text, rect.right() - name_at - 6.0);
-    painter.galley(pos2(name_at, rect.center().y - name.size().y / 2.0), name, palette.text);
+    let room = rect.right() - name_at - 6.0;
+    let name = one_line(painter, &node.name, font(44.0, *zoom), palette.text, room);
+    let words = (rect.height() >= WORDS_FROM).then(|| {
+        let mut words = vec![(node.condition.words().to_owned(), color)];
+        if room >= DETAILS_FROM
+            && node.condition != Condition::Unseen
+            && let Some(first) = details(node, palette).into_iter().next()
+        {
+            words.push(("  ".to_owned(), color));
+            words.extend(first);
+        }
+        painter.layout_job(job(words, FontId::proportional((26.0 * zoom).max(WORDS_MIN)), room))
+    });
+    let height = name.size().y + words.as_ref().map_or(0.0, |words| words.size().y);
+    let top = rect.center().y - height / 2.0;
+    let below = top + name.size().y;
+    painter.galley(pos2(name_at, top), name, palette.text);
+    if let Some(words) = words {
+        painter.galley(pos2(name_at, below), words, color);
+    }
     if look.pending > 0 {
         let size = vec2(16.0, 24.0) * *zoom;
         icon::hourglass(
@@ -144,33 +168,36 @@ fn draw_pending(painter: &Painter, right: Pos2, look: &Look<'_>) {
     );
 }
 
-/// What differs, or what went wrong, or what the node is.
+/// What differs, or what went wrong, or what the node is: two lines.
 fn draw_details(painter: &Painter, inner: Rect, node: &NodeView, look: &Look<'_>) {
     let Look { palette, zoom, .. } = look;
-    let mut y = inner.top() + 59.0 * zoom;
-    for line in details(node, palette) {
-        let text = job(painter, line, font(15.0, *zoom), inner.width());
+    let mut y = inner.top() + 58.0 * zoom;
+    let lines = details(node, palette);
+    let rows = if lines.len() == 1 { 2 } else { 1 };
+    for line in lines {
+        let mut job = job(line, font(16.0, *zoom), inner.width());
+        job.wrap.max_rows = rows;
+        job.wrap.break_anywhere = rows == 1;
+        let text = painter.layout_job(job);
         let height = text.size().y;
         painter.galley(pos2(inner.left(), y), text, palette.text);
-        y += height + 2.0 * zoom;
+        y += height + 1.0 * zoom;
     }
 }
 
-/// At most two lines of coloured words.
-fn details(node: &NodeView, palette: &Palette) -> Vec<Vec<(String, Color32)>> {
+type Words = Vec<(String, Color32)>;
+
+/// Two lines of coloured words at most, or one that may go on in a second.
+fn details(node: &NodeView, palette: &Palette) -> Vec<Words> {
     let error = node.report.as_ref().and_then(|report| report.error.as_ref());
     if let (Condition::Failed, Some(error)) = (node.condition, error) {
         return vec![vec![(error.clone(), palette.condition(Condition::Failed))]];
     }
     let differing: Vec<&PropertyView> = node.drift().collect();
     if differing.is_empty() || matches!(node.condition, Condition::Unseen) {
-        let line = node.properties.iter().filter_map(|property| {
-            let value = property.desired.as_ref()?;
-            Some([(format!("{} ", property.key), palette.muted), (format!("{value}   "), palette.text)])
-        });
-        return vec![line.flatten().collect()];
+        return desired(node, palette);
     }
-    let mut lines: Vec<Vec<(String, Color32)>> = Vec::new();
+    let mut lines: Vec<Words> = Vec::new();
     let shown = if differing.len() > 2 { 1 } else { 2 };
     for property in differing.iter().take(shown) {
         let is = property.reported.as_deref().unwrap_or("not reported");
@@ -186,6 +213,16 @@ fn details(node: &NodeView, palette: &Palette) -> Vec<Vec<(String, Color32)>> {
         lines.push(vec![(format!("and {} more differ", differing.len() - 1), palette.muted)]);
     }
     lines
+}
+
+/// What is desired: few properties have a line each, of many as much is said as fits.
+fn desired(node: &NodeView, palette: &Palette) -> Vec<Words> {
+    let properties = node.properties.iter().filter_map(|property| {
+        let value = property.desired.as_ref()?;
+        Some(vec![(format!("{} ", property.key), palette.muted), (value.clone(), palette.text)])
+    });
+    let lines: Vec<Words> = properties.collect();
+    if lines.len() <= 2 { lines } else { vec![lines.join(&("   ".to_owned(), palette.muted))] }
 }
 
 fn draw_revisions(painter: &Painter, inner: Rect, node: &NodeView, look: &Look<'_>) {
@@ -233,19 +270,15 @@ fn one_line(
     color: Color32,
     width: f32,
 ) -> std::sync::Arc<egui::Galley> {
-    job(painter, vec![(text.to_owned(), color)], font, width)
+    painter.layout_job(job(vec![(text.to_owned(), color)], font, width))
 }
 
-fn job(
-    painter: &Painter,
-    words: Vec<(String, Color32)>,
-    font: FontId,
-    width: f32,
-) -> std::sync::Arc<egui::Galley> {
+/// A line that ends with … where it is too long.
+fn job(words: Words, font: FontId, width: f32) -> LayoutJob {
     let mut job = LayoutJob::default();
     for (text, color) in words {
         job.append(&text, 0.0, TextFormat::simple(font.clone(), color));
     }
     job.wrap = egui::text::TextWrapping::truncate_at_width(width.max(0.0));
-    painter.layout_job(job)
+    job
 }

@@ -4,16 +4,17 @@ use std::collections::BTreeMap;
 
 use egui::{Align, CentralPanel, Context, Frame, Layout, Margin, Panel, RichText, Theme, Ui};
 
+use crate::actions::{UndoOrRedo, show_actions, show_newest, undo_button};
+use crate::chips::Chips;
 use crate::desk::Desk;
 use crate::dialog::Dialog;
 use crate::grid::{Grid, Shown};
-use crate::icon;
 use crate::inspector::Inspector;
 use crate::keys::{Pressed, pressed};
-use crate::model::{ActionState, Condition, FleetView, Link, View};
+use crate::model::{ActionState, FleetView, Link, View};
 use crate::palette::{Palette, panel_frame, set_style};
 use crate::request::{Act, Request};
-use crate::scenes::{Scenes, show_actions, show_newest, undo_buttons};
+use crate::scenes::Scenes;
 use crate::selection::{Selection, Step};
 use crate::timeline::Timeline;
 use crate::{charts, strip};
@@ -38,6 +39,15 @@ enum Tab {
     Scenes,
     Actions,
 }
+
+/// The lowest that time, log and charts can be read in.
+const TIME_HEIGHT_MIN: f32 = 150.0;
+/// The narrowest that a property can be edited in.
+const SIDE_WIDTH_MIN: f32 = 260.0;
+/// What the toolbar's buttons take of its width.
+const BUTTONS_WIDTH: f32 = 350.0;
+/// A log beside charts needs more than this.
+const CHARTS_FROM: f32 = 760.0;
 
 const TABS: [(Tab, &str); 3] =
     [(Tab::Properties, "Properties"), (Tab::Scenes, "Scenes"), (Tab::Actions, "Actions")];
@@ -88,20 +98,20 @@ impl Console {
             .show_separator_line(true)
             .resizable(false)
             .show(ui, |ui| strip::show(ui, view));
+        // The grid is what the window is for: in a small one the others leave it its part.
+        let window = ui.available_size();
         if self.shows_time {
-            Panel::bottom("time").frame(framed).resizable(true).default_size(266.0).min_size(150.0).show(
-                ui,
-                |ui| {
-                    self.show_time(ui, &mut desk);
-                },
-            );
+            let height = (window.y * 0.32).clamp(TIME_HEIGHT_MIN, 266.0);
+            let panel = Panel::bottom("time").frame(framed).resizable(true).default_size(height);
+            panel
+                .size_range(TIME_HEIGHT_MIN..=(window.y * 0.4).max(TIME_HEIGHT_MIN))
+                .show(ui, |ui| self.show_time(ui, &mut desk));
         }
-        Panel::right("side").frame(framed).resizable(true).default_size(340.0).min_size(260.0).show(
-            ui,
-            |ui| {
-                self.show_side(ui, fleet, &mut desk);
-            },
-        );
+        let width = (window.x * 0.25).clamp(SIDE_WIDTH_MIN, 340.0);
+        let panel = Panel::right("side").frame(framed).resizable(true).default_size(width);
+        panel
+            .size_range(SIDE_WIDTH_MIN..=(window.x * 0.4).max(SIDE_WIDTH_MIN))
+            .show(ui, |ui| self.show_side(ui, fleet, &mut desk));
         let ground = Frame::new().fill(palette.ground).inner_margin(Margin::symmetric(14, 10));
         CentralPanel::default().frame(ground).show(ui, |ui| {
             self.show_toolbar(ui, fleet, &mut desk);
@@ -207,6 +217,9 @@ impl Console {
             }
         });
         ui.add_space(6.0);
+        if self.tab != Tab::Actions {
+            show_newest(ui, desk);
+        }
         match self.tab {
             Tab::Properties => self.inspector.show(ui, fleet, &self.selection, desk),
             Tab::Scenes => self.scenes.show(ui, fleet, &self.selection, desk, &mut self.dialog),
@@ -215,11 +228,13 @@ impl Console {
     }
 
     fn show_time(&mut self, ui: &mut Ui, desk: &mut Desk<'_>) {
-        Panel::right("charts")
-            .frame(Frame::new().inner_margin(Margin { left: 14, ..Margin::ZERO }))
-            .resizable(false)
-            .exact_size(236.0)
-            .show(ui, |ui| charts::show(ui, &desk.view.charts));
+        if ui.available_width() > CHARTS_FROM {
+            Panel::right("charts")
+                .frame(Frame::new().inner_margin(Margin { left: 14, ..Margin::ZERO }))
+                .resizable(false)
+                .exact_size(236.0)
+                .show(ui, |ui| charts::show(ui, &desk.view.charts));
+        }
         CentralPanel::default().frame(Frame::new().inner_margin(Margin { right: 10, ..Margin::ZERO })).show(
             ui,
             |ui| {
@@ -231,13 +246,17 @@ impl Console {
     }
 
     fn show_toolbar(&mut self, ui: &mut Ui, fleet: &FleetView, desk: &mut Desk<'_>) {
-        let palette = Palette::here(ui);
+        let chips = Chips::of(ui, fleet);
+        // In a narrow window the conditions lose their words first, and then get a row of their own.
+        let room = ui.available_width() - BUTTONS_WIDTH;
+        let has_words = chips.width(true) <= room;
+        let is_beside = has_words || chips.width(false) <= room;
+        if !is_beside {
+            ui.horizontal(|ui| chips.show(ui, false, fleet, &mut self.selection));
+        }
         ui.horizontal(|ui| {
-            for condition in Condition::ALL.into_iter().rev() {
-                let count = fleet.count(condition);
-                if count > 0 {
-                    self.chip(ui, fleet, condition, count, &palette);
-                }
+            if is_beside {
+                chips.show(ui, has_words, fleet, &mut self.selection);
             }
             self.label_menu(ui, fleet);
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
@@ -245,11 +264,9 @@ impl Console {
                 self.zoom_buttons(ui);
                 self.more_menu(ui, desk);
                 ui.add_space(4.0);
-                // From the right: redo is the last to be placed and the second to be read.
-                ui.allocate_ui_with_layout(ui.available_size(), Layout::left_to_right(Align::Center), |ui| {
-                    undo_buttons(ui, desk);
-                    show_newest(ui, desk);
-                });
+                // From the right.
+                undo_button(ui, desk, UndoOrRedo::Redo);
+                undo_button(ui, desk, UndoOrRedo::Undo);
             });
         });
         ui.add_space(4.0);
@@ -274,24 +291,6 @@ impl Console {
                 self.dialog = Dialog::Keys;
             }
         });
-    }
-
-    fn chip(
-        &mut self,
-        ui: &mut Ui,
-        fleet: &FleetView,
-        condition: Condition,
-        count: usize,
-        palette: &Palette,
-    ) {
-        ui.spacing_mut().item_spacing.x = 4.0;
-        icon::inline(ui, 18.0, condition, palette.condition(condition));
-        let words = format!("{count} {}", condition.words());
-        let chip = ui.add(egui::Button::new(RichText::new(words).size(15.0)).frame(false));
-        if chip.on_hover_text("Choose these").clicked() {
-            self.selection.choose(fleet, false, |node| node.condition == condition);
-        }
-        ui.add_space(10.0);
     }
 
     fn label_menu(&mut self, ui: &mut Ui, fleet: &FleetView) {

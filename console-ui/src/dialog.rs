@@ -1,8 +1,9 @@
 //! What opens over the window: previews, files, and the list of keys.
 
-use egui::{Id, Key, Modal, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Frame, Id, Modal, RichText, ScrollArea, TextEdit, Ui};
 
 use crate::desk::Desk;
+use crate::field;
 use crate::keys::KEYS;
 use crate::palette::{Palette, caption, title};
 use crate::request::{Act, Request};
@@ -42,8 +43,9 @@ impl Dialog {
         if !self.is_open() {
             return;
         }
-        let shown = Modal::new(Id::unique("dialog")).show(ui.ctx(), |ui| {
-            ui.set_width(560.0);
+        let frame = Frame::popup(ui.style()).inner_margin(18);
+        let shown = Modal::new(Id::unique("dialog")).frame(frame).show(ui.ctx(), |ui| {
+            ui.set_width(540.0);
             match self {
                 Dialog::None => Done::Closed,
                 Dialog::Preview { act } => preview(ui, act, desk),
@@ -95,16 +97,19 @@ fn preview(ui: &mut Ui, act: &Act, desk: &mut Desk<'_>) -> Done {
             ui.label(
                 RichText::new(format!("{} {changes}, in one command:", lines.len())).color(palette.muted),
             );
-            ScrollArea::vertical().max_height(320.0).auto_shrink([false, true]).show(ui, |ui| {
-                egui::Grid::new("changes").num_columns(2).spacing([16.0, 5.0]).show(ui, |ui| {
-                    for line in lines {
-                        ui.label(&line.subject);
-                        let color = if line.loses { palette.bad() } else { palette.text };
-                        ui.label(RichText::new(&line.change).color(color));
-                        ui.end_row();
-                    }
+            ScrollArea::vertical()
+                .max_height((ui.ctx().content_rect().height() - 240.0).clamp(60.0, 320.0))
+                .auto_shrink([false, true])
+                .show(ui, |ui| {
+                    egui::Grid::new("changes").num_columns(2).spacing([16.0, 5.0]).show(ui, |ui| {
+                        for line in lines {
+                            ui.label(&line.subject);
+                            let color = if line.loses { palette.bad() } else { palette.text };
+                            ui.label(RichText::new(&line.change).color(color));
+                            ui.end_row();
+                        }
+                    });
                 });
-            });
             if lines.iter().any(|line| line.loses) {
                 let words = "What is red cannot be brought back by undo as it was.";
                 ui.label(RichText::new(words).font(caption()).color(palette.bad()));
@@ -140,7 +145,7 @@ fn preview(ui: &mut Ui, act: &Act, desk: &mut Desk<'_>) -> Done {
 fn file_field(ui: &mut Ui, file: &mut String, hint: &str) -> bool {
     let field = TextEdit::singleline(file).hint_text(hint).desired_width(f32::INFINITY);
     let response = ui.add(field);
-    let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+    let entered = field::is_entered(ui, &response);
     if ui.memory(|memory| memory.focused().is_none()) {
         response.request_focus();
     }
@@ -190,12 +195,18 @@ fn export(ui: &mut Ui, file: &mut String, desk: &mut Desk<'_>) -> Done {
 fn keys(ui: &mut Ui) -> Done {
     let palette = Palette::here(ui);
     ui.label(RichText::new("Keys").font(title()));
-    egui::Grid::new("keys").num_columns(2).spacing([28.0, 6.0]).show(ui, |ui| {
-        for (keys, what) in KEYS {
-            ui.label(RichText::new(*keys).color(palette.accent));
-            ui.label(*what);
-            ui.end_row();
-        }
+    ui.add_space(4.0);
+    // The button below stays within the window.
+    let height = (ui.ctx().content_rect().height() - 160.0).max(100.0);
+    ScrollArea::vertical().max_height(height).auto_shrink([false, true]).show(ui, |ui| {
+        ui.spacing_mut().interact_size.y = 20.0;
+        egui::Grid::new("keys").num_columns(2).spacing([28.0, 6.0]).show(ui, |ui| {
+            for (keys, what) in KEYS {
+                ui.label(RichText::new(*keys).color(palette.accent));
+                ui.label(*what);
+                ui.end_row();
+            }
+        });
     });
     ui.add_space(10.0);
     if ui.button("Close").clicked() { Done::Closed } else { Done::Open }

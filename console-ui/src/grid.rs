@@ -15,13 +15,21 @@ use crate::request::Act;
 use crate::selection::{Choose, Selection};
 use crate::time::Time;
 
+/// Between cards. It is zoomed as they are, between these.
 const GAP: f32 = 12.0;
+const GAP_ZOOM_MIN: f32 = 0.5;
+/// See [`GAP_ZOOM_MIN`].
+const GAP_ZOOM_MAX: f32 = 1.0;
 /// Room for the numbers of rows and columns.
 const HEADER: f32 = 30.0;
+/// Room for the mark around the last column's cards.
+const MARGIN: f32 = 4.0;
 const ZOOM_MIN: f32 = 0.2;
 const ZOOM_MAX: f32 = 3.0;
 /// Fitting makes cards no larger than this: beyond it they only spread.
 const FIT_MAX: f32 = 1.9;
+/// Where a fleet leaves room beside it, cards become wider, up to so many times.
+const STRETCH_MAX: f32 = 1.75;
 
 /// How the grid is looked at.
 #[derive(Debug, Default)]
@@ -52,31 +60,37 @@ pub(crate) struct Shown<'a> {
 }
 
 /// Where things are in this frame.
+#[derive(Clone, Copy)]
 struct Layout {
     origin: Pos2,
     zoom: f32,
+    cell: Vec2,
     rows: u16,
     columns: u16,
 }
 
 impl Layout {
-    fn cell(&self) -> Vec2 {
-        vec2(card::WIDTH, card::HEIGHT) * self.zoom
+    /// All of a grid, in the middle of the room there is if it is smaller.
+    fn within(available: Vec2, zoom: f32, rows: u16, columns: u16) -> Layout {
+        let gap = gap(zoom);
+        let room = (available.x - HEADER - MARGIN) / f32::from(columns) - gap;
+        let narrow = card::WIDTH * zoom;
+        let cell = vec2(room.clamp(narrow, narrow * STRETCH_MAX), card::HEIGHT * zoom);
+        let layout = Layout { origin: Pos2::ZERO, zoom, cell, rows, columns };
+        let margin = ((available - layout.size()) / 2.0).max(Vec2::ZERO);
+        Layout { origin: margin.floor().to_pos2(), ..layout }
     }
 
-    fn gap(&self) -> f32 {
-        GAP * self.zoom.clamp(0.5, 1.0)
-    }
-
+    /// With the header at the left and at the top.
     fn size(&self) -> Vec2 {
-        let (columns, rows) = (f32::from(self.columns), f32::from(self.rows));
-        (self.cell() + Vec2::splat(self.gap())) * vec2(columns, rows) + Vec2::splat(HEADER + GAP)
+        let step = self.cell + Vec2::splat(gap(self.zoom));
+        step * vec2(f32::from(self.columns), f32::from(self.rows)) + vec2(HEADER + MARGIN, HEADER)
     }
 
     fn rect(&self, row: u16, column: u16) -> Rect {
-        let step = self.cell() + Vec2::splat(self.gap());
+        let step = self.cell + Vec2::splat(gap(self.zoom));
         let steps = vec2(f32::from(column.saturating_sub(1)), f32::from(row.saturating_sub(1)));
-        Rect::from_min_size(self.origin + Vec2::splat(HEADER) + steps * step, self.cell())
+        Rect::from_min_size(self.origin + Vec2::splat(HEADER) + steps * step, self.cell)
     }
 
     /// The place under the pointer.
@@ -84,7 +98,7 @@ impl Layout {
         let places = (1..=self.rows).flat_map(|row| (1..=self.columns).map(move |column| (row, column)));
         places
             .into_iter()
-            .find(|(row, column)| self.rect(*row, *column).expand(self.gap() / 2.0).contains(pos))
+            .find(|(row, column)| self.rect(*row, *column).expand(gap(self.zoom) / 2.0).contains(pos))
     }
 }
 
@@ -122,19 +136,12 @@ impl Grid {
             .auto_shrink([false, false])
             .scroll_source(ScrollSource { drag: egui::scroll_area::DragScroll::Never, ..ScrollSource::ALL })
             .show(ui, |ui| {
-                let layout =
-                    Layout { origin: Pos2::ZERO, zoom, rows: rows + spare, columns: columns + spare };
-                let (rect, ground) =
-                    ui.allocate_exact_size(layout.size().max(available), Sense::click_and_drag());
-                // A small fleet stands in the middle, with the numbers of its rows and columns beside it.
-                let whole = Layout { rows, columns, ..layout }.size();
-                let margin = ((available - whole) / 2.0).max(Vec2::ZERO) - vec2(HEADER / 2.0 - 6.0, 0.0);
-                let layout = Layout {
-                    origin: rect.min + margin.max(Vec2::ZERO).floor(),
-                    zoom,
-                    rows: rows + spare,
-                    columns: columns + spare,
-                };
+                // A node on its way may go beyond the last row and column; for that the others stay put.
+                let layout = Layout::within(available, zoom, rows, columns);
+                let layout = Layout { rows: rows + spare, columns: columns + spare, ..layout };
+                let whole = layout.origin.to_vec2() + layout.size();
+                let (rect, ground) = ui.allocate_exact_size(whole.max(available), Sense::click_and_drag());
+                let layout = Layout { origin: layout.origin + rect.min.to_vec2(), ..layout };
                 self.ground(ui, &ground, shown, selection, &layout);
                 headers(ui, shown, selection, &layout, (rows, columns));
                 for node in &shown.fleet.nodes {
@@ -257,7 +264,7 @@ impl Grid {
                         StrokeKind::Inside,
                     );
                 }
-                let ghost = Rect::from_center_size(pointer, layout.cell() * vec2(0.7, 0.34));
+                let ghost = Rect::from_center_size(pointer, layout.cell * vec2(0.7, 0.34));
                 painter.rect(ghost, CornerRadius::same(8), palette.accent, Stroke::NONE, StrokeKind::Inside);
                 let words = match layout.place(pointer).map(|(row, column)| shown.fleet.at(row, column)) {
                     Some(Some(other)) if other.name == *name => name.clone(),
@@ -329,9 +336,22 @@ fn spoken(node: &NodeView, now: Time) -> String {
     words
 }
 
+/// As large as fits.
 fn fitting(available: Vec2, rows: u16, columns: u16) -> f32 {
-    let across = (available.x - HEADER - GAP) / f32::from(columns) - GAP;
-    let down = (available.y - HEADER - GAP) / f32::from(rows) - GAP;
-    // Gaps shrink with the cards; those of a large fleet leave a little room then.
-    (across / card::WIDTH).min(down / card::HEIGHT).clamp(ZOOM_MIN, FIT_MAX)
+    let across = fitting_along((available.x - HEADER - MARGIN) / f32::from(columns), card::WIDTH);
+    let down = fitting_along((available.y - HEADER) / f32::from(rows), card::HEIGHT);
+    across.min(down).clamp(ZOOM_MIN, FIT_MAX)
+}
+
+/// The zoom at which a side of a card and the gap beside it fill the room.
+fn fitting_along(room: f32, side: f32) -> f32 {
+    match room / (side + GAP) {
+        zoom if zoom > GAP_ZOOM_MAX => (room - gap(GAP_ZOOM_MAX)) / side,
+        zoom if zoom < GAP_ZOOM_MIN => (room - gap(GAP_ZOOM_MIN)) / side,
+        zoom => zoom,
+    }
+}
+
+fn gap(zoom: f32) -> f32 {
+    GAP * zoom.clamp(GAP_ZOOM_MIN, GAP_ZOOM_MAX)
 }

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use egui::{Key, RichText, ScrollArea, TextEdit, Ui};
+use egui::{Key, RichText, ScrollArea, Ui};
 
 use crate::desk::Desk;
+use crate::field;
 use crate::icon;
 use crate::model::{ActionState, FleetView, NodeView, View};
 use crate::palette::{Palette, caption, title};
@@ -15,7 +16,6 @@ use crate::selection::Selection;
 const BUTTON: f32 = 48.0;
 /// See [`BUTTON`].
 const CROSS: f32 = 28.0;
-const FIELD_MARGIN: egui::Margin = egui::Margin::symmetric(8, 5);
 
 /// What is being typed.
 #[derive(Debug, Default)]
@@ -71,7 +71,10 @@ impl Inspector {
             self.nodes = names;
         }
         if nodes.is_empty() {
-            summary(ui, fleet);
+            ScrollArea::vertical()
+                .id_salt("summary")
+                .auto_shrink([false, false])
+                .show(ui, |ui| summary(ui, fleet));
             return;
         }
         heading(ui, &nodes, desk.view);
@@ -111,10 +114,9 @@ impl Inspector {
             let shown = row.desired.unwrap_or_default().to_owned();
             let mut text = draft.text.clone().unwrap_or_else(|| shown.clone());
             let hint = if row.is_mixed { "different values" } else { "not desired" };
-            let width = (ui.available_width() - BUTTON - CROSS - 2.0 * ui.spacing().item_spacing.x).max(60.0);
             let height = ui.spacing().interact_size.y;
-            let field = TextEdit::singleline(&mut text).hint_text(hint).margin(FIELD_MARGIN);
-            let response = desk.changing(ui, |ui| ui.add_sized([width, height], field));
+            let width = field::width_beside(ui, &[BUTTON, CROSS]);
+            let response = field::show(ui, desk, width, &mut text, hint);
             response.widget_info(|| {
                 let label = format!("desired {}", row.key);
                 egui::WidgetInfo {
@@ -129,7 +131,7 @@ impl Inspector {
                 draft.text = (text != shown).then(|| text.clone());
                 draft.sent = None;
             }
-            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let entered = field::is_entered(ui, &response);
             if response.lost_focus() && ui.input(|input| input.key_pressed(Key::Escape)) {
                 draft.text = None;
             }
@@ -169,14 +171,13 @@ impl Inspector {
         ui.separator();
         ui.label(RichText::new("Another property").font(caption()).color(palette.muted));
         ui.horizontal(|ui| {
-            let (gap, height) = (ui.spacing().item_spacing.x, ui.spacing().interact_size.y);
-            let size = [((ui.available_width() - BUTTON - 2.0 * gap) / 2.0).max(40.0), height];
-            let key = TextEdit::singleline(&mut self.new_key).hint_text("key").margin(FIELD_MARGIN);
-            desk.changing(ui, |ui| ui.add_sized(size, key)).widget_info(|| named_field("new key"));
-            let value = TextEdit::singleline(&mut self.new_value).hint_text("value").margin(FIELD_MARGIN);
-            let response = desk.changing(ui, |ui| ui.add_sized(size, value));
-            response.widget_info(|| named_field("new value"));
-            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let height = ui.spacing().interact_size.y;
+            let width = field::width_beside(ui, &[0.0, BUTTON]) / 2.0;
+            let key = field::show(ui, desk, width, &mut self.new_key, "key");
+            key.widget_info(|| named_field("new key"));
+            let value = field::show(ui, desk, width, &mut self.new_value, "value");
+            value.widget_info(|| named_field("new value"));
+            let entered = field::is_entered(ui, &value);
             let is_full = !self.new_key.trim().is_empty();
             let add = ui
                 .add_enabled_ui(is_full, |ui| {

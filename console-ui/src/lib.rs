@@ -4,11 +4,14 @@
 //! slider through time, for mouse and keyboard. Not responsible for: where its [`View`] comes from and who
 //! carries out its [`Request`]s. It knows no window, no network and no fleet, so tests and pictures need none.
 
+mod actions;
 mod card;
 mod charts;
+mod chips;
 mod console;
 mod desk;
 mod dialog;
+mod field;
 mod grid;
 mod icon;
 mod inspector;

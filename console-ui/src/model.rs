@@ -393,8 +393,13 @@ pub struct PreviewLine {
 pub struct Charts {
     /// Commands executed.
     pub commands: Vec<f64>,
-    /// Milliseconds until the master answered with a majority behind it.
-    pub latency_ms: Vec<f64>,
+    /// Milliseconds until the master answered with a majority behind it; none: it did not.
+    pub latency_ms: Vec<Option<f64>>,
     /// Entries that the slowest connected voter is behind.
     pub lag: Vec<f64>,
+}
+
+impl Charts {
+    /// How many seconds are shown.
+    pub const SECONDS: u16 = 300;
 }

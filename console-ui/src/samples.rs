@@ -1,52 +1,70 @@
 //! Fleets as the pictures in the documentation show them. Tests look at the same.
 
+mod story;
+
 use std::sync::Arc;
 
 use crate::model::{
-    Access, ActionState, ActionView, Charts, ClusterView, Condition, Failover, FleetView, HistoryView, Link,
-    LogLine, NodeView, Origin, Past, Presence, PropertyView, ReportView, SceneView, View, VoterView,
+    Access, ActionState, ActionView, Charts, ClusterView, Condition, Failover, HistoryView, Link, LogLine,
+    NodeView, Origin, Past, View, VoterView,
 };
 use crate::request::Ticket;
-use crate::time::Time;
+use story::{NOW, Story, before, names, set_reported};
 
-/// The first of July 2026, shortly after two in the afternoon.
-const NOW: Time = Time(1_782_914_710_000_000_000);
+/// The command after which [`past_moment`] shows the fleet.
+pub const PAST: u64 = 40;
 
-fn before(seconds: i64) -> Time {
-    NOW.plus_ms(-1000 * seconds)
-}
+const ALL: [u16; 9] = [1, 2, 3, 4, 5, 6, 7, 8, 9];
 
-fn property(key: &str, desired: Option<&str>, reported: Option<&str>) -> PropertyView {
-    let drifts = desired.is_some() && desired != reported;
-    PropertyView {
-        key: key.into(),
-        desired: desired.map(Into::into),
-        reported: reported.map(Into::into),
-        drifts,
+/// How warm the PCs are.
+const TEMPERATURES: [&str; 9] = ["41.5", "40.8", "42.1", "41.0", "43.6", "40.2", "41.9", "42.4", "40.6"];
+
+/// From the first command to the evening's scene: everything is dim. As many PCs as are switched on have come.
+fn morning(switched_on: usize) -> Story {
+    let mut story = Story::begin(1900);
+    for (number, temperature) in (1u16..).zip(TEMPERATURES).take(switched_on) {
+        let seconds = 1900 - i64::from(number) * 7;
+        story.comes(seconds, number);
+        story.reports(seconds - 2, number, temperature);
     }
+    story.save(1500, "Evening");
+    story
 }
 
-fn node(number: u16) -> NodeView {
-    let label = match number {
-        1 | 4 | 7 => "left",
-        3 | 6 | 9 => "right",
-        _ => "middle",
+/// And on to now: everything is bright.
+fn day(switched_on: usize) -> Story {
+    let mut story = morning(switched_on);
+    story.set(212, &ALL, "all", "brightness", "80");
+    story.fleet.scenes[0].differing = 9;
+    for (number, temperature) in (1u16..).zip(TEMPERATURES).take(switched_on) {
+        story.reports(211 - i64::from(number) / 4, number, temperature);
+    }
+    let reason = "rejected: row:4 selects no node of the fleet. Nothing was changed; list the nodes to see where \
+                  they stand and what their labels are";
+    story.tell(164, ("operator", Origin::Operator), "set row:4 brightness=80", Err(reason));
+    story.reports(131, 3, "42.6");
+    story.save(96, "Day");
+    story.reports(73, 8, "42.9");
+    story
+}
+
+/// What happened in each of the last seconds. Nothing in a story is measured: answers come in about a
+/// millisecond, and a voter is behind while there is something to be written.
+fn charts(lines: &[Arc<LogLine>]) -> Charts {
+    let in_second = |age: u16| lines.iter().filter(|line| line.at.age(NOW).seconds == i64::from(age)).count();
+    let counts: Vec<f64> = (0..Charts::SECONDS)
+        .rev()
+        .map(|age| f64::from(u32::try_from(in_second(age)).unwrap_or(u32::MAX)))
+        .collect();
+    let mut dice: u32 = 1;
+    let mut answer = |count: &f64| {
+        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        Some(0.7 + f64::from(dice >> 24) / 1000.0 + count * 0.15)
     };
-    NodeView {
-        name: format!("pc{number}"),
-        row: (number - 1) / 3 + 1,
-        column: (number - 1) % 3 + 1,
-        address: Some(format!("10.0.0.{number}")),
-        labels: vec![label.into()],
-        presence: Presence::Present { since: before(86_400) },
-        condition: Condition::Settled,
-        desired_revision: 41,
-        report: Some(ReportView { revision: 41, at: before(130 + i64::from(number) * 9), error: None }),
-        properties: vec![
-            property("brightness", Some("80"), Some("80")),
-            property("input", Some("hdmi1"), Some("hdmi1")),
-            property("temperature", None, Some("41.5")),
-        ],
+    Charts {
+        latency_ms: counts.iter().map(&mut answer).collect(),
+        lag: counts.iter().map(|count| (count / 3.0).round()).collect(),
+        commands: counts,
     }
 }
 
@@ -60,127 +78,72 @@ fn voter(name: &str, role: &str) -> VoterView {
     }
 }
 
-fn line(index: u64, seconds: i64, actor: &str, what: &str, effect: Result<&str, &str>) -> Arc<LogLine> {
-    let origin = match actor {
-        "operator" => Origin::Operator,
-        _ if what.starts_with("reports") => Origin::Node,
-        _ => Origin::Voter,
-    };
-    Arc::new(LogLine {
-        index,
-        at: before(seconds),
-        actor: actor.into(),
-        origin,
-        what: what.into(),
-        effect: effect.map(Into::into).map_err(Into::into),
-    })
-}
-
-fn history() -> HistoryView {
-    let mut lines = vec![line(21, 1900, "pc1", "import 9 nodes", Ok("9 added"))];
-    for number in 1..=9u16 {
-        let (name, index) = (format!("pc{number}"), u64::from(number) * 2 + 20);
-        let since = 1900 - i64::from(number) * 7;
-        lines.push(line(index, since, "pc1", &format!("{name} is present"), Ok("1 changed")));
-        lines.push(line(index + 1, since - 2, &name, "reports revision 21: brightness 60", Ok("1 changed")));
-    }
-    lines.extend([
-        line(40, 1500, "operator", "save scene Evening of all", Ok("9 nodes")),
-        line(41, 900, "operator", "set brightness=80 on all", Ok("9 changed")),
-        line(42, 640, "operator", "set briteness=high on row 4", Err("row:4 selects no node")),
-    ]);
-    for number in 1..=9u16 {
-        let name = format!("pc{number}");
-        let at = 896 - i64::from(number) * 3;
-        lines.push(line(
-            42 + u64::from(number),
-            at,
-            &name,
-            "reports revision 41: brightness 80",
-            Ok("1 changed"),
-        ));
-    }
-    lines.sort_by_key(|line| line.at);
-    HistoryView { lines, begins: "since 13:33:30".into() }
-}
-
-fn charts() -> Charts {
-    let wave = |at: u32, most: f64| {
-        let x = f64::from(at);
-        (((x / 17.0).sin() + (x / 5.3).cos()) / 4.0 + 0.5) * most
-    };
-    Charts {
-        commands: (0..180).map(|at| wave(at, 14.0).round()).collect(),
-        latency_ms: (0..180).map(|at| 0.8 + wave(at + 40, 1.1)).collect(),
-        lag: (0..180).map(|at| if at % 29 == 0 { 2.0 } else { 0.0 }).collect(),
-    }
-}
-
-/// Nine PCs, all as desired.
-#[must_use]
-pub fn healthy() -> View {
-    let scene = |name: &str, differing| SceneView {
-        name: name.into(),
-        nodes: (1..=9).map(|number| format!("pc{number}")).collect(),
-        differing,
-    };
+/// A live picture of a story's end.
+fn view(story: &Story) -> View {
+    let set = "set all brightness=80".to_owned();
     View {
         now: NOW,
         utc_offset_s: 0,
         access: Access { name: "operator".into(), may_change: true },
         link: Link::Live,
-        fleet: FleetView {
-            nodes: (1..=9).map(node).collect(),
-            scenes: vec![scene("Day", 0), scene("Evening", 9), scene("Maintenance", 9)],
-        },
+        fleet: story.fleet.clone(),
         cluster: ClusterView {
             master: Some("pc1".into()),
             epoch: 3,
             voters: vec![voter("pc1", "master"), voter("pc2", "standby"), voter("pc3", "standby")],
             failovers: Vec::new(),
         },
-        actions: vec![ActionView {
-            ticket: Ticket(901),
-            what: "set brightness=80 on all".into(),
-            nodes: (1..=9).map(|number| format!("pc{number}")).collect(),
-            at: before(900),
-            state: ActionState::Applied { effect: "9 changed".into() },
-        }],
-        undo: Some("set brightness=80 on all".into()),
+        actions: vec![
+            action(
+                901,
+                212,
+                &set,
+                &ALL,
+                ActionState::Applied { effect: format!("changed 9 nodes: {}", names(ALL).join(" ")) },
+            ),
+            action(
+                902,
+                96,
+                "save scene Day of all",
+                &ALL,
+                ActionState::Applied { effect: "done: a scene of 9 nodes".into() },
+            ),
+        ],
+        undo: Some("save scene Day of all".into()),
         redo: None,
-        history: history(),
+        history: HistoryView { lines: story.lines.clone(), begins: "since 13:33:30".into() },
         past: None,
         past_problem: None,
         preview: None,
-        charts: charts(),
+        charts: charts(&story.lines),
     }
+}
+
+fn action(ticket: u64, seconds: i64, what: &str, numbers: &[u16], state: ActionState) -> ActionView {
+    let nodes = names(numbers.iter().copied());
+    ActionView { ticket: Ticket(ticket), what: what.into(), nodes, at: before(seconds), state }
+}
+
+/// Nine PCs, all as desired.
+#[must_use]
+pub fn healthy() -> View {
+    view(&day(9))
 }
 
 /// Each condition once, and one action on its way.
 #[must_use]
 pub fn drift() -> View {
-    let mut view = healthy();
-    let nodes = &mut view.fleet.nodes;
-    nodes[1].condition = Condition::Drifted;
-    nodes[1].properties[0] = property("brightness", Some("80"), Some("55"));
-    nodes[3].condition = Condition::Failed;
-    nodes[3].report =
-        Some(ReportView { revision: 41, at: before(22), error: Some("lamp 2 does not answer".into()) });
-    nodes[5].condition = Condition::Absent;
-    nodes[5].presence = Presence::Absent { since: before(47) };
-    nodes[6].condition = Condition::Pending;
-    nodes[6].desired_revision = 52;
-    nodes[6].properties[1] = property("input", Some("hdmi2"), Some("hdmi1"));
-    nodes[8].condition = Condition::Unseen;
-    nodes[8].presence = Presence::Unknown;
-    nodes[8].report = None;
-    view.actions.push(ActionView {
-        ticket: Ticket(902),
-        what: "set input=hdmi2 on pc7".into(),
-        nodes: vec!["pc7".into()],
-        at: before(0),
-        state: ActionState::Pending,
-    });
+    let mut story = day(8);
+    story.on(2, |node| set_reported(node, "brightness", "55"));
+    story.says(58, 2, Condition::Drifted, None);
+    story.goes(47, 6, "pc1");
+    story.says(22, 4, Condition::Failed, Some("lamp 2 does not answer"));
+    story.set(6, &[7], "pc7", "input", "hdmi2");
+    let mut view = view(&story);
+    view.undo = Some("set pc7 input=hdmi2".into());
+    let effect = "changed 1 node: pc7".to_owned();
+    view.actions.push(action(903, 6, "set pc7 input=hdmi2", &[7], ActionState::Applied { effect }));
+    view.actions.push(action(904, 0, "set pc8 input=hdmi2", &[8], ActionState::Pending));
     view
 }
 
@@ -194,49 +157,37 @@ pub fn master_lost() -> View {
     for voter in &mut view.cluster.voters[1..] {
         voter.role = "candidate".into();
     }
-    view.actions.push(ActionView {
-        ticket: Ticket(902),
-        what: "set brightness=40 on row 1".into(),
-        nodes: vec!["pc1".into(), "pc2".into(), "pc3".into()],
-        at: before(3),
-        state: ActionState::Pending,
-    });
+    let answers = view.charts.latency_ms.len();
+    view.charts.latency_ms[answers - 4..].fill(None);
+    view.actions.push(action(903, 3, "set row:1 brightness=40", &[1, 2, 3], ActionState::Pending));
     view
 }
 
 /// The next master has taken over; the old one's PC is still away.
 #[must_use]
 pub fn restored() -> View {
-    let mut view = master_lost();
-    view.link = Link::Live;
+    let mut story = day(9);
+    story.set(5, &[1, 2, 3], "row:1", "brightness", "40");
+    story.reports(4, 2, TEMPERATURES[1]);
+    story.reports(4, 3, "42.6");
+    story.goes(3, 1, "pc2");
+    let mut view = view(&story);
     view.cluster.master = Some("pc2".into());
     view.cluster.epoch = 4;
-    view.cluster.voters[1].role = "master".into();
-    view.cluster.voters[2].role = "standby".into();
+    view.cluster.voters = vec![voter("pc1", ""), voter("pc2", "master"), voter("pc3", "standby")];
+    let lost = &mut view.cluster.voters[0];
+    (lost.is_connected, lost.last_seen, lost.lag) = (false, Some(before(6)), None);
     view.cluster.failovers = vec![Failover {
-        at: before(3),
+        at: before(5),
         epoch: 4,
         from: Some("pc1".into()),
         to: "pc2".into(),
         took_ms: Some(141),
     }];
-    view.fleet.nodes[0].condition = Condition::Absent;
-    view.fleet.nodes[0].presence = Presence::Absent { since: before(1) };
-    for node in &mut view.fleet.nodes[0..3] {
-        node.desired_revision = 52;
-        node.properties[0] = property("brightness", Some("40"), Some("40"));
-    }
-    view.fleet.nodes[0].properties[0] = property("brightness", Some("40"), Some("80"));
-    for node in &mut view.fleet.nodes[1..3] {
-        node.report = Some(ReportView { revision: 52, at: before(2), error: None });
-    }
-    let action = view.actions.last_mut().expect("it was pending");
-    action.state = ActionState::Applied { effect: "3 changed".into() };
-    view.undo = Some(action.what.clone());
-    view.history.lines.push(line(52, 3, "operator", "set brightness=40 on row:1", Ok("3 changed")));
-    view.history.lines.push(line(53, 2, "pc2", "reports revision 52: brightness 40", Ok("1 changed")));
-    view.history.lines.push(line(54, 2, "pc3", "reports revision 52: brightness 40", Ok("1 changed")));
-    view.history.lines.push(line(55, 1, "pc2", "pc1 is absent", Ok("1 changed")));
+    let effect = "changed 3 nodes: pc1 pc2 pc3".to_owned();
+    let what = "set row:1 brightness=40";
+    view.actions.push(action(903, 5, what, &[1, 2, 3], ActionState::Applied { effect }));
+    view.undo = Some(what.into());
     view
 }
 
@@ -244,25 +195,27 @@ pub fn restored() -> View {
 #[must_use]
 pub fn past_moment() -> View {
     let mut view = healthy();
-    let mut fleet = view.fleet.clone();
-    for node in &mut fleet.nodes {
-        node.desired_revision = 21;
-        node.report = Some(ReportView { revision: 21, at: before(1890), error: None });
-        node.properties[0] = property("brightness", Some("60"), Some("60"));
-    }
-    let at = view.history.lines.iter().find(|line| line.index == 40).map_or(NOW, |line| line.at);
-    view.past = Some(Past { index: 40, at, fleet });
+    let then = morning(9);
+    let last = then.lines.last().expect("something has happened");
+    assert_eq!(last.index, PAST, "what the pictures look back to");
+    view.past = Some(Past { index: PAST, at: last.at, fleet: then.fleet });
     view
 }
 
 /// Sixteen rows of sixteen.
 #[must_use]
 pub fn large() -> View {
+    wall(16)
+}
+
+/// A square of PCs of which each seventh is in some other condition.
+#[must_use]
+pub fn wall(side: u16) -> View {
     let mut view = drift();
-    view.fleet.nodes = (0..256u16)
+    view.fleet.nodes = (0..side * side)
         .map(|at| {
             let like = view.fleet.nodes[usize::from(if at % 7 == 0 { at % 9 } else { 0 })].clone();
-            NodeView { name: format!("pc{}", at + 1), row: at / 16 + 1, column: at % 16 + 1, ..like }
+            NodeView { name: format!("pc{}", at + 1), row: at / side + 1, column: at % side + 1, ..like }
         })
         .collect();
     view.fleet.nodes.sort_by(|a, b| a.name.cmp(&b.name));

@@ -1,13 +1,17 @@
-//! The panel on the right: scenes, and what was done from here.
+//! The panel on the right: scenes.
 
-use egui::{Key, RichText, ScrollArea, TextEdit, Ui};
+use egui::{RichText, ScrollArea, Ui};
 
 use crate::desk::Desk;
 use crate::dialog::Dialog;
-use crate::model::{ActionState, ActionView, FleetView};
+use crate::field;
+use crate::model::FleetView;
 use crate::palette::{Palette, caption};
 use crate::request::{Act, Request};
 use crate::selection::Selection;
+
+/// The width of the button beside the name, which says *Save* or *Replace*.
+const SAVE: f32 = 74.0;
 
 /// What is being typed.
 #[derive(Debug, Default)]
@@ -62,18 +66,21 @@ impl Scenes {
             RichText::new(format!("Save what is desired of {whose}")).font(caption()).color(palette.muted),
         );
         ui.horizontal(|ui| {
-            let width = ui.available_width() - 76.0;
-            let field = TextEdit::singleline(&mut self.name).hint_text("a name for it").desired_width(width);
-            let response = desk.changing(ui, |ui| ui.add(field));
+            let width = field::width_beside(ui, &[SAVE]);
+            let response = field::show(ui, desk, width, &mut self.name, "a name for it");
             if std::mem::take(&mut self.wants_focus) {
                 response.request_focus();
             }
-            let entered = response.lost_focus() && ui.input(|input| input.key_pressed(Key::Enter));
+            let entered = field::is_entered(ui, &response);
             let name = self.name.trim().to_owned();
             let is_ready = !name.is_empty() && !nodes.is_empty();
             let exists = fleet.scenes.iter().any(|scene| scene.name == name);
             let words = if exists { "Replace" } else { "Save" };
-            let save = ui.add_enabled_ui(is_ready, |ui| desk.changing(ui, |ui| ui.button(words))).inner;
+            let size = [SAVE, ui.spacing().interact_size.y];
+            let save = ui.add_enabled_ui(is_ready, |ui| {
+                desk.changing(ui, |ui| ui.add_sized(size, egui::Button::new(words)))
+            });
+            let save = save.inner;
             if is_ready && (save.clicked() || (entered && desk.may_change())) {
                 desk.act(Act::SaveScene { scene: name, nodes });
                 self.name.clear();
@@ -108,77 +115,6 @@ fn show_scene(ui: &mut Ui, scene: &crate::model::SceneView, desk: &mut Desk<'_>,
     });
     ui.add_space(4.0);
     ui.separator();
-}
-
-/// What was done from here, the newest first.
-pub(crate) fn show_actions(ui: &mut Ui, desk: &mut Desk<'_>) {
-    let palette = Palette::here(ui);
-    let view = desk.view;
-    ui.horizontal(|ui| undo_buttons(ui, desk));
-    ui.add_space(4.0);
-    if view.actions.is_empty() {
-        let hint = "What you do appears here, with what became of it.";
-        ui.label(RichText::new(hint).font(caption()).color(palette.muted));
-    }
-    ScrollArea::vertical().id_salt("actions").auto_shrink([false, false]).show(ui, |ui| {
-        for action in view.actions.iter().rev() {
-            show_action(ui, action, desk, &palette);
-        }
-    });
-}
-
-/// Undo and redo, each saying what it would do.
-pub(crate) fn undo_buttons(ui: &mut Ui, desk: &mut Desk<'_>) {
-    let view = desk.view;
-    for (words, what, act) in [("Undo", &view.undo, Act::Undo), ("Redo", &view.redo, Act::Redo)] {
-        let button = ui.add_enabled_ui(what.is_some(), |ui| desk.changing(ui, |ui| ui.button(words))).inner;
-        let button = match what {
-            Some(what) => button.on_hover_text(format!("{words}: {what}")),
-            None => button,
-        };
-        if button.clicked() {
-            desk.act(act);
-        }
-    }
-}
-
-fn show_action(ui: &mut Ui, action: &ActionView, desk: &Desk<'_>, palette: &Palette) {
-    let (words, color) = match &action.state {
-        ActionState::Pending => ("pending …".to_owned(), palette.accent),
-        ActionState::Applied { effect } => (effect.clone(), palette.good()),
-        ActionState::Rejected { reason } => (format!("rejected: {reason}"), palette.bad()),
-        ActionState::NotApplied { reason } => (format!("not applied: {reason}"), palette.bad()),
-        ActionState::Unknown { reason } => (format!("unknown: {reason}"), palette.warning()),
-    };
-    let at = action.at.clock(desk.view.utc_offset_s);
-    ui.label(&action.what);
-    ui.label(RichText::new(words).font(caption()).color(color));
-    ui.label(RichText::new(at).font(caption()).color(palette.muted));
-    ui.separator();
-}
-
-/// The newest thing done from here, in one line: shown where it can be seen whatever panel is open.
-pub(crate) fn show_newest(ui: &mut Ui, desk: &mut Desk<'_>) {
-    let Some(action) = desk.view.actions.last() else { return };
-    if !matches!(action.state, ActionState::Pending) && action.at.age(desk.view.now).seconds > 15 {
-        return;
-    }
-    let palette = Palette::here(ui);
-    let (words, color) = match &action.state {
-        ActionState::Pending => ("pending …", palette.accent),
-        ActionState::Applied { .. } => ("applied", palette.good()),
-        ActionState::Rejected { .. } => ("rejected", palette.bad()),
-        ActionState::NotApplied { .. } => ("not applied", palette.bad()),
-        ActionState::Unknown { .. } => ("unknown", palette.warning()),
-    };
-    let line = RichText::new(format!("{}: {words}", action.what)).font(caption()).color(color);
-    let label = ui.add(egui::Label::new(line).truncate());
-    if let ActionState::Rejected { reason }
-    | ActionState::NotApplied { reason }
-    | ActionState::Unknown { reason } = &action.state
-    {
-        label.on_hover_text(reason);
-    }
 }
 
 /// Opens a preview from anywhere.

@@ -3,9 +3,10 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use egui::text::{LayoutJob, TextFormat, TextWrapping};
 use egui::{
-    Align, Align2, CornerRadius, Layout, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, TextEdit, Ui, pos2,
-    vec2,
+    Align, Align2, CornerRadius, Label, Layout, Pos2, Rect, RichText, ScrollArea, Sense, Stroke, TextEdit,
+    Ui, pos2, vec2,
 };
 
 use crate::desk::Desk;
@@ -168,12 +169,15 @@ impl Timeline {
             ui.checkbox(&mut self.hides_reports, "without reports");
             ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
                 let words = format!("{} commands, {}", lines.len(), view.history.begins);
-                ui.label(RichText::new(words).font(caption()).color(palette.muted));
+                let words = RichText::new(words).font(caption()).color(palette.muted);
+                ui.add(Label::new(words).truncate());
             });
         });
         let height = 22.0;
         ui.spacing_mut().item_spacing.y = 0.0;
-        let mut area = ScrollArea::vertical().id_salt("log").auto_shrink([false, false]);
+        // Whole lines only: half a line at the edge looks as if there was no more.
+        let whole = (ui.available_height() / height).floor().max(1.0) * height;
+        let mut area = ScrollArea::vertical().id_salt("log").auto_shrink([false, false]).max_height(whole);
         if std::mem::take(&mut self.wants_scroll) {
             let at = lines.iter().position(|line| self.looking == Some(line.index)).unwrap_or(0);
             let above = u16::try_from(at.saturating_sub(2)).unwrap_or(u16::MAX);
@@ -227,21 +231,25 @@ fn log_line(
         Err(reason) => (reason, palette.bad()),
     };
     let what = if line.origin == Origin::Operator { palette.text } else { palette.muted };
-    let width = rect.width();
-    let effect_at = width - (width * 0.34).min(380.0);
     let columns = [
-        (6.0, 70.0, &clock, palette.muted),
-        (76.0, 160.0, &line.actor, what),
-        (166.0, effect_at - 12.0, &line.what, what),
-        (effect_at, width - 6.0, effect, color),
+        (6.0, 70.0, vec![(clock.as_str(), palette.muted)]),
+        (76.0, 160.0, vec![(line.actor.as_str(), what)]),
+        // What came of it follows what was done: in columns of their own they are far apart in a wide window.
+        (
+            166.0,
+            rect.width() - 6.0,
+            vec![(line.what.as_str(), what), ("  ->  ", palette.muted), (effect, color)],
+        ),
     ];
-    for (from, to, text, color) in columns {
-        let mut job =
-            egui::text::LayoutJob::simple_singleline(text.clone(), egui::FontId::proportional(14.0), color);
-        job.wrap = egui::text::TextWrapping::truncate_at_width((to - from).max(10.0));
+    for (from, to, words) in columns {
+        let mut job = LayoutJob::default();
+        for (text, color) in words {
+            job.append(text, 0.0, TextFormat::simple(egui::FontId::proportional(14.0), color));
+        }
+        job.wrap = TextWrapping::truncate_at_width((to - from).max(10.0));
         let text = ui.painter().layout_job(job);
         let at = pos2(rect.left() + from, rect.center().y - text.size().y / 2.0);
-        ui.painter().galley(at, text, color);
+        ui.painter().galley(at, text, palette.text);
     }
     let response = response.on_hover_ui(|ui| {
         ui.label(&line.what);

@@ -169,7 +169,7 @@ fn a_property_is_edited_with_enter_and_its_rejection_stands_at_the_field() {
     let ticket = *ticket;
     let mut action = ActionView {
         ticket,
-        what: "set brightness=loud on row:1".into(),
+        what: "set row:1 brightness=loud".into(),
         nodes: vec!["pc1".into(), "pc2".into(), "pc3".into()],
         at: harness.state().view.now,
         state: ActionState::Pending,
@@ -194,9 +194,9 @@ fn scenes_are_saved_applied_previewed_and_deleted() {
     settle(&mut harness);
     assert_eq!(
         acts(&mut harness),
-        [Act::ApplyScene { scene: "Day".into() }, Act::DeleteScene { scene: "Evening".into() }]
+        [Act::ApplyScene { scene: "Evening".into() }, Act::DeleteScene { scene: "Day".into() }]
     );
-    harness.get_all_by_label("Preview").nth(1).unwrap().click();
+    harness.get_all_by_label("Preview").next().unwrap().click();
     settle(&mut harness);
     let act = Act::ApplyScene { scene: "Evening".into() };
     assert_eq!(requests(&mut harness), [Request::Preview(act.clone())]);
@@ -217,7 +217,7 @@ fn the_past_is_looked_at_stepped_through_and_restored_but_not_changed() {
     assert!(matches!(asked.as_slice(), [Request::Look(Some(_))]), "{asked:?}");
     for _ in 0..40 {
         press(&mut harness, Modifiers::NONE, Key::Comma);
-        if requests(&mut harness).contains(&Request::Look(Some(40))) {
+        if requests(&mut harness).contains(&Request::Look(Some(samples::PAST))) {
             break;
         }
     }
@@ -228,7 +228,7 @@ fn the_past_is_looked_at_stepped_through_and_restored_but_not_changed() {
     press(&mut harness, Modifiers::ALT, Key::ArrowRight);
     assert_eq!(acts(&mut harness), [], "the past stays as it was");
     press(&mut harness, Modifiers::NONE, Key::R);
-    let act = Act::Restore { index: 40 };
+    let act = Act::Restore { index: samples::PAST };
     assert_eq!(requests(&mut harness), [Request::Preview(act.clone())]);
     let line = PreviewLine { subject: "pc1".into(), change: "brightness 80 -> 60".into(), loses: false };
     harness.state_mut().view.preview = Some(Preview { act: act.clone(), changes: Ok(vec![line]) });
@@ -280,10 +280,10 @@ fn the_log_is_searched() {
         |harness: &Harness<'_, Window>| harness.query_all_by_label_contains("reports revision").count();
     assert!(lines(&harness) > 3);
     press(&mut harness, Modifiers::COMMAND, Key::F);
-    harness.event(Event::Text("briteness".into()));
+    harness.event(Event::Text("rejected".into()));
     settle(&mut harness);
     assert_eq!(lines(&harness), 0);
-    assert_eq!(harness.query_all_by_label_contains("set briteness=high").count(), 1);
+    assert_eq!(harness.query_all_by_label_contains("set row:4 brightness=80").count(), 1);
 }
 
 #[test]
@@ -342,4 +342,38 @@ fn a_large_fleet_is_drawn_and_chosen_from() {
     });
     settle(&mut harness);
     harness.get_by_label("Looking for a master …");
+}
+
+#[test]
+fn a_small_window_has_everything_in_its_place() {
+    for (width, height) in [(1600.0, 1000.0), (1024.0, 768.0), (683.0, 512.0)] {
+        for view in [samples::drift(), samples::restored(), samples::master_lost()] {
+            let mut harness = open(view);
+            harness.set_size(vec2(width, height));
+            settle(&mut harness);
+            let window = egui::Rect::from_min_size(egui::Pos2::ZERO, vec2(width, height));
+            let buttons = ["Label", "Undo", "Redo", "More", "−", "Fit", "+", "Live", "Scenes"];
+            let counts = ["as desired", "absent", "never seen"].map(|words| format!("1 {words}"));
+            let placed: Vec<(&str, egui::Rect)> = buttons
+                .into_iter()
+                .chain(counts.iter().map(String::as_str))
+                .filter_map(|label| {
+                    Some((label, harness.query_by_role_and_label(Role::Button, label)?.rect()))
+                })
+                .collect();
+            assert!(placed.len() >= buttons.len(), "{placed:?}");
+            for (at, (label, rect)) in placed.iter().enumerate() {
+                assert!(window.contains_rect(*rect), "{label} is at {rect:?} of {width} x {height}");
+                let over = placed[..at].iter().find(|(_, other)| other.shrink(1.0).intersects(*rect));
+                assert!(over.is_none(), "{label} lies over {over:?} of {width} x {height}");
+            }
+            for chart in harness.query_all_by_role(Role::Image) {
+                assert!(window.contains_rect(chart.rect()), "{:?} of {width} x {height}", chart.rect());
+            }
+            for name in ["pc1", "pc5", "pc9"] {
+                let rect = card(&harness, name).rect();
+                assert!(window.contains_rect(rect) && rect.height() > 30.0, "{name} is at {rect:?}");
+            }
+        }
+    }
 }

@@ -7,7 +7,6 @@ use fleet::{Outcome, Rejection};
 use shipper::ClientError;
 
 use crate::reversal::Reversal;
-use crate::words;
 
 /// Actions that are shown.
 const SHOWN_MAX: usize = 200;
@@ -152,7 +151,7 @@ fn push(steps: &mut Vec<Step>, step: Step) {
 /// What an answer means for whoever waits for it.
 fn judge(answer: Answer) -> ActionState {
     match answer {
-        Ok(Ok(outcome)) => ActionState::Applied { effect: words::of_outcome(&outcome) },
+        Ok(Ok(outcome)) => ActionState::Applied { effect: outcome.to_string() },
         Ok(Err(rejection)) => ActionState::Rejected { reason: rejection.to_string() },
         Err(error @ (ClientError::Unknown { .. } | ClientError::SessionExpired | ClientError::Closed)) => {
             ActionState::Unknown { reason: format!("{error}. The log shows whether it was") }
@@ -176,7 +175,7 @@ mod tests {
         };
         let fleet = Fleet::default();
         let place = fleet::Command::Place { node: "pc1".into(), row: 1, column: 1 };
-        let reversal = crate::reversal::attempt(&fleet, &[place]).reversal;
+        let reversal = Reversal::of(&fleet, &[place]);
         actions.begin(view, kind, reversal, commands);
     }
 
@@ -196,7 +195,7 @@ mod tests {
         assert_eq!(state(&actions), ActionState::Pending);
         assert_eq!(actions.next_undo(), None);
         actions.answer(Ticket(1), applied());
-        assert_eq!(state(&actions), ActionState::Applied { effect: "1 nodes".into() });
+        assert_eq!(state(&actions), ActionState::Applied { effect: "done: a scene of 1 node".into() });
         assert_eq!(actions.next_undo().as_deref(), Some("action 1"));
     }
 

@@ -8,8 +8,6 @@ use shipper::{Reached, Standing, VoterStatus};
 
 /// Changes of master that are kept.
 const FAILOVERS_MAX: usize = 50;
-/// Seconds that the charts show.
-const SECONDS: usize = 300;
 
 /// What is known of the cluster.
 #[derive(Default)]
@@ -21,7 +19,7 @@ pub(crate) struct Cluster {
     last_answer: Option<Instant>,
     statuses: BTreeMap<String, Answered>,
     commands: VecDeque<f64>,
-    latency_ms: VecDeque<f64>,
+    latency_ms: VecDeque<Option<f64>>,
     lag: VecDeque<f64>,
     /// Since the last second.
     commands_now: u32,
@@ -89,9 +87,7 @@ impl Cluster {
         let answers = std::mem::take(&mut self.answers_now);
         let mean = answers.iter().sum::<Duration>().checked_div(u32::try_from(answers.len()).unwrap_or(0));
         push(&mut self.commands, commands);
-        if let Some(mean) = mean {
-            push(&mut self.latency_ms, mean.as_secs_f64() * 1000.0);
-        }
+        push(&mut self.latency_ms, mean.map(|mean| mean.as_secs_f64() * 1000.0));
         let lag = self.statuses.keys().filter_map(|name| self.lag_of(name)).max().unwrap_or(0);
         push(&mut self.lag, f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
     }
@@ -135,14 +131,17 @@ impl Cluster {
     }
 
     pub(crate) fn charts(&self) -> Charts {
-        let list = |values: &VecDeque<f64>| values.iter().copied().collect();
-        Charts { commands: list(&self.commands), latency_ms: list(&self.latency_ms), lag: list(&self.lag) }
+        Charts {
+            commands: self.commands.iter().copied().collect(),
+            latency_ms: self.latency_ms.iter().copied().collect(),
+            lag: self.lag.iter().copied().collect(),
+        }
     }
 }
 
-fn push(values: &mut VecDeque<f64>, value: f64) {
+fn push<T>(values: &mut VecDeque<T>, value: T) {
     values.push_back(value);
-    while values.len() > SECONDS {
+    while values.len() > usize::from(Charts::SECONDS) {
         values.pop_front();
     }
 }

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use console_ui::{HistoryView, LogLine, Time};
+use console_ui::{HistoryView, LogLine, Origin, Time};
 use fleet::Fleet;
-use prevalent::Line;
-
-use crate::words;
+use prevalent::{Line, Role};
 
 /// Lines that are kept here; the oldest go.
 pub(crate) const LINES_MAX: usize = 8192;
@@ -63,14 +61,18 @@ impl History {
 }
 
 fn shown(line: &Line<Fleet>) -> LogLine {
-    let (actor, origin) = words::of_actor(line.actor.as_ref());
+    let role = line.actor.as_ref().map(|actor| actor.role);
     LogLine {
         index: line.index.0,
         at: Time(line.wall_time),
-        actor,
-        origin,
-        what: words::of_command(&line.command),
-        effect: words::of_reply(&line.reply),
+        actor: line.actor.as_ref().map_or_else(|| "unknown".to_owned(), |actor| actor.name.clone()),
+        origin: match role {
+            Some(Role::Node) => Origin::Node,
+            Some(Role::Voter) => Origin::Voter,
+            Some(Role::Operator | Role::Viewer) | None => Origin::Operator,
+        },
+        what: line.command.to_string(),
+        effect: fleet::came_of(&line.reply),
     }
 }
 

@@ -14,7 +14,6 @@ mod soundings;
 #[cfg(test)]
 mod testing;
 mod translate;
-mod words;
 mod worker;
 
 pub use crate::core::{Core, Options};

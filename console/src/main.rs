@@ -1,6 +1,8 @@
 //! `console`: the operators' window. Arguments, configuration, and the window itself.
 #![cfg_attr(windows, windows_subsystem = "windows")]
 
+mod clipboard;
+mod looks;
 mod window;
 
 use std::net::SocketAddr;
@@ -10,13 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use app::{ClusterSettings, Exit, LogFormat, complain, folder_of, read_config, start_log};
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use console::{Core, Options};
 use console_ui::{Link, View};
 use shipper::Credentials;
 use winit::event_loop::EventLoop;
 
-use crate::window::{Looks, Source, Woken};
+use crate::looks::{KeptLooks, Scale, Theme};
+use crate::window::{Beginning, Source, Woken};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -42,27 +45,18 @@ struct Arguments {
     /// Where the console keeps its copy of the fleet; beside the configuration, if it is not given
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Dark or light
-    #[arg(long, value_enum, default_value_t)]
-    theme: Theme,
-    /// How large everything is
-    #[arg(long, default_value_t = 1.0, value_parser = scale)]
-    scale: f32,
+    /// Dark or light, this time; without it, as it was left the last time, and dark at first
+    #[arg(long, value_enum)]
+    theme: Option<Theme>,
+    /// How large everything is, this time; without it, as it was left the last time, and 1 at first
+    #[arg(long)]
+    scale: Option<Scale>,
     /// How long an action waits for a master before it counts as not applied, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
     /// How log lines on standard error look
     #[arg(long, value_enum, default_value_t)]
     log_format: LogFormat,
-}
-
-#[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Theme {
-    /// As the system says
-    System,
-    #[default]
-    Dark,
-    Light,
 }
 
 /// The configuration file.
@@ -91,12 +85,6 @@ fn run(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let event_loop = EventLoop::<Woken>::with_user_event()
         .build()
         .context("there is no display to open a window on; over ssh, use fleetctl")?;
-    let theme = match arguments.theme {
-        Theme::System => egui::ThemePreference::System,
-        Theme::Dark => egui::ThemePreference::Dark,
-        Theme::Light => egui::ThemePreference::Light,
-    };
-    let looks = Looks { theme, scale: arguments.scale, started };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
@@ -106,14 +94,18 @@ fn run(arguments: &Arguments, started: Instant) -> anyhow::Result<()> {
     let proxy = event_loop.create_proxy();
     // The window has gone: then nobody looks any more.
     let wake = move || drop(proxy.send_event(Woken));
-    let core = options(arguments).and_then(|options| Ok(Core::start(options, wake)?));
+    let options = options(arguments);
+    let mut kept = KeptLooks::read(options.as_ref().ok().map(|options| options.folder.as_path()));
+    let looks = kept.begin(arguments.theme, arguments.scale);
+    let beginning = Beginning { looks, kept, started };
+    let core = options.and_then(|options| Ok(Core::start(options, wake)?));
     match core {
-        Ok(core) => window::run(event_loop, Source::Core(core), looks),
+        Ok(core) => window::run(event_loop, Source::Core(core), beginning),
         // Whoever has clicked on an icon sees no standard error: the window says what is wrong.
         Err(error) => {
             let reason = format!("{error:#}");
             let view = View { link: Link::Stopped { reason }, ..View::default() };
-            window::run(event_loop, Source::Nothing(Arc::new(view)), looks)?;
+            window::run(event_loop, Source::Nothing(Arc::new(view)), beginning)?;
             Err(error)
         }
     }
@@ -145,11 +137,4 @@ fn options(arguments: &Arguments) -> anyhow::Result<Options> {
         time_out: Duration::from_secs(arguments.timeout),
         utc_offset_s: jiff::Zoned::now().offset().seconds(),
     })
-}
-
-fn scale(text: &str) -> Result<f32, String> {
-    match text.parse() {
-        Ok(scale) if (0.5..=4.0).contains(&scale) => Ok(scale),
-        _ => Err("a number from 0.5 to 4".to_owned()),
-    }
 }

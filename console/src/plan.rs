@@ -5,12 +5,10 @@ use std::io::Read;
 use std::path::Path;
 
 use console_ui::{Act, PreviewLine};
-use fleet::{Change, Command, Configuration, Fleet, Format, ImportMode, NodeEntry, Selector, Value, changes};
+use fleet::{Change, Command, Configuration, Fleet, Format, ImportMode, NodeEntry, Selector, Value};
 use position::Index;
 
-use crate::reversal::{Reversal, attempt};
-use crate::translate;
-use crate::words;
+use crate::reversal::Reversal;
 
 /// A fleet's file is small; this is another one.
 const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -80,7 +78,7 @@ pub(crate) fn plan(act: &Act, fleet: &Fleet, then: Option<&Then>) -> Result<Plan
 impl Plan {
     /// With what takes the commands back, as far as can be told now.
     pub(crate) fn of(what: String, commands: Vec<Command>, fleet: &Fleet) -> Plan {
-        let reversal = attempt(fleet, &commands).reversal;
+        let reversal = Reversal::of(fleet, &commands);
         let nodes = reversal.nodes().map(str::to_owned).collect();
         Plan { what, commands, nodes, reversal }
     }
@@ -88,7 +86,7 @@ impl Plan {
 
 /// Commands, and what the log will say of them.
 fn said(commands: Vec<Command>) -> (Vec<Command>, String) {
-    let what = commands.iter().map(words::of_command).collect::<Vec<_>>().join(", ");
+    let what = commands.iter().map(Command::to_string).collect::<Vec<_>>().join(", ");
     (commands, what)
 }
 
@@ -131,7 +129,7 @@ fn set(nodes: &[String], key: &str, value: &str, fleet: &Fleet) -> Result<(Vec<C
     let entry =
         |name: &String| NodeEntry { name: name.clone(), desired: properties.clone(), ..NodeEntry::default() };
     let configuration = Configuration { nodes: nodes.iter().map(entry).collect(), scenes: None };
-    let what = format!("set {key}={value} on {}", nodes.join(" "));
+    let what = format!("set {} {key}={value}", nodes.join(" "));
     Ok((vec![Command::Import { configuration, mode: ImportMode::Merge }], what))
 }
 
@@ -141,7 +139,7 @@ fn unset(nodes: &[String], key: &str, fleet: &Fleet) -> Result<(Vec<Command>, St
         return Ok(said(vec![Command::Unset { selector, keys: keys() }]));
     }
     let unset = |node: &String| Command::Unset { selector: Selector::Node(node.clone()), keys: keys() };
-    Ok((nodes.iter().map(unset).collect(), format!("unset {key} on {}", nodes.join(" "))))
+    Ok((nodes.iter().map(unset).collect(), format!("unset {} {key}", nodes.join(" "))))
 }
 
 fn save_scene(scene: &str, nodes: &[String], fleet: &Fleet) -> Result<(Vec<Command>, String), PlanError> {
@@ -199,23 +197,8 @@ fn read(file: &str) -> Result<Configuration, PlanError> {
 
 /// What commands would change, line by line.
 pub(crate) fn preview(fleet: &Fleet, commands: &[Command]) -> Result<Vec<PreviewLine>, String> {
-    let after = attempt(fleet, commands).after.map_err(|rejection| rejection.to_string())?;
-    let mut lines: Vec<PreviewLine> =
-        changes(&translate::nodes(fleet), &translate::nodes(&after)).iter().map(line).collect();
-    let scenes = |fleet: &Fleet| fleet.configuration().scenes.unwrap_or_default();
-    let (before, after) = (scenes(fleet), scenes(&after));
-    let names: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
-    for name in names {
-        let change = match (before.get(name), after.get(name)) {
-            (Some(_), None) => "deleted",
-            (None, Some(_)) => "added",
-            (old, new) if old != new => "replaced",
-            _ => continue,
-        };
-        let subject = format!("scene {name}");
-        lines.push(PreviewLine { subject, change: change.to_owned(), loses: false });
-    }
-    Ok(lines)
+    let after = fleet.after(commands).map_err(|rejection| rejection.to_string())?;
+    Ok(fleet.changes_to(&after).iter().map(line).collect())
 }
 
 fn line(change: &Change) -> PreviewLine {
@@ -240,22 +223,22 @@ mod tests {
     fn check(act: &Act, sent: &str) {
         let fleet = fleet();
         let plan = plan(act, &fleet, None).unwrap();
-        let words: Vec<String> = plan.commands.iter().map(words::of_command).collect();
+        let words: Vec<String> = plan.commands.iter().map(Command::to_string).collect();
         assert_eq!(words.join("; "), sent);
-        assert!(attempt(&fleet, &plan.commands).after.is_ok(), "the fleet takes it");
+        assert!(fleet.after(&plan.commands).is_ok(), "the fleet takes it");
     }
 
     #[test]
     fn a_selection_that_has_a_name_is_sent_by_it() {
         let set = |list: &str| Act::Set { nodes: names(list), key: "a".into(), value: "1".into() };
-        check(&set("pc5"), "set a=1 on pc5");
-        check(&set("pc4 pc5 pc6"), "set a=1 on row:2");
-        check(&set("pc3 pc6 pc9"), "set a=1 on column:3");
-        check(&set("pc1 pc3 pc5 pc7 pc9"), "set a=1 on label:odd");
-        check(&set("pc9 pc8 pc7 pc6 pc5 pc4 pc3 pc2 pc1"), "set a=1 on all");
+        check(&set("pc5"), "set pc5 a=1");
+        check(&set("pc4 pc5 pc6"), "set row:2 a=1");
+        check(&set("pc3 pc6 pc9"), "set column:3 a=1");
+        check(&set("pc1 pc3 pc5 pc7 pc9"), "set label:odd a=1");
+        check(&set("pc9 pc8 pc7 pc6 pc5 pc4 pc3 pc2 pc1"), "set all a=1");
         check(&set("pc1 pc5"), "import 2 nodes");
         let unset = Act::Unset { nodes: names("pc1 pc5"), key: "brightness".into() };
-        check(&unset, "unset brightness on pc1; unset brightness on pc5");
+        check(&unset, "unset pc1 brightness; unset pc5 brightness");
     }
 
     #[test]

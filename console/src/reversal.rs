@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, Rejection, Selector, Value};
-use position::Index;
-use prevalent::{Actor, Moment, Prevalent, Role};
+use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, Selector, Value};
 
 /// What leads from a fleet back to the fleet before it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,34 +32,13 @@ struct Change {
     desired: BTreeMap<String, Option<Value>>,
 }
 
-/// What commands would do to a fleet.
-pub(crate) struct Trial {
-    /// The fleet after them, if none is rejected.
-    pub(crate) after: Result<Fleet, Rejection>,
-    /// What would take them back.
-    pub(crate) reversal: Reversal,
-}
-
-/// Executes commands on a copy.
-pub(crate) fn attempt(fleet: &Fleet, commands: &[Command]) -> Trial {
-    let mut after = fleet.clone();
-    let actor = Actor { name: "operator".into(), role: Role::Operator };
-    for (number, command) in (1..).zip(commands) {
-        let at = Moment {
-            index: Index(u64::MAX / 2 + number),
-            cluster_time: std::time::Duration::ZERO,
-            wall_time: 0,
-            actor: &actor,
-        };
-        if let Err(rejection) = after.execute(command.clone(), &at) {
-            return Trial { after: Err(rejection), reversal: Reversal::default() };
-        }
-    }
-    let reversal = Reversal::between(&fleet.configuration(), &after.configuration());
-    Trial { after: Ok(after), reversal }
-}
-
 impl Reversal {
+    /// What takes commands back, or nothing if they would be rejected.
+    pub(crate) fn of(fleet: &Fleet, commands: &[Command]) -> Reversal {
+        let between = |after: Fleet| Reversal::between(&fleet.configuration(), &after.configuration());
+        fleet.after(commands).map(between).unwrap_or_default()
+    }
+
     fn between(before: &Configuration, after: &Configuration) -> Reversal {
         let by_name = |configuration: &Configuration| -> BTreeMap<String, NodeEntry> {
             configuration.nodes.iter().map(|node| (node.name.clone(), node.clone())).collect()
@@ -228,15 +205,14 @@ mod tests {
     #[track_caller]
     fn check(commands: &[Command]) {
         let before = fleet();
-        let trial = attempt(&before, commands);
-        let after = trial.after.unwrap();
+        let (after, reversal) = (before.after(commands).unwrap(), Reversal::of(&before, commands));
         assert_ne!(after.configuration(), before.configuration(), "nothing to take back");
-        let back = attempt(&after, &trial.reversal.commands(&after));
-        assert_eq!(back.after.unwrap().configuration(), before.configuration());
+        let commands = reversal.commands(&after);
+        let back = after.after(&commands).unwrap();
+        assert_eq!(back.configuration(), before.configuration());
         // And forward again, by what takes the reversal back.
-        let restored = attempt(&after, &trial.reversal.commands(&after)).after.unwrap();
-        let forward = attempt(&restored, &back.reversal.commands(&restored));
-        assert_eq!(forward.after.unwrap().configuration(), after.configuration());
+        let commands = Reversal::of(&after, &commands).commands(&back);
+        assert_eq!(back.after(&commands).unwrap().configuration(), after.configuration());
     }
 
     fn import(nodes: Vec<NodeEntry>, mode: ImportMode) -> Command {
@@ -276,12 +252,10 @@ mod tests {
 
     #[test]
     fn what_others_have_done_since_stays() {
-        let trial = attempt(&fleet(), &[set("all", "brightness", 5)]);
-        let mut later = trial.after.unwrap();
-        for command in [set("pc1", "input", 7), Command::Place { node: "pc1".into(), row: 9, column: 9 }] {
-            later = attempt(&later, &[command]).after.unwrap();
-        }
-        let back = attempt(&later, &trial.reversal.commands(&later)).after.unwrap();
+        let done = [set("all", "brightness", 5)];
+        let since = [set("pc1", "input", 7), Command::Place { node: "pc1".into(), row: 9, column: 9 }];
+        let later = fleet().after(&done).unwrap().after(&since).unwrap();
+        let back = later.after(&Reversal::of(&fleet(), &done).commands(&later)).unwrap();
         let node = back.node("pc1").unwrap();
         assert_eq!((node.place.row, node.place.column), (9, 9));
         assert_eq!(node.desired.properties.get("input"), Some(&Value::Integer(7)));
@@ -291,8 +265,8 @@ mod tests {
     #[test]
     fn nothing_is_sent_to_take_back_nothing() {
         let fleet = fleet();
-        let trial = attempt(&fleet, &[set("all", "brightness", 80)]);
-        assert!(trial.reversal.is_empty());
-        assert_eq!(trial.reversal.commands(&fleet), []);
+        let reversal = Reversal::of(&fleet, &[set("all", "brightness", 80)]);
+        assert!(reversal.is_empty());
+        assert_eq!(reversal.commands(&fleet), []);
     }
 }

@@ -2,8 +2,6 @@
 
 use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, Selector, Value};
 
-use crate::reversal::attempt;
-
 /// Nine nodes, all with a brightness, and a scene of them.
 pub(crate) fn fleet() -> Fleet {
     let entry = |number: u16| NodeEntry {
@@ -17,7 +15,7 @@ pub(crate) fn fleet() -> Fleet {
     let configuration = Configuration { nodes: (1..=9).map(entry).collect(), scenes: None };
     let import = Command::Import { configuration, mode: ImportMode::Merge };
     let save = Command::SaveScene { scene: "Night".into(), selector: Selector::All };
-    attempt(&Fleet::default(), &[import, save]).after.unwrap()
+    Fleet::default().after(&[import, save]).unwrap()
 }
 
 /// Sets a property.

@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 
 use console_ui::{Condition, FleetView, NodeView, Presence, PropertyView, ReportView, SceneView, Time};
-use fleet::{Answer, Fleet, Query, Selector};
-use prevalent::Prevalent;
+use fleet::Fleet;
 
 /// All of it.
 pub(crate) fn fleet(fleet: &Fleet) -> FleetView {
@@ -19,15 +18,7 @@ pub(crate) fn fleet(fleet: &Fleet) -> FleetView {
             })
             .count(),
     });
-    FleetView { nodes: nodes(fleet).iter().map(node).collect(), scenes: scenes.collect() }
-}
-
-/// All nodes as a query shows them, with what follows from their state.
-pub(crate) fn nodes(fleet: &Fleet) -> Vec<fleet::NodeView> {
-    match fleet.answer(&Query::Nodes(Selector::All)) {
-        Answer::Nodes(nodes) => nodes,
-        other => unreachable!("the fleet answers what it was asked, not {other:?}"),
-    }
+    FleetView { nodes: fleet.views().iter().map(node).collect(), scenes: scenes.collect() }
 }
 
 fn node(view: &fleet::NodeView) -> NodeView {

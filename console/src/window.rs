@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use console::Core;
 use console_ui::{Console, Link, Request, View, repaint_after};
-use egui::{ViewportId, ViewportOutput};
+use egui::{Event, OutputCommand, ThemePreference, ViewportId, ViewportOutput};
 use raster::{Area, Renderer, Size};
 use softbuffer::Surface;
 use winit::application::ApplicationHandler;
@@ -17,10 +17,16 @@ use winit::event::{StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, OwnedDisplayHandle};
 use winit::window::{Window, WindowId};
 
+use crate::clipboard::{self, Arboard, Clipboard};
+use crate::looks::{KeptLooks, Looks, Scale, Theme};
+
 /// Letters are kept in one texture: as wide as this, and as high as need be.
 const TEXTURE_SIDE_MAX: usize = 2048;
 /// Requests that the core could not take yet. An operator cannot click that fast.
 const UNSENT_MAX: usize = 256;
+/// What egui's own clipboard holds, which knows no other program: with nothing in it, it would not say that
+/// something is to be pasted.
+const TO_BE_PASTED: &str = "from the system";
 
 /// Something to be seen has changed.
 #[derive(Debug)]
@@ -35,30 +41,35 @@ pub(crate) enum Source {
 }
 
 /// How the window begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Looks {
-    pub(crate) theme: egui::ThemePreference,
-    pub(crate) scale: f32,
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    pub(crate) looks: Looks,
+    pub(crate) kept: KeptLooks,
     pub(crate) started: Instant,
 }
 
 /// Shows the window until it is closed.
-pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, looks: Looks) -> anyhow::Result<()> {
+pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, beginning: Beginning) -> anyhow::Result<()> {
+    let Beginning { looks, kept, started } = beginning;
     let context = egui::Context::default();
-    context.set_theme(looks.theme);
-    context.set_zoom_factor(looks.scale);
+    context.set_theme(ThemePreference::from(looks.theme));
+    context.set_zoom_factor(looks.scale.factor());
     let console = Console::new(&context);
+    let clipboard =
+        Clipboard::start(Arboard::default(), clipboard::PATIENCE).context("cannot start a thread")?;
     let display = softbuffer::Context::new(event_loop.owned_display_handle())
         .map_err(|error| anyhow::anyhow!("cannot draw on this display: {error}"))?;
     let mut program = Program {
         context,
         console,
         source,
+        clipboard,
         display,
         shown: None,
         unsent: Vec::new(),
         repaint_at: None,
-        looks,
+        kept,
+        started,
         has_shown_fleet: false,
         problem: None,
     };
@@ -70,11 +81,13 @@ struct Program {
     context: egui::Context,
     console: Console,
     source: Source,
+    clipboard: Clipboard,
     display: softbuffer::Context<OwnedDisplayHandle>,
     shown: Option<Shown>,
     unsent: Vec<Request>,
     repaint_at: Option<Instant>,
-    looks: Looks,
+    kept: KeptLooks,
+    started: Instant,
     has_shown_fleet: bool,
     problem: Option<anyhow::Error>,
 }
@@ -123,7 +136,9 @@ impl ApplicationHandler<Woken> for Program {
             WindowEvent::DroppedFile(file) => self.console.open_import(file.display().to_string()),
             _ => {}
         }
-        if shown.input.on_window_event(&shown.window, &event).repaint {
+        let response = shown.input.on_window_event(&shown.window, &event);
+        paste(&mut shown.input.egui_input_mut().events, &self.clipboard);
+        if response.repaint {
             self.redraw();
         }
     }
@@ -145,7 +160,7 @@ impl Program {
         let window = Rc::new(event_loop.create_window(attributes).context("cannot open a window")?);
         let surface = Surface::new(&self.display, Rc::clone(&window))
             .map_err(|error| anyhow::anyhow!("cannot draw in the window: {error}"))?;
-        let input = egui_winit::State::new(
+        let mut input = egui_winit::State::new(
             self.context.clone(),
             ViewportId::ROOT,
             &window,
@@ -153,6 +168,7 @@ impl Program {
             window.theme(),
             Some(TEXTURE_SIDE_MAX),
         );
+        input.set_clipboard_text(TO_BE_PASTED.to_owned());
         let renderer = Renderer::new(Size { width: 1, height: 1 });
         Ok(Shown { window, surface, input, renderer, whole_at: None })
     }
@@ -177,13 +193,14 @@ impl Program {
         };
         let input = shown.input.take_egui_input(&shown.window);
         let mut requests = Vec::new();
-        let output = self.context.run_ui(input, |ui| requests.extend(self.console.show(ui, &view)));
+        let mut output = self.context.run_ui(input, |ui| requests.extend(self.console.show(ui, &view)));
+        copy(&mut output.platform_output.commands, &mut self.clipboard);
         shown.input.handle_platform_output_with_event_loop(&shown.window, event_loop, output.platform_output);
         let primitives = self.context.tessellate(output.shapes, output.pixels_per_point);
         shown.paint(&primitives, output.textures_delta, output.pixels_per_point)?;
-        if !self.has_shown_fleet && view.link == Link::Live {
+        if !self.has_shown_fleet && view.link == Link::Live && !view.fleet.nodes.is_empty() {
             self.has_shown_fleet = true;
-            let ms = self.looks.started.elapsed().as_millis();
+            let ms = self.started.elapsed().as_millis();
             tracing::info!(ms, "a picture of the fleet is on the screen since the start");
         }
         tracing::debug!(us = began.elapsed().as_micros(), "drawn");
@@ -197,7 +214,19 @@ impl Program {
             shown.window.request_redraw();
         }
         self.send(requests);
+        self.keep_looks();
         Ok(())
+    }
+
+    /// Keeps what the operator has changed of them.
+    fn keep_looks(&mut self) {
+        let scale = Scale::nearest(self.context.zoom_factor());
+        if scale.factor() != self.context.zoom_factor() {
+            // egui's own keys go further.
+            self.context.set_zoom_factor(scale.factor());
+        }
+        let theme = self.context.options(|options| options.theme_preference);
+        self.kept.see(Looks { theme: Theme::from(theme), scale });
     }
 
     /// Gives the core what it can take. What it cannot is given again with the next frame.
@@ -253,6 +282,31 @@ impl Shown {
         let damage: Vec<softbuffer::Rect> = areas.iter().filter_map(|area| rect(*area)).collect();
         buffer.present_with_damage(&damage).map_err(failed)
     }
+}
+
+/// Puts the clipboard's text into the events that paste, and leaves out those for which there is none.
+fn paste(events: &mut Vec<Event>, clipboard: &Clipboard) {
+    events.retain_mut(|event| match event {
+        Event::Paste(text) if text == TO_BE_PASTED => match clipboard.paste() {
+            Some(pasted) => {
+                *text = pasted.replace("\r\n", "\n");
+                true
+            }
+            None => false,
+        },
+        _ => true,
+    });
+}
+
+/// Carries out the commands that copy, and leaves the others.
+fn copy(commands: &mut Vec<OutputCommand>, clipboard: &mut Clipboard) {
+    commands.retain_mut(|command| match command {
+        OutputCommand::CopyText(text) => {
+            clipboard.copy(std::mem::take(text));
+            false
+        }
+        _ => true,
+    });
 }
 
 fn rect(area: Area) -> Option<softbuffer::Rect> {

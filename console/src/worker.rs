@@ -379,6 +379,7 @@ fn export(file: &str, configuration: &Configuration) -> Result<String, String> {
     let format = Format::of(std::path::Path::new(file))
         .ok_or_else(|| format!("{file} is no .csv or .json file. Nothing was written"))?;
     let text = fleet::write(configuration, format);
-    std::fs::write(file, text).map_err(|error| format!("cannot write {file}: {error}"))?;
-    Ok(format!("{} written", crate::words::counted(configuration.nodes.len(), "node")))
+    app::replace_file(std::path::Path::new(file), &text)
+        .map_err(|error| format!("cannot write {file}: {error}. What was there is untouched"))?;
+    Ok(format!("{} written", fleet::counted(configuration.nodes.len(), "node")))
 }

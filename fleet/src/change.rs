@@ -3,9 +3,7 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::{
-    Fleet, Key, Label, NodeName, NodeView, Place, Presence, Properties, Revision, SceneName, Selector, Value,
-};
+use crate::{Fleet, Key, Label, NodeName, NodeView, Place, Presence, Properties, Revision, SceneName, Value};
 
 /// One difference between two looks at the fleet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -195,9 +193,9 @@ impl Fleet {
     }
 
     /// All nodes as a query shows them.
-    pub(crate) fn views(&self) -> Vec<NodeView> {
-        let selected = self.nodes().filter(|(name, node)| Selector::All.selects(name, node));
-        selected.map(|(name, node)| NodeView::of(name, node)).collect()
+    #[must_use]
+    pub fn views(&self) -> Vec<NodeView> {
+        self.nodes().map(|(name, node)| NodeView::of(name, node)).collect()
     }
 }
 

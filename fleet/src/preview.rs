@@ -14,20 +14,29 @@ use crate::{Change, Command, Configuration, Fleet, ImportMode, Rejection};
 pub fn preview(current: Configuration, command: &Command) -> Result<Vec<Change>, Rejection> {
     let mut fleet = Fleet::default();
     if current != Configuration::default() {
-        try_out(&mut fleet, Command::Import { configuration: current, mode: ImportMode::Merge }, 1)?;
+        fleet = fleet.after(&[Command::Import { configuration: current, mode: ImportMode::Merge }])?;
     }
-    let before = fleet.clone();
-    try_out(&mut fleet, command.clone(), 2)?;
-    Ok(before.changes_to(&fleet))
-}
-
-fn try_out(fleet: &mut Fleet, command: Command, index: u64) -> Result<(), Rejection> {
-    let actor = Actor::embedded();
-    let at = Moment { index: Index(index), cluster_time: Duration::ZERO, wall_time: 0, actor: &actor };
-    fleet.execute(command, &at).map(|_outcome| ())
+    Ok(fleet.changes_to(&fleet.after(std::slice::from_ref(command))?))
 }
 
 impl Fleet {
+    /// What this fleet would be after an operator's commands: they are tried out on a copy. Revisions in it are
+    /// not those that it would have.
+    ///
+    /// # Errors
+    /// If one of them would be rejected, why.
+    pub fn after(&self, commands: &[Command]) -> Result<Fleet, Rejection> {
+        let mut fleet = self.clone();
+        let actor = Actor::embedded();
+        // Behind everything that has happened: whatever is desired anew has another revision than before.
+        for (index, command) in (u64::MAX / 2..).zip(commands) {
+            let index = Index(index);
+            let at = Moment { index, cluster_time: Duration::ZERO, wall_time: 0, actor: &actor };
+            fleet.execute(command.clone(), &at)?;
+        }
+        Ok(fleet)
+    }
+
     /// The command that makes people's decisions again what they are in this fleet: its nodes with their
     /// places, addresses, labels and desired properties, and its scenes. Whatever was decided since goes;
     /// what nodes report, and which are there, is not for anybody to decide and stays.

@@ -1,5 +1,6 @@
 //! What programs show: the fleet as people look at it, with drift worked out.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Serialize;
@@ -105,6 +106,16 @@ impl Condition {
             Condition::Pending => "pending",
             Condition::Settled => "settled",
         }
+    }
+
+    /// How many there are of each that there is, the worst first.
+    #[must_use]
+    pub fn counts(all: impl IntoIterator<Item = Condition>) -> BTreeMap<Condition, usize> {
+        let mut counts = BTreeMap::new();
+        for condition in all {
+            *counts.entry(condition).or_default() += 1;
+        }
+        counts
     }
 
     fn of(node: &Node, drift: &[Key]) -> Condition {

@@ -1,12 +1,13 @@
-//! Commands and outcomes in words: one line for people, and as JSON for programs. Whatever shows a history
-//! of the fleet shows it in these words.
+//! Commands and what came of them in words: one line for people, and as JSON for programs. Whatever shows a
+//! history of the fleet shows it in these words.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use prevalent::Reply;
 use serde::{Serialize, Serializer};
 
-use crate::{Command, Configuration, ImportMode, NodeName, Outcome, Revision, Value};
+use crate::{Command, Configuration, Fleet, ImportMode, NodeName, Outcome, Revision, Value};
 
 /// The shape of each command's JSON. Scripts read it: fields are added, never renamed.
 #[derive(Serialize)]
@@ -189,6 +190,33 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// What came of a command: what it did, or why it did nothing.
+///
+/// # Errors
+/// If it did nothing.
+pub fn came_of(reply: &Reply<Fleet>) -> Result<String, String> {
+    match (reply, failure(reply)) {
+        (Reply::Outcome(outcome), _) => Ok(outcome.to_string()),
+        // Names in a rejection are repeated from a command that nobody has checked.
+        (Reply::Rejection(rejection), _) => Err(one_line(&format!("rejected: {rejection}"))),
+        (_, why) => Err(format!("failed: {}", why.unwrap_or_default())),
+    }
+}
+
+/// Why a command has neither an outcome nor a rejection.
+#[must_use]
+pub fn failure(reply: &Reply<Fleet>) -> Option<&'static str> {
+    match reply {
+        Reply::Outcome(_) | Reply::Rejection(_) => None,
+        Reply::Panicked => Some("it made the program panic, and changed nothing"),
+        Reply::UnknownSession
+        | Reply::Forgotten
+        | Reply::TableFull
+        | Reply::Registered(_)
+        | Reply::TooFar => Some("it was not executed"),
+    }
+}
+
 fn listed(nodes: &[NodeName]) -> String {
     format!("{}: {}", counted(nodes.len(), "node"), joined(nodes))
 }
@@ -197,14 +225,16 @@ fn joined(nodes: &[NodeName]) -> String {
     nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ")
 }
 
-fn counted(count: usize, what: &str) -> String {
+/// `1 node`, `3 nodes`.
+#[must_use]
+pub fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NodeEntry, Selector};
+    use crate::{NodeEntry, Rejection, Selector};
 
     #[track_caller]
     fn check(command: &Command, words: &str, json: &str) {
@@ -308,5 +338,20 @@ mod tests {
         check(imported(vec![], vec![]), "no node had to be changed");
         check(imported(vec![name("a")], vec![name("b")]), "added 1 node: a; removed 1 node: b");
         check(Outcome::Scene { nodes: 1 }, "done: a scene of 1 node");
+    }
+
+    #[test]
+    fn what_came_of_a_command_is_said_in_a_line() {
+        let check = |reply: Reply<Fleet>, words: Result<&str, &str>| {
+            assert_eq!(came_of(&reply), words.map(str::to_owned).map_err(str::to_owned));
+        };
+        check(Reply::Outcome(Outcome::Scene { nodes: 3 }), Ok("done: a scene of 3 nodes"));
+        let panicked = "failed: it made the program panic, and changed nothing";
+        check(Reply::Panicked, Err(panicked));
+        check(Reply::Forgotten, Err("failed: it was not executed"));
+        let hostile = Rejection::NoSuchNode { node: "a\u{1b}[2J".into() };
+        let words = came_of(&Reply::Rejection(hostile)).unwrap_err();
+        assert!(words.starts_with("rejected: there is no node named"), "{words}");
+        assert!(!words.contains('\u{1b}'), "{words}");
     }
 }

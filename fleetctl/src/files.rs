@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use app::replace_file;
 use fleet::{Configuration, Format, Mapping};
 
 use crate::arguments::FileFormat;
@@ -46,41 +47,9 @@ pub(crate) fn write(
     // What is no file, as a pipe or /dev/null, is written to. It must not be replaced by one.
     let written = match fs::metadata(file) {
         Ok(found) if !found.is_file() && !found.is_dir() => fs::write(file, text),
-        _ => replace(file, text.as_bytes()),
+        _ => replace_file(file, &text),
     };
     written.with_context(|| format!("cannot write {}; what was there is untouched", file.display()))
-}
-
-/// The file is on the disk under its name when this returns: it may be the only backup.
-fn replace(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut temporary = file.as_os_str().to_owned();
-    temporary.push(".new");
-    let temporary = Path::new(&temporary);
-    let written = write_synced(temporary, bytes).and_then(|()| fs::rename(temporary, file));
-    if written.is_err() {
-        // The first error is the one to tell.
-        drop(fs::remove_file(temporary));
-    }
-    written.and_then(|()| sync_name(file))
-}
-
-fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create(file)?;
-    file.write_all(bytes)?;
-    file.sync_all()
-}
-
-/// Without it a power cut could bring back what the file was before.
-#[cfg(unix)]
-fn sync_name(file: &Path) -> io::Result<()> {
-    File::open(app::folder_of(file))?.sync_all()
-}
-
-/// Windows has no sync of a folder. NTFS writes changes of names into its log, in order, and a sync of the
-/// file waits for that log.
-#[cfg(windows)]
-fn sync_name(file: &Path) -> io::Result<()> {
-    File::options().write(true).open(file)?.sync_all()
 }
 
 /// The format that was asked for, or else the one that the name tells.

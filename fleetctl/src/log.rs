@@ -9,9 +9,10 @@ use fleet::{Command, Fleet, Outcome, Rejection, WallTime};
 use position::Index;
 use prevalent::{Line, Reply, Role};
 use serde::Serialize;
-use shipper::{ClientOptions, Condition, NextLine, Observer, ObserverOptions, Past, PastAt};
+use shipper::{ClientOptions, Condition, NextLine, Observer, Past, PastAt};
 
 use crate::action::print;
+use crate::live_copy::LiveCopy;
 use crate::moment::{Moment, now};
 use crate::output;
 use crate::past::History;
@@ -55,22 +56,11 @@ pub(crate) async fn run(
     if !wanted.follow {
         return print_past(history, wanted, json).await.map(|_printed| ());
     }
-    let folder = tempfile::Builder::new()
-        .prefix("fleetctl-log-")
-        .tempdir()
-        .context("cannot make a folder for a copy of the state")?;
-    let observer = Observer::<Fleet>::start(ObserverOptions {
-        addresses: options.addresses.clone(),
-        identity: options.identity.clone(),
-        folder: folder.path().to_owned(),
-    })
-    .await?;
-    let followed = tokio::select! {
-        followed = follow(history, &observer, wanted, json) => followed,
+    let copy = LiveCopy::start(options).await?;
+    tokio::select! {
+        followed = follow(history, &copy.observer, wanted, json) => followed,
         () = stop_requested() => Ok(()),
-    };
-    drop(observer);
-    followed
+    }
 }
 
 /// Prints what was, and returns the last entry of it.
@@ -171,12 +161,11 @@ fn show(line: &Line<Fleet>, json: bool) -> String {
 
 impl<'a> LogLine<'a> {
     fn of(line: &'a Line<Fleet>) -> LogLine<'a> {
-        let (mut outcome, mut rejection, mut problem) = (None, None, None);
-        match &line.reply {
-            Reply::Outcome(done) => outcome = Some(done),
-            Reply::Rejection(refused) => rejection = Some(Rejection::to_string(refused)),
-            other => problem = Some(trouble(other)),
-        }
+        let (outcome, rejection) = match &line.reply {
+            Reply::Outcome(done) => (Some(done), None),
+            Reply::Rejection(refused) => (None, Some(Rejection::to_string(refused))),
+            _ => (None, None),
+        };
         LogLine {
             index: line.index,
             time: WallTime(line.wall_time),
@@ -185,7 +174,7 @@ impl<'a> LogLine<'a> {
             payload: &line.command,
             outcome,
             rejection,
-            problem,
+            problem: fleet::failure(&line.reply),
         }
     }
 }
@@ -195,21 +184,9 @@ fn text(line: &Line<Fleet>) -> String {
         .actor
         .as_ref()
         .map_or_else(|| "(unknown)".to_owned(), |actor| format!("{} ({})", actor.name, actor.role));
-    let came_of_it = match &line.reply {
-        Reply::Outcome(outcome) => outcome.to_string(),
-        Reply::Rejection(rejection) => format!("REJECTED: {rejection}"),
-        other => format!("FAILED: {}", trouble(other)),
-    };
+    let (Ok(came_of_it) | Err(came_of_it)) = fleet::came_of(&line.reply);
     let time = WallTime(line.wall_time);
     format!("{time}  #{}  {actor}: {} -> {came_of_it}\n", line.index, line.command)
-}
-
-/// What is neither an outcome nor a rejection.
-fn trouble(reply: &Reply<Fleet>) -> &'static str {
-    match reply {
-        Reply::Panicked => "it made the program panic, and changed nothing",
-        _ => "it was not executed",
-    }
 }
 
 #[cfg(test)]
@@ -258,7 +235,7 @@ pub(crate) mod tests {
              \"outcome\":{\"outcome\":\"nodes\",\"changed\":[],\"missing\":[]}}\n"
         );
         let panicked = line(Command::DeleteScene { scene: "x".into() }, Reply::Panicked);
-        assert!(show(&panicked, false).contains("FAILED: it made the program panic"));
+        assert!(show(&panicked, false).contains("failed: it made the program panic"));
         let samples = samples();
         assert!(samples[1].contains("\"rejection\":\"there is no scene named"), "{}", samples[1]);
         assert!(samples[2].contains("\"actor\":null,\"role\":null"), "{}", samples[2]);

@@ -4,6 +4,7 @@
 mod action;
 mod arguments;
 mod files;
+mod live_copy;
 mod log;
 mod moment;
 mod output;

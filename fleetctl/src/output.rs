@@ -1,6 +1,6 @@
 //! Answers as people and programs read them.
 
-use fleet::{Change, Condition, NodeView, SceneView, Status, Value};
+use fleet::{Change, Condition, NodeView, SceneView, Status, Value, counted};
 use position::{Epoch, Index};
 use serde::Serialize;
 use shipper::ClusterView;
@@ -81,20 +81,15 @@ impl Layout {
         };
         let row = |row| (1..=status.columns).map(|column| cell(row, column)).collect();
         let cells: Vec<Vec<String>> = (1..=status.rows).map(row).collect();
-        let counts: Vec<String> = Condition::ALL
-            .iter()
-            .rev()
-            .map(|condition| (*condition, status.count(*condition)))
-            .filter(|(_, count)| *count > 0)
-            .map(|(condition, count)| format!("{count} {condition}"))
-            .collect();
+        let counts = Condition::counts(status.cells.iter().map(|cell| cell.condition));
+        let counts = counts.iter().rev().map(|(condition, count)| format!("{count} {condition}"));
         match status.cells.len() {
             0 => "the fleet has no nodes yet; import some\n".to_owned(),
             nodes => format!(
                 "{}{}: {}\n",
                 table::grid(&cells, self.width),
                 counted(nodes, "node"),
-                counts.join(", ")
+                joined(counts, ", ")
             ),
         }
     }
@@ -174,10 +169,6 @@ fn assignment(key: &fleet::Key, value: Option<&Value>) -> String {
         Some(value) => format!("{key}={value}"),
         None => format!("{key}=(none)"),
     }
-}
-
-fn counted(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 fn joined<T: ToString>(parts: impl IntoIterator<Item = T>, separator: &str) -> String {

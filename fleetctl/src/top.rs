@@ -19,10 +19,11 @@ use anyhow::{Context, bail};
 use app::stop_requested;
 use fleet::Fleet;
 use ratatui::crossterm::event::{self, Event};
-use shipper::{Client, ClientOptions, Observer, ObserverOptions, VoterStatus};
+use shipper::{Client, ClientOptions, Observer, VoterStatus};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use crate::live_copy::LiveCopy;
 use picture::Picture;
 use screen::Screen;
 use view::{Step, View};
@@ -43,22 +44,11 @@ pub(crate) async fn run(options: ClientOptions) -> anyhow::Result<()> {
     if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
         bail!("top needs a terminal; where there is none, use status or watch");
     }
-    // Of its own: two of them may run at once, and a copy of the state is made in a moment.
-    let folder = tempfile::Builder::new()
-        .prefix("fleetctl-top-")
-        .tempdir()
-        .context("cannot make a folder for a copy of the state")?;
-    let observer = Observer::<Fleet>::start(ObserverOptions {
-        addresses: options.addresses.clone(),
-        identity: options.identity.clone(),
-        folder: folder.path().to_owned(),
-    })
-    .await?;
+    let copy = LiveCopy::start(&options).await?;
     let client = Client::<Fleet>::connect(ClientOptions { time_out: STATUS_WITHIN, ..options })?;
     let statuses = ask_all_the_time(client.clone());
-    let shown = show(&observer, statuses).await;
-    // Before its folder, in which it may write.
-    drop(observer);
+    let shown = show(&copy.observer, statuses).await;
+    drop(copy);
     client.close().await;
     shown
 }
@@ -79,7 +69,7 @@ async fn show(
         let now = progress.borrow_and_update().clone();
         let standing = standings.borrow_and_update().clone();
         let voters = statuses.borrow_and_update().clone();
-        picture.take(observer.read(picture::nodes), &now, &standing, &voters);
+        picture.take(observer.read(Fleet::views), &now, &standing, &voters);
         screen.draw(|frame| draw::draw(frame, &picture, &mut view)).context("cannot draw")?;
         tokio::select! {
             event = events.recv() => match event {

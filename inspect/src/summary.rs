@@ -146,9 +146,9 @@ pub(crate) fn identity_problems(directory: &Directory) -> anyhow::Result<Vec<Pro
     if directory.meta == FoundMeta::Missing {
         return Ok(vec![Problem::of_file("meta.0", "there is no identity, neither here nor in meta.1")]);
     }
-    let mut damaged = Meta::damaged_copies(&*directory.disk)?;
+    let mut damaged = Meta::damaged_copies(&*directory.disk);
     if !damaged.is_empty() {
-        let again = Meta::damaged_copies(&*directory.disk)?;
+        let again = Meta::damaged_copies(&*directory.disk);
         damaged.retain(|copy| again.contains(copy));
     }
     let whole = matches!(directory.meta, FoundMeta::Good(_));

@@ -19,9 +19,9 @@ use crate::{
     Sessions,
 };
 
-/// So many indexes of commands that panicked are kept. An older one that a replay meets again costs one
-/// more rebuild.
-const PANICS_MAX: usize = 1024;
+/// So many indexes of commands that panicked are kept of those that were applied. An older one that a replay meets
+/// again, as from an older snapshot, costs one more rebuild.
+pub(crate) const PANICS_MAX: usize = 1024;
 
 /// A frame could not be applied.
 #[derive(Debug, thiserror::Error)]
@@ -161,8 +161,10 @@ impl<S: Prevalent> Engine<S> {
     #[must_use]
     pub fn with_panics(mut self, panics: &BTreeSet<Index>) -> Engine<S> {
         self.panics.extend(panics);
-        while self.panics.len() > PANICS_MAX {
-            self.panics.pop_first();
+        // Only of what was applied: one that lies ahead and was forgotten would panic in every replay anew.
+        let applied = self.panics.range(..=self.applied.index());
+        if let Some(&oldest) = applied.rev().nth(PANICS_MAX - 1) {
+            self.panics = self.panics.split_off(&oldest);
         }
         self
     }

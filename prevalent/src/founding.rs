@@ -1,19 +1,26 @@
 //! The first frame of a cluster: who its voters are.
 //!
-//! Responsible for: making a data directory that can start as a voter. Not responsible for: who may
-//! found (an operator, once, for all voters at a time) and what a voter does with it (`quorum`).
+//! Responsible for: making a data directory that can start as a voter, however often that is cut short. Not
+//! responsible for: who may found (an operator, once, for all voters at a time) and what a voter does with it
+//! (`quorum`).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use position::{ClusterId, Epoch, Index, Member, Tip};
 use quorum::{Membership, VoterInfo};
-use storage::Disk;
+use snapshots::Shelf;
+use storage::{Disk, DiskError};
 
 use crate::meta::{FoundMeta, Meta};
 use crate::{
     Entry, EntryKind, Frame, FrameBuilder, Journal, JournalTag, OpenError, Prevalent, Stamp, archive_tag,
 };
+
+/// Lies in a directory from before the first file of its founding until after the last. What is found beside it
+/// without a good meta was never relied upon. Without it, a journal that has no meta has lost it, and may hold what
+/// was acknowledged: such a directory is left alone.
+const FOUNDING_FILE: &str = "founding";
 
 /// A cluster that is about to exist.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,16 +32,25 @@ pub struct Founding {
 }
 
 impl Founding {
-    /// Writes the identity of one voter and the founding frame into an empty data directory. All voters
-    /// get the same frame.
+    /// Writes the identity of one voter and the founding frame into an empty data directory, or one in which
+    /// that was begun and not completed. All voters get the same frame.
     ///
     /// # Errors
-    /// If the directory already has an identity, or cannot be written.
+    /// If the directory already has an identity or a history, which are left as they are, or cannot be written.
     pub fn write<S: Prevalent>(&self, disk: &Arc<dyn Disk>, me: Member) -> Result<(), OpenError> {
         assert!(self.membership.counts(me), "only voters found");
-        if Meta::read(&**disk)? != FoundMeta::Missing {
+        if !Founding::is_due(&**disk)? {
             return Err(OpenError::AlreadyFounded);
         }
+        if is_under_way(&**disk)? {
+            Journal::remove_unused(&**disk)?;
+        } else {
+            Journal::check_absent(&**disk)?;
+        }
+        if !Shelf::new(Arc::clone(disk)).list()?.is_empty() {
+            return Err(OpenError::AlreadyFounded);
+        }
+        disk.overwrite(FOUNDING_FILE, &[])?;
         let mut journal = Journal::create(Arc::clone(disk), JournalTag::of::<S>(self.cluster), Tip::NONE)?;
         let mut builder = FrameBuilder::new();
         let members = encode_members(&self.membership);
@@ -50,8 +66,28 @@ impl Founding {
         journal.append(&builder.seal(&stamp))?;
         journal.ticket().perform()?;
         Meta::founded(self.cluster, me).write(&**disk)?;
+        Founding::complete(&**disk)?;
         Ok(())
     }
+
+    /// Whether the directory has no identity, nor ever had a whole one.
+    pub(crate) fn is_due(disk: &dyn Disk) -> Result<bool, DiskError> {
+        Ok(match Meta::read(disk)? {
+            FoundMeta::Good(_) => false,
+            FoundMeta::Missing => true,
+            FoundMeta::Damaged => is_under_way(disk)?,
+        })
+    }
+
+    /// Says that both copies of the meta are durable. A power cut may take that back until the next meta is
+    /// written, which is before anything is promised.
+    pub(crate) fn complete(disk: &dyn Disk) -> Result<(), DiskError> {
+        if is_under_way(disk)? { disk.remove(FOUNDING_FILE) } else { Ok(()) }
+    }
+}
+
+fn is_under_way(disk: &dyn Disk) -> Result<bool, DiskError> {
+    Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
 }
 
 impl JournalTag {

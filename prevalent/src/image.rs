@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use position::{ChainHash, Epoch, Index, Position, Tip};
 
-use crate::engine::{Engine, Members, SinceSnapshot};
+use crate::engine::{Engine, Members, PANICS_MAX, SinceSnapshot};
 use crate::session::{SessionImage, Sessions};
 use crate::{CodecError, Out, Prevalent, decode_state, encode, encode_into};
 
@@ -100,7 +100,9 @@ impl<S: Prevalent> Engine<S> {
     fn own_part(&self) -> OwnPart {
         // What was learnt by panicking later on, before a rebuild, does not belong here: others have not
         // come that far, and equal positions must have equal images.
-        let panics = self.panics.range(..=self.applied.index());
+        let panics = self.panics.range(..=self.applied.index()).rev().take(PANICS_MAX);
+        let mut panics: Vec<u64> = panics.map(|index| index.0).collect();
+        panics.reverse();
         OwnPart {
             epoch: self.applied.epoch().0,
             index: self.applied.index().0,
@@ -109,7 +111,7 @@ impl<S: Prevalent> Engine<S> {
             cluster_time: self.cluster_time,
             wall_time: self.wall_time,
             members: self.members.as_ref().map(|members| (members.index.0, members.payload.clone())),
-            panics: panics.map(|index| index.0).collect(),
+            panics,
             since_snapshot_frame_bytes: self.since_snapshot.frame_bytes,
             since_snapshot_entries: self.since_snapshot.entries,
             since_snapshot_cluster_time: self.since_snapshot.cluster_time,
@@ -140,7 +142,7 @@ impl<S: Prevalent> Engine<S> {
         }
         let sessions = Sessions::from_image(own.sessions).map_err(|what| ImageError::Impossible { what })?;
 
-        let mut engine = Engine::new().with_panics(&own.panics.into_iter().map(Index).collect());
+        let mut engine = Engine::new();
         engine.state = decode_state(state)?;
         engine.sessions = sessions;
         engine.applied =
@@ -154,7 +156,7 @@ impl<S: Prevalent> Engine<S> {
             entries: own.since_snapshot_entries,
             cluster_time: own.since_snapshot_cluster_time,
         };
-        Ok(engine)
+        Ok(engine.with_panics(&own.panics.into_iter().map(Index).collect()))
     }
 }
 
@@ -223,6 +225,20 @@ mod tests {
     #[test]
     fn what_was_learnt_of_later_commands_is_not_in_the_image() {
         assert_eq!(image(&engine(&[4])), image(&engine(&[4, 1000])));
+    }
+
+    #[test]
+    fn of_many_panics_the_newest_are_in_the_image_and_those_ahead_are_all_known() {
+        let panics: BTreeSet<Index> = (1..=5000).map(Index).collect();
+        let mut engine = Engine::<Tally>::new().with_panics(&panics);
+        assert_eq!(engine.panics(), &panics);
+        engine.applied = Tip { position: Position::new(Epoch(1), Index(3000)), ..Tip::NONE };
+        let newest = (1977..=3000).map(Index);
+        let read = Engine::<Tally>::read_image(&image(&engine)).unwrap();
+        assert!(read.panics().iter().copied().eq(newest.clone()), "{:?}", read.panics());
+        let known = read.with_panics(&panics);
+        assert!(known.panics().iter().copied().eq(newest.chain((3001..=5000).map(Index))));
+        assert_eq!(image(&known), image(&engine));
     }
 
     #[test]

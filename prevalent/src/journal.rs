@@ -30,7 +30,7 @@ use std::sync::Arc;
 
 use position::{Index, Tip};
 use quorum::{FrameId, History};
-use storage::{Disk, Segment, Slice};
+use storage::{Disk, DiskError, Segment, Slice};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame};
 use crate::segment::{
@@ -96,9 +96,13 @@ enum Evidence {
 struct Sizes {
     first: u64,
     later: u64,
+    /// The end of a segment that is left to frames without which a voter is of no use: on a full disk nothing
+    /// else is written there.
+    reserve: usize,
 }
 
-const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES };
+/// The reserve is enough for the first frames of 16 masterships, of one empty entry each.
+const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096 };
 
 impl Journal {
     /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
@@ -115,9 +119,7 @@ impl Journal {
         base: Tip,
         sizes: Sizes,
     ) -> Result<Journal, JournalError> {
-        if let Some(file) = recovery::files(&*disk)?.first() {
-            return Err(JournalError::Exists { file: file.name });
-        }
+        Journal::check_absent(&*disk)?;
         let mark_file = MarkFile::new(Arc::clone(&disk));
         let mut journal = Journal {
             disk,
@@ -138,6 +140,27 @@ impl Journal {
         journal.sync_now()?;
         journal.mark_file.store(&journal.mark(false))?;
         Ok(journal)
+    }
+
+    /// Refuses a directory that holds a journal.
+    pub(crate) fn check_absent(disk: &dyn Disk) -> Result<(), JournalError> {
+        match recovery::files(disk)?.first() {
+            Some(file) => Err(JournalError::Exists { file: file.name }),
+            None => Ok(()),
+        }
+    }
+
+    /// Removes the journal of a founding that was not completed.
+    ///
+    /// # Errors
+    /// If there is more than the one segment of such a journal: nothing is removed then.
+    pub(crate) fn remove_unused(disk: &dyn Disk) -> Result<(), JournalError> {
+        let files = recovery::files(disk)?;
+        if let Some(second) = files.get(1) {
+            return Err(JournalError::Exists { file: second.name });
+        }
+        files.iter().try_for_each(|file| disk.remove(&file.name.to_string()))?;
+        Ok(disk.remove(mark::MARK_FILE)?)
     }
 
     /// What the oldest kept frame follows.
@@ -167,10 +190,31 @@ impl Journal {
     /// # Panics
     /// If the frame does not follow the last one: whoever appends has compared them.
     pub fn append(&mut self, frame: &Frame<'_>) -> Result<Slice, JournalError> {
+        self.append_leaving(self.sizes.reserve, frame)
+    }
+
+    /// The same for a frame without which this voter would be of no use, such as the one that begins a mastership.
+    /// On a full disk it takes the reserve.
+    ///
+    /// # Errors
+    /// As [`Journal::append`], once the reserve is used up.
+    ///
+    /// # Panics
+    /// As [`Journal::append`].
+    pub fn append_needed(&mut self, frame: &Frame<'_>) -> Result<Slice, JournalError> {
+        match self.append_leaving(self.sizes.reserve, frame) {
+            Err(JournalError::Disk(DiskError::Full { .. })) => self.append_leaving(0, frame),
+            appended => appended,
+        }
+    }
+
+    /// Appends to the segment that is being written if so many bytes are left of it afterwards.
+    fn append_leaving(&mut self, reserve: usize, frame: &Frame<'_>) -> Result<Slice, JournalError> {
         assert!(frame.follows(&self.last), "frame {:?} does not follow {}", frame.id(), self.last);
         let bytes = frame.bytes();
         assert!(bytes.len() <= FRAME_BYTES_MAX, "a frame longer than any may be");
-        if self.active.as_ref().is_none_or(|active| active.segment.remaining() < bytes.len()) {
+        let fits = |active: &Active| active.segment.remaining() >= bytes.len() + reserve;
+        if !self.active.as_ref().is_some_and(fits) {
             self.begin_segment(bytes.len())?;
         }
         let active = self.active.as_mut().expect("a segment has been begun");
@@ -264,7 +308,7 @@ impl Journal {
     /// If the disk refuses; the journal is then as it was.
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
         let name = SegmentName::journal(base.index().next(), self.generation.next());
-        let segment = self.disk.create_segment(&name.to_string(), self.sizes.first)?;
+        let segment = self.create_short_segment(name, self.sizes.first)?;
         let active = self.with_header(segment, name, base, true)?;
         let replaced = self.active.replace(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
@@ -350,10 +394,10 @@ impl Journal {
     /// Begins a new generation behind `end`, which hides every frame after it, with room for a frame of
     /// `bytes`.
     fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
-        let needed = (bytes + SEGMENT_HEADER_BYTES) as u64;
+        let needed = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64;
         let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
         let name = SegmentName::journal(end.index().next(), self.generation.next());
-        let segment = self.disk.create_segment(&name.to_string(), length)?;
+        let segment = self.create_short_segment(name, length)?;
         // Right behind a snapshot the new segment hides the one that said so.
         let active = self.with_header(segment, name, end, end == self.base && end != Tip::NONE)?;
         self.generation = name.generation;
@@ -375,6 +419,18 @@ impl Journal {
         self.note_mark()?;
         self.remove_files(gone.into_iter());
         Ok(())
+    }
+
+    /// A file for a new generation. If the disk is full, the spare takes its place, if there is one: it is longer,
+    /// and has its room already.
+    fn create_short_segment(&self, name: SegmentName, length: u64) -> Result<Segment, DiskError> {
+        let name = name.to_string();
+        match self.disk.create_segment(&name, length) {
+            Err(full @ DiskError::Full { .. }) => {
+                self.disk.begin_segment(&name, self.sizes.later)?.ok_or(full)
+            }
+            created => created,
+        }
     }
 
     /// The header of a new segment is durable with the first sync.

@@ -63,37 +63,42 @@ impl Meta {
         Meta { cluster, me, boots: 0, ballot, generation: 0 }
     }
 
-    /// Reads both copies. The later good one counts: a vote is told to nobody before both hold it.
+    /// Reads both copies. The later good one counts: a vote is told to nobody before both hold it. So a copy
+    /// that cannot be read is no worse than one that is damaged.
     ///
     /// # Errors
-    /// If a copy cannot be read at all.
+    /// If neither is good and one cannot be read: it may be good all the same.
     pub fn read(disk: &dyn Disk) -> Result<FoundMeta, DiskError> {
-        let mut found = FoundMeta::Missing;
+        let (mut found, mut unreadable) = (FoundMeta::Missing, None);
         for name in COPIES {
-            let Some(bytes) = disk.read(name, META_BYTES as u64)? else { continue };
-            found = match (found, Meta::decode(&bytes)) {
+            let meta = match read_copy(disk, name) {
+                Ok(Copy::Missing) => continue,
+                Ok(Copy::Good(meta)) => Some(meta),
+                Ok(Copy::Damaged) => None,
+                Err(error) => {
+                    tracing::warn!(name, %error, "a copy of the identity cannot be read");
+                    unreadable = Some(error);
+                    None
+                }
+            };
+            found = match (found, meta) {
                 (FoundMeta::Good(known), Some(meta)) if known.generation >= meta.generation => found,
                 (_, Some(meta)) => FoundMeta::Good(meta),
                 (FoundMeta::Good(_), None) => found,
                 (_, None) => FoundMeta::Damaged,
             };
         }
-        Ok(found)
+        match (found, unreadable) {
+            (FoundMeta::Missing | FoundMeta::Damaged, Some(error)) => Err(error),
+            (found, _) => Ok(found),
+        }
     }
 
     /// The names of copies that are there and damaged: a directory lives on one, but should be looked at.
-    ///
-    /// # Errors
-    /// If a copy cannot be read at all.
-    pub fn damaged_copies(disk: &dyn Disk) -> Result<Vec<&'static str>, DiskError> {
-        let mut damaged = Vec::new();
-        for name in COPIES {
-            let bytes = disk.read(name, META_BYTES as u64)?;
-            if bytes.is_some_and(|bytes| Meta::decode(&bytes).is_none()) {
-                damaged.push(name);
-            }
-        }
-        Ok(damaged)
+    #[must_use]
+    pub fn damaged_copies(disk: &dyn Disk) -> Vec<&'static str> {
+        let damaged = |name: &&str| matches!(read_copy(disk, name), Ok(Copy::Damaged) | Err(_));
+        COPIES.into_iter().filter(damaged).collect()
     }
 
     /// Makes this the meta of the directory: one copy, synced, then the other, synced.
@@ -155,6 +160,22 @@ impl Meta {
             },
             generation: u64_at(bytes, GENERATION),
         })
+    }
+}
+
+/// What one copy says.
+enum Copy {
+    Missing,
+    Good(Meta),
+    Damaged,
+}
+
+fn read_copy(disk: &dyn Disk, name: &str) -> Result<Copy, DiskError> {
+    match disk.read(name, META_BYTES as u64) {
+        Ok(None) => Ok(Copy::Missing),
+        Ok(Some(bytes)) => Ok(Meta::decode(&bytes).map_or(Copy::Damaged, Copy::Good)),
+        Err(DiskError::TooLong { .. }) => Ok(Copy::Damaged),
+        Err(error) => Err(error),
     }
 }
 
@@ -236,7 +257,28 @@ mod tests {
                 FoundMeta::Good(example()),
                 "{damaged} was damaged"
             );
-            assert_eq!(Meta::damaged_copies(&*machine.disk()).unwrap(), [damaged]);
+            assert_eq!(Meta::damaged_copies(&*machine.disk()), [damaged]);
+        }
+    }
+
+    #[test]
+    fn a_copy_that_cannot_be_read_is_survived_and_mended_by_the_next_write() {
+        for lost in COPIES {
+            let machine = SimDisk::new(1);
+            let (disk, meta) = (machine.disk(), example());
+            let overlong = || disk.overwrite(lost, &[0; META_BYTES + 1]).unwrap();
+            for make_bad in [&overlong as &dyn Fn(), &|| machine.make_unreadable(lost)] {
+                meta.write(&*disk).unwrap();
+                make_bad();
+                assert_eq!(Meta::read(&*disk).unwrap(), FoundMeta::Good(meta), "{lost} was lost");
+                assert_eq!(Meta::damaged_copies(&*disk), [lost]);
+                meta.write(&*disk).unwrap();
+                assert!(Meta::damaged_copies(&*disk).is_empty());
+            }
+            let other = if lost == COPIES[0] { COPIES[1] } else { COPIES[0] };
+            machine.make_unreadable(lost);
+            machine.rot(other, 70, 1);
+            assert!(Meta::read(&*disk).is_err(), "{lost} may be good, and only cannot be read now");
         }
     }
 

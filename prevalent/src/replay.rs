@@ -3,7 +3,11 @@
 use position::Index;
 use storage::Slice;
 
-use crate::{Answers, ApplyError, Engine, FrameError, Prevalent, UnverifiedFrames};
+use crate::{Answers, ApplyError, Engine, FrameError, ImageError, Prevalent, UnverifiedFrames};
+
+/// After so many panics that were not known before, a replay keeps the state from before the next one. Until then
+/// it begins again instead: a second state in memory is a high price for one command that panics.
+const BEGINNINGS_MAX: usize = 4;
 
 /// Frames could not be replayed. The engine is as of the last good one, unless it broke; the frames were
 /// left alone.
@@ -15,6 +19,9 @@ pub enum ReplayError {
     /// A frame cannot be applied.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The state from before a panic cannot be kept or read back.
+    #[error("the state from before a command that panics cannot be kept: {0}")]
+    Image(#[from] ImageError),
 }
 
 impl ReplayError {
@@ -48,4 +55,103 @@ pub(crate) fn replay<S: Prevalent>(
         engine.apply(&frame, &mut answers)?;
     }
     Ok(())
+}
+
+/// The same, and passes over commands that turn out to panic. `begin` gives an engine as `engine` was at first: one
+/// after a panic is of no use.
+///
+/// With each new panic as much is replayed again as lies between it and the one before, not everything: a
+/// journal full of such commands would else keep a voter from ever starting.
+pub(crate) fn replay_past_panics<S: Prevalent, E: From<ReplayError>>(
+    mut engine: Engine<S>,
+    begin: impl Fn() -> Result<Engine<S>, E>,
+    frames: &[Slice],
+    through: Index,
+) -> Result<Engine<S>, E> {
+    let (mut panics, rule) = (engine.panics().clone(), engine.snapshot_rule());
+    let mut beginnings = 0;
+    let mut kept: Option<Vec<u8>> = None;
+    loop {
+        let Err(error) = replay(&mut engine, frames, through) else { return Ok(engine) };
+        let new = error.panicked().filter(|index| panics.insert(*index));
+        if new.is_none() {
+            return Err(error.into());
+        }
+        let end = engine.applied();
+        drop(engine);
+        engine = match &kept {
+            Some(image) => Engine::read_image(image).map_err(ReplayError::Image)?,
+            None => begin()?,
+        };
+        engine = engine.with_panics(&panics).with_snapshot_rule(rule);
+        beginnings += 1;
+        if beginnings > BEGINNINGS_MAX && engine.applied() != end {
+            drop(kept.take());
+            replay(&mut engine, frames, end.index())?;
+            let mut image = Vec::new();
+            engine.write_image(&mut image).map_err(ReplayError::Image)?;
+            kept = Some(image);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::sync::Arc;
+
+    use storage::{Disk, SimDisk};
+
+    use super::*;
+    use crate::testing::journal::{JournalWriter, entry};
+    use crate::testing::script::Time;
+    use crate::testing::tally::{Order, Tally, payload};
+    use crate::{Actor, EntryKind, registration};
+
+    /// Replays frames of so many commands, of which all with these numbers panic, and says how often the replay
+    /// began again.
+    #[track_caller]
+    fn check(frames: u64, commands: u64, panics: impl Fn(u64) -> bool, expected: usize) {
+        let mut writer = JournalWriter::default();
+        let disk: Arc<dyn Disk> = SimDisk::new(1).disk();
+        let mut segment = disk.create_segment("journal/all", 1 << 20).unwrap();
+        let actor = registration(&Actor::embedded()).unwrap();
+        segment.append(&writer.frame(Time::default(), [entry(EntryKind::Register, 0, 0, &actor)])).unwrap();
+        let payload_of = |number| payload(&if panics(number) { Order::Panic } else { Order::Add(number) });
+        for frame in 0..frames {
+            let numbers = frame * commands + 1..=(frame + 1) * commands;
+            let payloads: Vec<(u64, Vec<u8>)> = numbers.map(|number| (number, payload_of(number))).collect();
+            let entries =
+                payloads.iter().map(|(number, payload)| entry(EntryKind::Command, 1, *number, payload));
+            segment.append(&writer.frame(Time::default(), entries)).unwrap();
+        }
+        let all = [segment.slice(0..segment.written())];
+        let began = Cell::new(0);
+        let begin = || {
+            began.set(began.get() + 1);
+            Ok::<_, ReplayError>(Engine::<Tally>::new())
+        };
+        let through = Index(1 + frames * commands);
+        let engine = replay_past_panics(Engine::new(), begin, &all, through).unwrap();
+        assert_eq!(engine.applied().index(), through);
+        let (panicking, good): (Vec<u64>, Vec<u64>) =
+            (1..=frames * commands).partition(|number| panics(*number));
+        assert!(engine.panics().iter().map(|index| index.0 - 1).eq(panicking));
+        assert_eq!(engine.state().total, good.iter().sum::<u64>());
+        assert_eq!(began.get(), expected);
+    }
+
+    #[test]
+    fn a_few_commands_that_panic_cost_a_beginning_each() {
+        check(10, 3, |_| false, 0);
+        check(10, 3, |number| number == 30, 1);
+        check(10, 3, |number| number % 7 == 0, 4);
+    }
+
+    #[test]
+    fn many_commands_that_panic_cost_no_more() {
+        check(100, 1, |_| true, BEGINNINGS_MAX + 1);
+        check(3, 50, |_| true, BEGINNINGS_MAX + 1);
+        check(40, 5, |number| number % 2 == 0, BEGINNINGS_MAX + 1);
+    }
 }

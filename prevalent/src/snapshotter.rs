@@ -15,7 +15,7 @@ use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
 use crate::image::ImageError;
-use crate::replay::{ReplayError, replay};
+use crate::replay::{ReplayError, replay_past_panics};
 use crate::{Engine, Prevalent, archive_tag};
 
 /// What a directory's snapshots give.
@@ -254,8 +254,7 @@ impl<S: Prevalent> SnapshotJob<S> {
         if loaded.index() >= self.target.index() && head.is_some() {
             return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
         }
-        let mut shadow = engine.with_panics(&self.panics).with_snapshot_rule(self.rule);
-        self.replay(&mut shadow)?;
+        let shadow = self.replay(engine.with_panics(&self.panics).with_snapshot_rule(self.rule))?;
         let head = Head {
             archive_tag: archive_tag::<S>(),
             type_name: S::NAME.to_owned(),
@@ -270,10 +269,12 @@ impl<S: Prevalent> SnapshotJob<S> {
     }
 
     /// Brings the shadow engine to the target.
-    fn replay(&self, shadow: &mut Engine<S>) -> Result<(), SnapshotJobError> {
-        replay(shadow, &self.frames, self.target.index())?;
+    fn replay(&self, shadow: Engine<S>) -> Result<Engine<S>, SnapshotJobError> {
+        let begin =
+            || -> Result<Engine<S>, SnapshotJobError> { Ok(load::<S>(&self.shelf, self.cluster)?.engine) };
+        let shadow = replay_past_panics(shadow, begin, &self.frames, self.target.index())?;
         if shadow.applied() == self.target {
-            return Ok(());
+            return Ok(shadow);
         }
         Err(SnapshotJobError::Gap { needed_after: shadow.applied(), target: self.target })
     }

@@ -5,10 +5,12 @@
 //! journal with the lower rank would last for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
-use position::{Epoch, Index, Member, MemberId, Position};
+use position::{Epoch, Index, Member, MemberId, Position, Tip};
 
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
+use crate::standby::Adopting;
 use crate::voter::{Ballot, Founding, Role, RoleName, Standing};
 use crate::{Effect, FrameId, History, Kind, Time, Voter};
 
@@ -26,7 +28,7 @@ pub(crate) struct Pulling {
     attempt: u64,
     from: Member,
     peer_last: Position,
-    pub(crate) progressed: Time,
+    progressed: Time,
     /// End of the own frame after which the next chunk is asked for.
     cursor: Index,
     /// The own journal's end when that was asked.
@@ -39,7 +41,7 @@ pub(crate) struct Pulling {
 pub(crate) struct Campaign {
     attempt: u64,
     epoch: Epoch,
-    pub(crate) started: Time,
+    started: Time,
     requested: bool,
     votes: BTreeSet<Member>,
     refusals: BTreeSet<Member>,
@@ -58,12 +60,8 @@ impl Voter {
             Role::Standby => self.contact.is_none_or(|contact| self.now >= contact + self.patience()),
             Role::StoodDown { until } | Role::Backoff { until } => self.now >= *until,
             Role::Probing(_) => return self.weigh_replies(history),
-            Role::Pulling(pulling) if self.now >= pulling.progressed + self.times.pull => {
-                return self.back_off();
-            }
-            // Who has voted refuses everyone else for a suspicion time: as long, late votes are waited for,
-            // since disks may be slower than δ. Enough refusals end it at once.
-            Role::Campaigning(campaign) if self.now >= campaign.started + self.times.suspicion => {
+            Role::Pulling(pulling) if self.now >= self.pull_ends_at(pulling) => return self.back_off(),
+            Role::Campaigning(campaign) if self.now >= self.campaign_ends_at(campaign) => {
                 return self.back_off();
             }
             Role::Pulling(_) | Role::Campaigning(_) | Role::Master(_) => false,
@@ -71,6 +69,24 @@ impl Voter {
         if due && self.may_stand(history) && !self.has_contact() {
             self.probe(history);
         }
+    }
+
+    /// How long a pull waits for the next chunk: longer with every failure, since a large frame may need more
+    /// than the usual time on a slow network.
+    pub(crate) fn pull_ends_at(&self, pulling: &Pulling) -> Time {
+        pulling.progressed + self.longer_with_every_failure(self.times.pull)
+    }
+
+    /// Who has voted refuses everyone else for a suspicion time: as long, late votes are waited for, since disks
+    /// may be slower than δ, and longer with every failure. Enough refusals end a campaign at once. Before the own
+    /// vote is durable it has not begun: whoever has a slow disk would otherwise never stand.
+    pub(crate) fn campaign_ends_at(&self, campaign: &Campaign) -> Time {
+        let started = if campaign.requested { campaign.started } else { self.now };
+        started + self.longer_with_every_failure(self.times.suspicion)
+    }
+
+    fn longer_with_every_failure(&self, time: Duration) -> Duration {
+        time * (1 << self.backoffs.min(self.times.backoff_doublings_max))
     }
 
     /// Whether this voter would stand if everyone agreed.
@@ -276,19 +292,25 @@ impl Voter {
     }
 
     fn take_chunk(&mut self, frames: &[FrameId], history: &impl History) {
-        let tip = self.adopt_after_conflict(frames, history);
-        let Role::Pulling(pulling) = &mut self.role else { return };
-        let (attempt, complete) = (pulling.attempt, tip.position >= pulling.peer_last);
-        if complete {
-            // Campaign with the journal as it now is; the driver has not written it yet.
-            self.campaign_from(attempt, tip.position);
-        } else {
-            pulling.cursor = tip.index();
-            pulling.expected = tip.position;
-            pulling.asked = true;
-            let (to, attempt) = (pulling.from, pulling.attempt);
-            self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(tip) }));
+        let through = frames.last().expect("a chunk has frames").tip();
+        if !self.adopt_after_conflict(frames, Adopting::Pulled { through }, history) {
+            self.pull_on(history.tip());
         }
+    }
+
+    /// A chunk has been written, and the journal ends with `tip`: the next one, or the election.
+    pub(crate) fn pull_on(&mut self, tip: Tip) {
+        let Role::Pulling(pulling) = &mut self.role else { return };
+        let attempt = pulling.attempt;
+        if tip.position >= pulling.peer_last {
+            // The vote for itself, once durable, goes on with the campaign.
+            return self.campaign_from(attempt, tip.position);
+        }
+        pulling.cursor = tip.index();
+        pulling.expected = tip.position;
+        pulling.asked = true;
+        let to = pulling.from;
+        self.send(to, Message::Fetch(Fetch { attempt, want: Want::After(tip) }));
     }
 
     fn campaign(&mut self, attempt: u64, history: &impl History) {
@@ -378,7 +400,7 @@ impl Voter {
         let least = self.delta();
         let most = least * (1 << doublings);
         let spread = u64::try_from((most - least).as_nanos()).expect("at most δ · 2^5");
-        let wait = least + std::time::Duration::from_nanos(self.random.up_to(spread));
+        let wait = least + Duration::from_nanos(self.random.up_to(spread));
         self.role = Role::Backoff { until: self.now + wait };
     }
 

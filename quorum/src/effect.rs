@@ -25,6 +25,9 @@ pub enum Input<'a> {
     },
     /// The master wrote a frame of its own; the journal now ends there.
     Appended(Tip),
+    /// The frames of [`Effect::Adopt`] were written, and the journal now ends there: earlier than ordered if the
+    /// disk had no room for all of them.
+    Adopted(Tip),
     /// The journal is durable through this index.
     Durable(Index),
     /// This ballot is durable.
@@ -61,7 +64,8 @@ pub enum Effect {
         /// What stays.
         after: Index,
     },
-    /// Write those frames that came beside the message just given which lie after this index.
+    /// Write those frames that came beside the message just given which lie after this index, as far as there
+    /// is room, then say [`Input::Adopted`] before anything else.
     Adopt {
         /// End of the journal.
         after: Index,

@@ -299,6 +299,19 @@ impl Message {
             Message::SnapshotAck(_) => "SnapshotAck",
         }
     }
+
+    /// The epoch of the frame that the sender states as the end of something it has; that of an answer to a
+    /// [`Fetch`] aside, which a voter that lost its ballot may give too.
+    pub(crate) fn stated_epoch(&self) -> Epoch {
+        match self {
+            Message::Probe { last, .. } | Message::VoteRequest { last, .. } => last.epoch,
+            Message::ProbeReply(reply) => reply.last.epoch,
+            Message::Heartbeat { last, .. } => last.epoch(),
+            Message::Append(append) => append.prev.epoch(),
+            Message::SnapshotChunk(chunk) => chunk.base.epoch(),
+            _ => Epoch::NONE,
+        }
+    }
 }
 
 /// For logs: who speaks to whom in which epoch.

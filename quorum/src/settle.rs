@@ -10,6 +10,7 @@ use position::{Epoch, Index, Member, MemberId, Tip};
 
 use crate::effect::Effect;
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
+use crate::standby::Adopting;
 use crate::voter::{Ballot, Role, Standing};
 use crate::{FrameId, History, REPAIR_BYTES_MAX, Voter};
 
@@ -264,7 +265,7 @@ impl Voter {
     fn on_found(&mut self, prev: Tip, history: &impl History) {
         // Else it has come by other ways, or a master has put something else in its place.
         if history.tip() == prev && self.ballot_is_durable() {
-            self.out.push(Effect::Adopt { after: prev.index() });
+            self.adopt(prev.index(), Adopting::Found);
         }
     }
 

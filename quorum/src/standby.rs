@@ -6,12 +6,28 @@ use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck
 use crate::voter::Role;
 use crate::{Effect, FrameId, History, Voter};
 
+/// What frames are for that the driver was told to write. Nothing is promised of them before it says how far
+/// it got: a disk may have no room, and its voter then goes on with what it has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Adopting {
+    /// A master's, up to this end, of which so much is committed.
+    Followed { through: Index, commit: Index },
+    /// Pulled from a peer, up to this end, before standing.
+    Pulled { through: Tip },
+    /// The frame that was in doubt.
+    Found,
+}
+
 impl Voter {
     /// Follows the sender if its epoch allows; `false`: the message must not be looked at further.
     ///
     /// A message of an older epoch is answered with the newer one, never dropped: its sender may be a
     /// master that would otherwise go on for ever without this voter.
     fn follow(&mut self, envelope: &Envelope, round: u64, history: &impl History) -> bool {
+        if !self.membership.voters().is_empty() && !self.membership.counts(envelope.from) {
+            // Another life of a voter's directory: nobody can have elected it.
+            return false;
+        }
         if envelope.epoch < self.ballot.epoch {
             self.answer_older_epoch(envelope.from);
             return false;
@@ -73,23 +89,44 @@ impl Voter {
             self.acknowledge(Some(conflict));
             return;
         }
-        let Some(last) = frames.last() else { return };
-        if last.last > history.base().index() {
-            self.adopt_after_conflict(frames, history);
+        let Some(through) = frames.last().map(|last| last.last) else { return };
+        let adopting = Adopting::Followed { through, commit: append.commit };
+        if !self.adopt_after_conflict(frames, adopting, history) {
+            self.hold(through, append.commit);
         }
-        self.matched = self.matched.max(last.last);
-        self.commit_through(append.commit.min(self.matched));
-        if self.durable >= last.last {
+    }
+
+    /// The journal holds the master's frames up to here.
+    fn hold(&mut self, through: Index, commit: Index) {
+        self.matched = self.matched.max(through);
+        self.commit_through(commit.min(self.matched));
+        if self.durable >= through {
             // Nothing new will become durable, so nothing else would answer.
             self.acknowledge(None);
         }
     }
 
-    /// Removes own frames from the first real conflict on, and writes what is new. Returns the journal's
-    /// end as it will then be.
+    /// Frames were written, or as many of them as there was room for: the others count as lost on their way,
+    /// and come again.
+    pub(crate) fn on_adopted(&mut self, tip: Tip, history: &impl History) {
+        assert_eq!(tip, history.tip(), "the journal ends where it is said to");
+        match self.adopting.take().expect("asserted by the caller") {
+            Adopting::Followed { through, commit } => self.hold(through.min(tip.index()), commit),
+            Adopting::Pulled { through } if tip == through => self.pull_on(tip),
+            Adopting::Pulled { .. } => self.back_off(),
+            Adopting::Found => {}
+        }
+    }
+
+    /// Removes own frames from the first real conflict on, and has written what is new; `false`: nothing is.
     ///
     /// Frames that are already there stay: an old, shorter Append removes nothing.
-    pub(crate) fn adopt_after_conflict(&mut self, frames: &[FrameId], history: &impl History) -> Tip {
+    pub(crate) fn adopt_after_conflict(
+        &mut self,
+        frames: &[FrameId],
+        adopting: Adopting,
+        history: &impl History,
+    ) -> bool {
         let base = history.base().index();
         for frame in frames.iter().filter(|frame| frame.last > base) {
             let own = history.frame_containing(frame.first.max(base.next()));
@@ -101,10 +138,15 @@ impl Voter {
             if own.is_some() {
                 self.cut(after);
             }
-            self.out.push(Effect::Adopt { after });
-            return frames.last().expect("not empty: iterated over").tip();
+            self.adopt(after, adopting);
+            return true;
         }
-        history.tip()
+        false
+    }
+
+    pub(crate) fn adopt(&mut self, after: Index, adopting: Adopting) {
+        self.adopting = Some(adopting);
+        self.out.push(Effect::Adopt { after });
     }
 
     fn cut(&mut self, after: Index) {
@@ -147,7 +189,7 @@ impl Voter {
             round: self.round_seen,
             certain: self.is_certain(),
             matched: self.matched,
-            durable_match: self.matched.min(self.durable),
+            durable_match: self.matched.min(self.durable).min(self.intact_through(Index(u64::MAX))),
             conflict,
         }
     }
@@ -177,8 +219,8 @@ impl Voter {
         }
         let base = chunk.base;
         let held = history.tip_at(base.index()) == Some(base) && self.durable >= base.index();
-        let not_needed =
-            base.index() <= history.base().index() || (held && self.damaged_before(base.index()).is_none());
+        let intact = self.intact_through(base.index()) == base.index();
+        let not_needed = base.index() <= history.base().index() || (held && intact);
         if not_needed {
             self.matched = self.matched.max(base.index());
             self.acknowledge_chunk(base, chunk.total);
@@ -195,16 +237,16 @@ impl Voter {
         std::mem::swap(&mut self.out, out);
     }
 
-    /// The first damaged frame that a snapshot with this end would cover.
-    fn damaged_before(&self, base: Index) -> Option<Index> {
-        self.repairs.iter().map(|damaged| damaged.first).filter(|&first| first <= base).min()
+    /// How far up to `end` no frame is damaged. What is damaged does not count for anything until it is mended: were
+    /// it committed on this voter's word, the copy that mends it could be lost meanwhile.
+    fn intact_through(&self, end: Index) -> Index {
+        self.repairs.iter().map(|damaged| damaged.first.previous()).fold(end, Index::min)
     }
 
     fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
         let Some(master) = self.master.filter(|_| self.ballot_is_durable()) else { return };
         // Until the snapshot has replaced what is damaged, the master must go on sending it.
-        let intact = self.damaged_before(base.index()).map_or(self.durable, Index::previous);
-        let durable_match = self.matched.min(self.durable).min(intact);
+        let durable_match = self.matched.min(self.durable).min(self.intact_through(base.index()));
         let (round, certain) = (self.round_seen, self.is_certain());
         let ack = SnapshotAck { round, base, received, durable_match, certain };
         self.send(master, Message::SnapshotAck(ack));

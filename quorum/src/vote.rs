@@ -11,6 +11,8 @@ use crate::{History, Voter};
 pub(crate) struct Grant {
     to: Member,
     attempt: u64,
+    /// Not the repetition of one that was given before.
+    is_new: bool,
 }
 
 impl Voter {
@@ -19,7 +21,9 @@ impl Voter {
         if self.leads() {
             return self.has_fresh_quorum();
         }
-        self.contact.is_some_and(|at| self.now.since(at) < self.times.suspicion)
+        // Who waits for its disk before it can give a vote away does not stand against it meanwhile.
+        self.pending_grant.is_some()
+            || self.contact.is_some_and(|at| self.now.since(at) < self.times.suspicion)
     }
 
     /// Notes a round of the master of this epoch. Nothing but a round that was never seen before counts:
@@ -46,7 +50,7 @@ impl Voter {
         {
             // The same vote once more, for an answer that was lost. It restarts nothing: the request may
             // be an old duplicate.
-            self.pending_grant = Some(Grant { to: envelope.from, attempt });
+            self.pending_grant = Some(Grant { to: envelope.from, attempt, is_new: false });
             self.grant_if_durable();
             return;
         }
@@ -102,7 +106,7 @@ impl Voter {
         }
         self.stand_by(None);
         self.contact = Some(self.now);
-        self.pending_grant = Some(Grant { to: envelope.from, attempt });
+        self.pending_grant = Some(Grant { to: envelope.from, attempt, is_new: true });
         self.grant_if_durable();
     }
 
@@ -113,6 +117,10 @@ impl Voter {
             self.pending_grant = None;
         } else if self.ballot_is_durable() {
             self.pending_grant = None;
+            if grant.is_new {
+                // The candidate gets a suspicion time from when it can know of the vote.
+                self.contact = Some(self.now);
+            }
             self.send(grant.to, Message::VoteReply { attempt: grant.attempt, refused: None });
         }
     }

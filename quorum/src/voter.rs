@@ -15,6 +15,7 @@ use crate::master::Mastership;
 use crate::message::{Envelope, Message};
 use crate::random::Random;
 use crate::settle::{Doubt, Tail};
+use crate::standby::Adopting;
 use crate::vote::Grant;
 use crate::{FrameId, History, Kind, Membership, Time, Times};
 
@@ -182,6 +183,8 @@ pub struct Voter {
     persist_took: Duration,
     pub(crate) pending_grant: Option<Grant>,
     pub(crate) acknowledge_when_durable: bool,
+    /// What the frames are for that are being written between this step and the next one.
+    pub(crate) adopting: Option<Adopting>,
 
     pub(crate) role: Role,
     pub(crate) master: Option<Member>,
@@ -228,6 +231,7 @@ impl Voter {
             persist_took: Duration::ZERO,
             pending_grant: None,
             acknowledge_when_durable: false,
+            adopting: None,
             role: Role::Standby,
             master: None,
             // A start counts as contact: the master that was followed before may still lead.
@@ -262,6 +266,12 @@ impl Voter {
     /// If the time goes back, or if the voter's own state contradicts itself.
     pub fn step(&mut self, now: Time, input: Input<'_>, history: &impl History, out: &mut Vec<Effect>) {
         assert!(now >= self.now, "time went back from {:?} to {now:?}", self.now);
+        let is_told = matches!(input, Input::Adopted(_));
+        assert_eq!(
+            self.adopting.is_some(),
+            is_told,
+            "what came of frames to be written comes right after them"
+        );
         self.now = now;
         std::mem::swap(&mut self.out, out);
         match input {
@@ -269,6 +279,7 @@ impl Voter {
             Input::Connected(id) => self.greet_id(id, history),
             Input::Message { envelope, frames } => self.on_message(envelope, frames, history),
             Input::Appended(tip) => self.on_appended(tip),
+            Input::Adopted(tip) => self.on_adopted(tip, history),
             Input::Durable(index) => self.on_durable(index, history),
             Input::Persisted(ballot) => self.on_persisted(ballot, history),
             Input::Read(token) => self.on_read(token),
@@ -293,8 +304,8 @@ impl Voter {
                 probing.started + self.delta()
             }
             Role::Probing(probing) => probing.started + self.delta() * 2,
-            Role::Pulling(pulling) => pulling.progressed + self.times.pull,
-            Role::Campaigning(campaign) => campaign.started + self.times.suspicion,
+            Role::Pulling(pulling) => self.pull_ends_at(pulling),
+            Role::Campaigning(campaign) => self.campaign_ends_at(campaign),
             Role::Master(mastership) => mastership.next_deadline(),
         };
         // A deadline that has passed without effect (who may not stand yet) is looked at again soon.
@@ -379,6 +390,11 @@ impl Voter {
         if envelope.epoch.0 > self.ballot.epoch.0.saturating_add(EPOCH_JUMP_MAX) {
             let (from, claimed, mine) = (envelope.from, envelope.epoch, self.ballot.epoch);
             self.alarm(Alarm::EpochJump { from, claimed, mine });
+            return;
+        }
+        let frames_epoch = frames.iter().map(|frame| frame.epoch).max().unwrap_or_default();
+        if envelope.message.stated_epoch().max(frames_epoch) > envelope.epoch {
+            // Nobody has a frame of an epoch before it takes part in it: this is damaged or hostile.
             return;
         }
         if self.membership.counts(envelope.from) {

@@ -32,8 +32,10 @@ pub(crate) const QUERY_BYTES_MAX: usize = 64 * 1024;
 /// The largest answer to a query.
 pub(crate) const ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What a client sends.
-pub(crate) const ASKED: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: BATCH_BYTES_MAX };
+/// What a client opens a stream with.
+pub(crate) const ASKED: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: QUERY_BYTES_MAX };
+/// What it sends then, if those are commands.
+pub(crate) const SUBMITTED: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: BATCH_BYTES_MAX };
 /// What a client receives for its commands.
 pub(crate) const TOLD: Limits = Limits { header_bytes_max: 64 * 1024, payload_bytes_max: 8 * 1024 * 1024 };
 /// What a client receives for everything else. (Frames are smaller than the largest answer.)
@@ -246,8 +248,8 @@ mod tests {
         check(&Ask::Past { at: PastAt::Index(Index(900)), entries: 1 << 30 }, ASKED);
         check(&Ask::Past { at: PastAt::Time(-1), entries: 0 }, ASKED);
         check(&Answered::Past { first: Index(3), at: Index(900) }, ANSWERED);
-        check(&Submit::Register, ASKED);
-        check(&Submit::Batch { attempt: 300 }, ASKED);
+        check(&Submit::Register, SUBMITTED);
+        check(&Submit::Batch { attempt: 300 }, SUBMITTED);
         check(&Told::Registered { session: 70_000 }, TOLD);
         check(&Told::Answers { session: 70_000, list: vec![(1, 20), (2, 300)] }, TOLD);
         check(&Told::Busy { session: 7, from: 4 }, TOLD);

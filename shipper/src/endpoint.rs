@@ -63,8 +63,15 @@ pub(crate) const ALIVE_EVERY: Duration = Duration::from_millis(250);
 /// and either gives the other up when something should have been heard for this long and was not.
 pub(crate) const SILENT_AFTER: Duration = Duration::from_secs(1);
 
-/// Handshakes that are under way at once; more wait in the socket's buffer or are repeated.
-const HANDSHAKES_MAX: usize = 64;
+/// A handshake takes two round trips and a few milliseconds of computing; some of its packets may be lost.
+const HANDSHAKE_WITHIN: Duration = Duration::from_secs(2);
+/// Attempts to connect that may wait for the listener, which decides about each at once: a burst of them
+/// is no reason to turn anybody away.
+const INCOMING_MAX: usize = 1024;
+/// What a client sends behind its first packet before it has an answer: nothing, or the same again.
+const INCOMING_BYTES_MAX: u64 = 4 * 1024;
+/// The same of all attempts that wait.
+const ALL_INCOMING_BYTES_MAX: u64 = 1024 * 1024;
 
 /// What a peer may have sent and we not yet read, on one stream and in all: with a round trip of a
 /// millisecond, half a megabyte is several times what a gigabit LAN carries meanwhile.
@@ -229,6 +236,12 @@ impl Endpoint {
         self.quinn.local_addr()
     }
 
+    /// How many handshakes it has begun to answer.
+    #[cfg(test)]
+    pub(crate) fn handshakes(&self) -> u64 {
+        self.quinn.stats().accepted_handshakes
+    }
+
     /// Whose endpoint it is.
     #[must_use]
     pub fn identity(&self) -> &Identity {
@@ -273,14 +286,15 @@ impl Endpoint {
     /// Certificates of other authorities, and those that are no certificates at all, TLS has refused.
     pub(crate) async fn admit(&self, incoming: Incoming) -> Option<Link> {
         let address = incoming.remote_address();
-        let connection = match tokio::time::timeout(IDLE_MAX, async { incoming.accept()?.await }).await {
-            Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
-                tracing::warn!(%address, %error, "a connection was refused");
-                return None;
-            }
-            Err(_elapsed) => return None,
-        };
+        let connection =
+            match tokio::time::timeout(HANDSHAKE_WITHIN, async { incoming.accept()?.await }).await {
+                Ok(Ok(connection)) => connection,
+                Ok(Err(error)) => {
+                    tracing::warn!(%address, %error, "a connection was refused");
+                    return None;
+                }
+                Err(_elapsed) => return None,
+            };
         let link = Endpoint::identify(&connection)
             .filter(|link| link.identity.cluster == self.credentials.cluster());
         let Some(link) = link else {
@@ -327,7 +341,11 @@ fn server_config(credentials: &Credentials) -> ServerConfig {
     transport.max_concurrent_bidi_streams(0_u32.into()).max_concurrent_uni_streams(0_u32.into());
     transport.receive_window(WINDOW_BYTES.into()).send_window(SEND_BYTES_MAX);
     config.transport_config(Arc::new(transport));
-    config.max_incoming(HANDSHAKES_MAX).migration(false);
+    config
+        .max_incoming(INCOMING_MAX)
+        .incoming_buffer_size(INCOMING_BYTES_MAX)
+        .incoming_buffer_size_total(ALL_INCOMING_BYTES_MAX)
+        .migration(false);
     config
 }
 
@@ -373,6 +391,7 @@ fn transport(idle: Duration) -> TransportConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::tests::Cable;
     use crate::{Authority, Name};
     use bytes::Bytes;
     use position::ClusterId;
@@ -417,8 +436,8 @@ mod tests {
     async fn members_of_one_cluster_know_each_other() {
         let authority = Authority::create(ClusterId(1)).unwrap();
         for sockets in [Sockets::Best, Sockets::Plain] {
-            let listener = endpoint(&authority, voter(1), sockets);
-            let dialer = endpoint(&authority, voter(2), sockets);
+            let listener = endpoint(&authority, voter(1), sockets.clone());
+            let dialer = endpoint(&authority, voter(2), sockets.clone());
             let (dialed, admitted) = meet(&dialer, &listener, Some(1), Protocol::Peer).await;
             let (dialed, admitted) = (dialed.unwrap(), admitted.unwrap());
             assert_eq!(dialed.identity.holder, voter(1));
@@ -438,6 +457,31 @@ mod tests {
             let ((), received) = tokio::join!(writing, reading);
             assert!(received == sent, "over {sockets:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_cable_that_is_pulled_for_a_moment_ends_no_link() {
+        let authority = Authority::create(ClusterId(1)).unwrap();
+        let cable = Arc::new(Cable::default());
+        let listener = endpoint(&authority, voter(1), Sockets::Plain);
+        let dialer = endpoint(&authority, voter(2), Sockets::Cabled(Arc::clone(&cable)));
+        let (dialed, admitted) = meet(&dialer, &listener, None, Protocol::Client).await;
+        let (dialed, admitted) = (dialed.unwrap(), admitted.unwrap());
+
+        let (mut stream, _answers) = dialed.connection.open_bi().await.unwrap();
+        cable.pull();
+        stream.write_all(b"sent into the void").await.unwrap();
+        stream.finish().unwrap();
+        let reading = async {
+            cable.has_lost_datagrams(2).await;
+            cable.plug_in();
+            let (_answers, mut stream) = admitted.connection.accept_bi().await.unwrap();
+            stream.read_to_end(64).await.unwrap()
+        };
+        let received = tokio::time::timeout(WITHIN, reading).await.expect("the link is dead");
+        assert_eq!(received, b"sent into the void");
+        let (again, _) = meet(&dialer, &listener, None, Protocol::Client).await;
+        assert!(again.is_ok(), "the endpoint is dead");
     }
 
     #[tokio::test]

@@ -32,5 +32,7 @@ pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
 pub use observer::{Condition, Lines, NextLine, Observer, ObserverError, ObserverOptions, Progress};
 pub use past::{Past, PastError};
-pub use service::{Answer, Batch, Denied, Followed, FromLoop, Gate, Kept, Replies, Service, ToLoop};
+pub use service::{
+    Answer, Batch, Denied, Followed, FromLoop, Gate, Kept, Place, Question, Replies, Service, ToLoop,
+};
 pub use voter::{Running, Turns, VoterError, VoterFailure, VoterOptions, run_voter};

@@ -121,23 +121,19 @@ impl Intake<'_> {
     fn register(&self) {
         let actor = Arc::clone(&self.conversation.actor);
         let replies = self.replies.clone();
-        match self.conversation.service.ask(ToLoop::Register { actor, replies }) {
-            Ok(()) => {}
-            Err(denied) => self.deny(denied, SessionId(0), Sequence(0)),
+        if let Err(denied) = self.conversation.ask(ToLoop::Register { actor, replies }, 0) {
+            self.deny(denied, SessionId(0), Sequence(0));
         }
     }
 
     fn batch(&self, payload: Bytes) -> Result<(), ConversationError> {
         let Some((session, first)) = check_structure(&payload)? else { return Ok(()) };
         let Some(allowed) = self.allowed(payload) else { return Ok(()) };
-        let Some(room) = self.conversation.service.room(allowed.len()) else {
-            self.deny(Denied::Busy, session, first);
-            return Ok(());
-        };
-        let batch = Batch::new(allowed, &self.replies, room);
+        let bytes = allowed.len();
+        let batch = Batch::new(allowed, &self.replies);
         let actor = Arc::clone(&self.conversation.actor);
         let replies = self.replies.clone();
-        if let Err(denied) = self.conversation.service.ask(ToLoop::Commands { batch, actor, replies }) {
+        if let Err(denied) = self.conversation.ask(ToLoop::Commands { batch, actor, replies }, bytes) {
             self.deny(denied, session, first);
         }
         Ok(())

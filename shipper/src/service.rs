@@ -4,71 +4,54 @@
 //! and that no client can make a voter keep more than its share. Not responsible for: answering; the loop
 //! does, which is reached through bounded channels only.
 //!
-//! What waits for the loop is bounded twice: by number in the channel, by bytes through a budget that
-//! each batch of commands holds a part of until the loop has journaled it. Whoever finds no room is told
+//! What waits for the loop is bounded by number and by bytes, for each certificate's holder and for all
+//! (`shares`): a question holds its place until the loop is done with it. Whoever finds no room is told
 //! `Busy` at once; nothing waits, and no other client notices.
 
+mod follow;
 mod gate;
 mod past;
 mod questions;
+mod shares;
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use position::{MemberId, Tip};
+use position::MemberId;
 use prevalent::{Actor, EntryError, EntryKind, Role, Sequence, SessionId};
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior};
 
-use crate::conversation::{ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, QUERY_BYTES_MAX};
+use crate::conversation::{ANSWER_BYTES_MAX, ASKED, Answered, Ask, ClusterView, Push, SUBMITTED};
 use crate::endpoint::{ALIVE_EVERY, Closed, Link, SILENT_AFTER, close};
-use crate::identity::{Holder, Identity};
+use crate::identity::Identity;
 use crate::wire::{MessageReader, MessageWriter, WireError};
 pub use gate::Gate;
-pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Kept, Replies, ToLoop};
+pub use questions::{Answer, Batch, Denied, Followed, FromLoop, Kept, Place, Question, Replies, ToLoop};
+pub(crate) use shares::QUESTIONS_MAX;
+use shares::{Good, Share, Shares};
 
-/// Connections of all clients. A hundred nodes, a few people's programs, and one connection more of each
-/// while it is replaced.
-const CONNECTIONS_MAX: usize = 512;
-/// Connections with one certificate: several programs of a person, or the old and the new of a node.
-const CONNECTIONS_PER_HOLDER_MAX: usize = 32;
-/// Bytes of commands that all clients together may have waiting for the loop.
-const WAITING_BYTES_MAX: usize = 16 * 1024 * 1024;
-/// A snapshot travels in pieces of this size.
-const PIECE_BYTES: usize = 256 * 1024;
+/// First messages of a connection's streams that are received at once. The others stay in QUIC's window
+/// meanwhile, which has a bound for all of them together.
+const ASKS_AT_ONCE_MAX: usize = 4;
+
+/// Whoever asks for much has to read it within this time, and a little more for a large snapshot.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Serves clients: what all their connections share.
 pub struct Service {
     me: MemberId,
-    to_loop: mpsc::Sender<ToLoop>,
+    to_loop: mpsc::Sender<Question>,
     view: watch::Receiver<ClusterView>,
     gate: Gate,
-    room: Arc<Semaphore>,
-    /// Turns for answers about the past.
-    past: Semaphore,
-    census: Mutex<Census>,
-    nodes: watch::Sender<BTreeSet<String>>,
-}
-
-/// Who is connected how often.
-#[derive(Debug, Default)]
-struct Census {
-    all: usize,
-    by_holder: BTreeMap<Identity, usize>,
-}
-
-impl Census {
-    fn nodes(&self) -> BTreeSet<String> {
-        let name = |identity: &Identity| match &identity.holder {
-            Holder::Node(name) => Some(name.to_string()),
-            Holder::Voter(_) | Holder::Operator(_) | Holder::Viewer(_) => None,
-        };
-        self.by_holder.keys().filter_map(name).collect()
-    }
+    shares: Arc<Shares>,
+    /// [`PATIENCE`], but for tests.
+    patience: Duration,
 }
 
 impl Service {
@@ -76,37 +59,35 @@ impl Service {
     #[must_use]
     pub fn new(
         me: MemberId,
-        to_loop: mpsc::Sender<ToLoop>,
+        to_loop: mpsc::Sender<Question>,
         view: watch::Receiver<ClusterView>,
         gate: Gate,
     ) -> Service {
-        let room = Arc::new(Semaphore::new(WAITING_BYTES_MAX));
-        let past = Semaphore::new(past::AT_ONCE_MAX);
-        let (census, nodes) = (Mutex::default(), watch::Sender::default());
-        Service { me, to_loop, view, gate, room, past, census, nodes }
+        Service { me, to_loop, view, gate, shares: Arc::default(), patience: PATIENCE }
     }
 
     /// The names of the nodes that are connected, at every change.
     #[must_use]
     pub fn nodes(&self) -> watch::Receiver<BTreeSet<String>> {
-        self.nodes.subscribe()
+        self.shares.nodes()
     }
 
     /// Serves one connection until it ends.
     pub(crate) async fn serve(self: Arc<Service>, link: Link) {
-        if !self.count_in(&link.identity) {
+        let holder = Arc::new(link.identity.clone());
+        let Some(_counted) = self.shares.take(&holder, &[(Good::Connections, 1)]) else {
             tracing::warn!(identity = %link.identity, "too many connections; one more was refused");
             close(&link.connection, Closed::Full);
             return;
-        }
-        let why = Service::converse(&self, &link).await;
+        };
+        let why = Service::converse(&self, &link, &holder).await;
         close(&link.connection, why);
-        self.count_out(&link.identity);
     }
 
     /// Runs all conversations of a connection; returns why they end.
-    async fn converse(service: &Arc<Service>, link: &Link) -> Closed {
+    async fn converse(service: &Arc<Service>, link: &Link, holder: &Arc<Identity>) -> Closed {
         let actor = Arc::new(link.identity.actor());
+        let turns = Arc::new(Turns::new());
         let mut conversations = JoinSet::new();
         conversations.spawn(Service::push(Arc::clone(service), link.connection.clone()));
         let silence = silence(&link.connection, service.me, service.view.clone());
@@ -118,7 +99,9 @@ impl Service {
                     let Ok((answers, questions)) = stream else { return Closed::Done };
                     let conversation = Conversation {
                         service: Arc::clone(service),
+                        holder: Arc::clone(holder),
                         actor: Arc::clone(&actor),
+                        turns: Arc::clone(&turns),
                         connection: link.connection.clone(),
                     };
                     conversations.spawn(conversation.hold(answers, questions));
@@ -162,53 +145,6 @@ impl Service {
         }
     }
 
-    fn count_in(&self, identity: &Identity) -> bool {
-        let mut census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_holder = census.by_holder.get(identity).copied().unwrap_or(0);
-        if census.all >= CONNECTIONS_MAX || of_holder >= CONNECTIONS_PER_HOLDER_MAX {
-            return false;
-        }
-        census.all += 1;
-        census.by_holder.insert(identity.clone(), of_holder + 1);
-        self.publish(&census);
-        true
-    }
-
-    fn count_out(&self, identity: &Identity) {
-        let mut census = self.census.lock().unwrap_or_else(PoisonError::into_inner);
-        census.all -= 1;
-        let of_holder = census.by_holder.get_mut(identity).expect("it was counted in");
-        *of_holder -= 1;
-        if *of_holder == 0 {
-            census.by_holder.remove(identity);
-        }
-        self.publish(&census);
-    }
-
-    fn publish(&self, census: &Census) {
-        let nodes = census.nodes();
-        self.nodes.send_if_modified(|published| {
-            let changed = *published != nodes;
-            *published = nodes;
-            changed
-        });
-    }
-
-    /// A part of the budget for commands that wait.
-    pub(crate) fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(bytes).ok()?;
-        Arc::clone(&self.room).try_acquire_many_owned(bytes).ok()
-    }
-
-    /// Asks the loop, if it has room.
-    pub(crate) fn ask(&self, question: ToLoop) -> Result<(), Denied> {
-        self.to_loop.try_send(question).map_err(|error| match error {
-            TrySendError::Full(_) => Denied::Busy,
-            // The voter is stopping.
-            TrySendError::Closed(_) => Denied::NotMaster,
-        })
-    }
-
     pub(crate) fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -245,6 +181,8 @@ pub(crate) enum ConversationError {
     NotACommand { kind: EntryKind },
     #[error("{sequence} of {session} came in a batch of another session, or below what it acknowledges")]
     OutOfSequence { session: SessionId, sequence: Sequence },
+    #[error("what the client asked for was not read within {} ms", waited.as_millis())]
+    NotRead { waited: Duration },
 }
 
 impl ConversationError {
@@ -252,6 +190,7 @@ impl ConversationError {
     fn is_malformed(&self) -> bool {
         match self {
             ConversationError::Wire(error) => error.is_malformed(),
+            ConversationError::NotRead { .. } => false,
             ConversationError::Entries(_)
             | ConversationError::NotACommand { .. }
             | ConversationError::OutOfSequence { .. } => true,
@@ -259,24 +198,44 @@ impl ConversationError {
     }
 }
 
+/// What the streams of one connection do in turns: whatever is large enough to matter in memory. A client that
+/// keeps a turn for itself makes nobody wait but itself.
+struct Turns {
+    asks: Semaphore,
+    commands: Semaphore,
+}
+
+impl Turns {
+    fn new() -> Turns {
+        Turns { asks: Semaphore::new(ASKS_AT_ONCE_MAX), commands: Semaphore::new(1) }
+    }
+}
+
 /// One stream of a client.
 pub(crate) struct Conversation {
     pub(crate) service: Arc<Service>,
+    holder: Arc<Identity>,
     pub(crate) actor: Arc<Actor>,
     pub(crate) connection: Connection,
+    turns: Arc<Turns>,
 }
 
 impl Conversation {
     async fn hold(self, answers: SendStream, questions: RecvStream) -> Result<(), ConversationError> {
         let mut reader = MessageReader::new(questions, ASKED);
         let mut writer = MessageWriter::new(answers);
-        let Some((ask, payload)) = reader.next::<Ask>().await? else { return Ok(()) };
-        if payload.len() > QUERY_BYTES_MAX {
-            let too_large = WireError::PayloadTooLarge { found: payload.len(), max: QUERY_BYTES_MAX };
-            return Err(too_large.into());
-        }
+        let asks = self.turns.asks.acquire().await.expect("turns are never closed");
+        let first = reader.next::<Ask>().await?;
+        drop(asks);
+        let Some((ask, payload)) = first else { return Ok(()) };
         match ask {
-            Ask::Commands => return self.commands(reader, writer).await,
+            Ask::Commands => {
+                let turns = Arc::clone(&self.turns);
+                // A client that opens another stream has given the one before up, which ends it here too.
+                let _turn = turns.commands.acquire().await.expect("turns are never closed");
+                reader.set_limits(SUBMITTED);
+                return self.commands(reader, writer).await;
+            }
             Ask::Read => self.read(payload, &mut writer).await?,
             Ask::Watch => self.watch(payload, &mut writer).await?,
             Ask::Follow { after } => self.follow(after, &mut writer).await?,
@@ -287,9 +246,22 @@ impl Conversation {
         Ok(())
     }
 
+    /// Asks the loop, if it has room for a question with so many bytes.
+    pub(crate) fn ask(&self, what: ToLoop, bytes: usize) -> Result<(), Denied> {
+        let Service { shares, to_loop, .. } = &*self.service;
+        let place = shares.take(&self.holder, &[(Good::Questions, 1), (Good::QuestionBytes, bytes)]);
+        let place = Place(place.ok_or(Denied::Busy)?);
+        to_loop.try_send(Question { what, place }).map_err(|error| match error {
+            TrySendError::Full(_) => Denied::Busy,
+            // The voter is stopping.
+            TrySendError::Closed(_) => Denied::NotMaster,
+        })
+    }
+
     async fn read(&self, query: Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
         let (reply, answer) = oneshot::channel();
-        let asked = self.admit(&query).and_then(|()| self.service.ask(ToLoop::Read { query, reply }));
+        let bytes = query.len();
+        let asked = self.admit(&query).and_then(|()| self.ask(ToLoop::Read { query, reply }, bytes));
         let answer = match asked {
             Ok(()) => tokio::select! {
                 answer = answer => answer.unwrap_or(Err(Denied::NotMaster)),
@@ -305,10 +277,16 @@ impl Conversation {
 
     async fn watch(&self, query: Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
         let (changes, mut latest) = watch::channel(None);
-        let asked = self.admit(&query).and_then(|()| self.service.ask(ToLoop::Watch { query, changes }));
-        if let Err(denied) = asked {
-            return tell(&Answered::from(denied), writer).await;
-        }
+        let bytes = query.len();
+        let asked = self.admit(&query).and_then(|()| {
+            let share = self.share(Good::Watches)?;
+            self.ask(ToLoop::Watch { query, changes }, bytes)?;
+            Ok(share)
+        });
+        let _share = match asked {
+            Ok(share) => share,
+            Err(denied) => return tell(&Answered::from(denied), writer).await,
+        };
         loop {
             tokio::select! {
                 changed = latest.changed() => if changed.is_err() {
@@ -323,27 +301,9 @@ impl Conversation {
         }
     }
 
-    async fn follow(&self, mut after: Tip, writer: &mut MessageWriter) -> Result<(), ConversationError> {
-        if let Err(denied) = self.may_see_all() {
-            return tell(&Answered::from(denied), writer).await;
-        }
-        loop {
-            let followed = tokio::select! {
-                followed = self.frames_after(after) => followed,
-                () = writer.stopped() => return Ok(()),
-            };
-            match followed {
-                Ok(Followed::Frames { frames, through }) => {
-                    writer.write(&Answered::Frames { commit: through.index() }, &frames).await?;
-                    after = through;
-                }
-                Ok(Followed::Snapshot { file, base }) => {
-                    write_snapshot(&file, base, writer).await?;
-                    after = base;
-                }
-                Err(denied) => return tell(&Answered::from(denied), writer).await,
-            }
-        }
+    /// One of something that the holder may have only so many of.
+    fn share(&self, good: Good) -> Result<Share, Denied> {
+        self.service.shares.take(&self.holder, &[(good, 1)]).ok_or(Denied::Busy)
     }
 
     /// A node knows its own part of the fleet only.
@@ -354,16 +314,9 @@ impl Conversation {
         }
     }
 
-    /// Waits for committed frames after this tip.
-    async fn frames_after(&self, after: Tip) -> Result<Followed, Denied> {
-        let (reply, followed) = oneshot::channel();
-        self.service.ask(ToLoop::Follow { after, bytes_max: quorum::APPEND_BYTES_MAX, reply })?;
-        followed.await.unwrap_or(Err(Denied::NotMaster))
-    }
-
     async fn status(&self, writer: &mut MessageWriter) -> Result<(), ConversationError> {
         let (reply, status) = oneshot::channel();
-        let answered = match self.service.ask(ToLoop::Status { reply }) {
+        let answered = match self.ask(ToLoop::Status { reply }, 0) {
             Ok(()) => status.await.map_or(Answered::NotMaster, Answered::Status),
             Err(denied) => Answered::from(denied),
         };
@@ -389,22 +342,6 @@ async fn write_answer(answer: Answer, writer: &mut MessageWriter) -> Result<(), 
 
 async fn tell(answered: &Answered, writer: &mut MessageWriter) -> Result<(), ConversationError> {
     Ok(writer.write(answered, &[]).await?)
-}
-
-async fn write_snapshot(
-    file: &Bytes,
-    base: Tip,
-    writer: &mut MessageWriter,
-) -> Result<(), ConversationError> {
-    writer.write(&Answered::Snapshot { bytes: file.len() as u64, base }, &[]).await?;
-    for start in (0..file.len()).step_by(PIECE_BYTES) {
-        let piece = file.slice(start..file.len().min(start + PIECE_BYTES));
-        // The first touch of a mapped page may wait for the disk, which no network thread does.
-        let read = tokio::task::spawn_blocking(move || Bytes::copy_from_slice(&piece)).await;
-        let piece = read.expect("copying a piece of a file does not panic");
-        writer.write(&Answered::Piece, &[piece]).await?;
-    }
-    Ok(())
 }
 
 impl From<Denied> for Answered {

@@ -29,13 +29,10 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::identity::Holder;
 use crate::listener::listen;
 use crate::peer::{Ears, PEER_INBOX_MAX, Peers};
-use crate::service::{Gate, Service};
+use crate::service::{Gate, QUESTIONS_MAX, Service};
 pub use engine_loop::VoterFailure;
 use engine_loop::{EngineLoop, Inboxes};
 pub use turns::Turns;
-
-/// Questions of clients that may wait for the loop; the bytes of commands have a budget of their own.
-const CLIENT_INBOX_MAX: usize = 4096;
 
 /// The other ends learn that a voter stops, unless they take longer than this.
 const CLOSE_WITHIN: Duration = Duration::from_millis(200);
@@ -128,7 +125,7 @@ pub async fn run_voter<S: Prevalent>(
 
     let endpoint = Endpoint::listen(options.listen, credentials)?;
     let (inbox, from_peers) = mpsc::channel(PEER_INBOX_MAX);
-    let (to_loop, from_clients) = mpsc::channel(CLIENT_INBOX_MAX);
+    let (to_loop, from_clients) = mpsc::channel(QUESTIONS_MAX);
     let (view, latest_view) = watch::channel(ClusterView::default());
     let service = Arc::new(Service::new(me, to_loop, latest_view.clone(), gate));
     let peers = Peers::new(me, endpoint.clone(), options.voters.clone(), inbox.clone());

@@ -145,6 +145,11 @@ impl MessageReader {
         MessageReader { stream, decoder: Decoder::new(limits) }
     }
 
+    /// The messages from now on may have another size.
+    pub(crate) fn set_limits(&mut self, limits: Limits) {
+        self.decoder.limits = limits;
+    }
+
     /// The next message; `None` when the other end has finished.
     ///
     /// May be dropped at any time without losing anything.

@@ -8,8 +8,8 @@
 mod file;
 mod open_files;
 mod staged;
+mod unsynced;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use crate::directory::file::{OpenFile, Usage};
 use crate::directory::open_files::OpenFiles;
 use crate::directory::staged::Staged;
+use crate::directory::unsynced::Unsynced;
 use crate::map::Map;
 use crate::segment::Shared;
 use crate::system::{Access, System, SystemFile};
@@ -53,8 +54,7 @@ struct Core<S: System> {
     rights: Rights,
     /// Set by the first failed sync or append and never cleared.
     poisoned: AtomicBool,
-    /// Folders with changed names that are not durable yet.
-    unsynced: Mutex<BTreeSet<String>>,
+    unsynced: Unsynced,
     open_files: OpenFiles<S>,
     temporaries: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl<S: System> Directory<S> {
             system,
             rights,
             poisoned: AtomicBool::new(false),
-            unsynced: Mutex::new(BTreeSet::new()),
+            unsynced: Unsynced::default(),
             open_files: OpenFiles::new(),
             temporaries: AtomicU64::new(0),
         };
@@ -177,8 +177,7 @@ impl<S: System> Disk for Directory<S> {
     fn remove(&self, name: &str) -> Result<(), DiskError> {
         let core = &self.core;
         core.check_writable(name)?;
-        core.change_names(folder_of(name));
-        match core.open_files.remove(&core.system, name) {
+        match core.unsynced.change(folder_of(name), || core.open_files.remove(&core.system, name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(DiskError::while_trying("remove", &core.system.path(name))(error))
             }
@@ -278,21 +277,10 @@ impl<S: System> Core<S> {
         self.once("sync", name, || file.sync())
     }
 
-    /// Says that names in this folder are about to change. Before the change, so that one which was
-    /// interrupted is counted too.
-    fn change_names(&self, folder: &str) {
-        lock(&self.unsynced).insert(folder.to_string());
-    }
-
     /// Syncs the folders too: without it a power cut can lose a new file's name while keeping its contents,
     /// and recovery would silently stop one segment early.
     fn sync_changed_folders(&self) -> Result<(), DiskError> {
-        let mut unsynced = lock(&self.unsynced);
-        for folder in unsynced.iter() {
-            self.once("sync the folder", folder, || self.system.sync_folder(folder))?;
-        }
-        unsynced.clear();
-        Ok(())
+        self.unsynced.sync(|folder| self.once("sync the folder", folder, || self.system.sync_folder(folder)))
     }
 
     /// A process that died may have left names that no power cut has tested yet. They are about to be
@@ -304,12 +292,14 @@ impl<S: System> Core<S> {
         for folder in folders {
             let path = self.system.path(&folder);
             let entries = self.system.list(&folder).map_err(DiskError::while_trying("list", &path))?;
-            for entry in entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)) {
-                let path = path.join(&entry.name);
-                let removed = self.system.remove(&join(&folder, &entry.name));
-                removed.map_err(DiskError::while_trying("remove", &path))?;
-            }
-            self.change_names(&folder);
+            self.unsynced.change(&folder, || {
+                for entry in entries.iter().filter(|entry| entry.name.ends_with(UNFINISHED)) {
+                    let path = path.join(&entry.name);
+                    let removed = self.system.remove(&join(&folder, &entry.name));
+                    removed.map_err(DiskError::while_trying("remove", &path))?;
+                }
+                Ok(())
+            })?;
         }
         self.sync_changed_folders()
     }
@@ -335,8 +325,7 @@ impl<S: System> Core<S> {
 
     fn create(&self, name: &str) -> Result<S::File, DiskError> {
         self.make_folder_of(name)?;
-        self.change_names(folder_of(name));
-        let created = self.system.open(name, Access::Create);
+        let created = self.unsynced.change(folder_of(name), || self.system.open(name, Access::Create));
         created.map_err(DiskError::while_trying("create", &self.system.path(name)))
     }
 
@@ -345,11 +334,8 @@ impl<S: System> Core<S> {
         if folder.is_empty() {
             return Ok(());
         }
-        let made = self.system.make_folder(folder);
-        if made.map_err(DiskError::while_trying("create", &self.system.path(folder)))? {
-            self.change_names(folder_of(folder));
-        }
-        Ok(())
+        let made = self.unsynced.change_if(folder_of(folder), || self.system.make_folder(folder));
+        made.map_err(DiskError::while_trying("create", &self.system.path(folder)))
     }
 
     /// A name for something unfinished that no other has had in this process.
@@ -362,6 +348,12 @@ impl<S: System> Core<S> {
     /// page in a full volume is a SIGBUS on access, and appends into reserved but unwritten blocks take
     /// three times as long, as each changes the file system's own books.
     fn zero_filled(&self, name: &str, bytes: u64) -> Result<String, DiskError> {
+        // To find out by writing until nothing fits any more would take long, each time that somebody tries.
+        let path = self.system.path(name);
+        let attempt = DiskError::while_trying("allocate", &path);
+        if self.system.free_bytes().is_ok_and(|free| free < bytes) {
+            return Err(attempt(io::ErrorKind::StorageFull.into()));
+        }
         let temporary = self.temporary_name(name);
         let file = self.create(&temporary)?;
         let filled = (|| {
@@ -371,9 +363,7 @@ impl<S: System> Core<S> {
             }
             Ok(())
         })();
-        let synced = filled
-            .map_err(DiskError::while_trying("allocate", &self.system.path(name)))
-            .and_then(|()| self.sync_file(&temporary, &file));
+        let synced = filled.map_err(attempt).and_then(|()| self.sync_file(&temporary, &file));
         drop(file);
         match synced {
             Ok(()) => Ok(temporary),
@@ -386,8 +376,8 @@ impl<S: System> Core<S> {
 
     /// Turns a synced temporary file into `name`, durably.
     fn give_name(&self, temporary: &str, name: &str) -> Result<(), DiskError> {
-        self.change_names(folder_of(name));
-        if let Err(error) = self.system.rename(temporary, name) {
+        let renamed = self.unsynced.change(folder_of(name), || self.system.rename(temporary, name));
+        if let Err(error) = renamed {
             self.discard(temporary);
             return Err(DiskError::while_trying("rename a temporary file to", &self.system.path(name))(
                 error,

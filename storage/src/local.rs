@@ -60,9 +60,11 @@ impl LocalSystem {
     fn owning(root: &Path) -> Result<LocalSystem, DiskError> {
         let failed = |source| DiskError::while_trying("create", root)(source);
         if !fs::exists(root).map_err(failed)? {
+            let made_in = folders_that_change(root, |folder| folder.exists());
             fs::create_dir_all(root).map_err(failed)?;
-            let parent = root.parent().filter(|parent| !parent.as_os_str().is_empty());
-            os::sync_folder(parent.unwrap_or(Path::new("."))).map_err(failed)?;
+            for folder in made_in {
+                os::sync_folder(folder).map_err(|source| DiskError::while_trying("create", root)(source))?;
+            }
         }
         let path = root.join(LOCK);
         let opened =
@@ -74,6 +76,15 @@ impl LocalSystem {
             Err(TryLockError::Error(error)) => Err(DiskError::while_trying("lock", &path)(error)),
         }
     }
+}
+
+/// The folders that get a new one when `root` is made with all that is missing above it. Each must be synced: a
+/// power cut could else take the topmost, with everything that was made durable below it.
+fn folders_that_change(root: &Path, exists: impl Fn(&Path) -> bool) -> Vec<&Path> {
+    let above = |folder: &'_ Path| folder.parent().is_some();
+    let missing = root.ancestors().take_while(|folder| above(folder) && !exists(folder));
+    let parents = missing.filter_map(Path::parent);
+    parents.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder }).collect()
 }
 
 impl System for LocalSystem {
@@ -190,5 +201,26 @@ impl SystemFile for LocalFile {
 
     fn map(&self) -> io::Result<MmapRaw> {
         MmapOptions::new().map_raw_read_only(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(root: &str, existing: &[&str], expected: &[&str]) {
+        let exists = |folder: &Path| existing.iter().any(|known| Path::new(known) == folder);
+        let changed = folders_that_change(Path::new(root), exists);
+        assert_eq!(changed, expected.iter().map(Path::new).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn every_folder_that_gets_a_new_one_is_synced() {
+        check("/data/store", &["/", "/data"], &["/data"]);
+        check("/data/a/b/store", &["/", "/data"], &["/data/a/b", "/data/a", "/data"]);
+        check("a/b", &["a"], &["a"]);
+        check("a/b", &[], &["a", "."]);
+        check("store", &[], &["."]);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Responsible for: what a power cut leaves (any subset of unsynced 512-byte sectors, each in any version it
 //! had since its last sync, and any subset of unsynced changes of names), failing and lying syncs, a full
-//! volume, rot, and going back to an old image.
+//! volume, rot, files that cannot be read, and going back to an old image.
 //! Not responsible for: time. Nothing here takes any; a simulation delays the effects of a sync itself.
 
 mod contents;
@@ -92,6 +92,14 @@ impl SimDisk {
     /// If there is no such file.
     pub fn zero_sector(&self, name: &str, sector: u64) {
         self.lock().contents_mut(name).zero_sector(sector);
+    }
+
+    /// Reading this file fails from now on, until it is written to.
+    ///
+    /// # Panics
+    /// If there is no such file.
+    pub fn make_unreadable(&self, name: &str) {
+        self.lock().contents_mut(name).unreadable = true;
     }
 
     /// All files as they can be read now, to go back to.

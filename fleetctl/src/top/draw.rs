@@ -4,7 +4,7 @@
 //! Only ASCII: a Windows 7 console has nothing else in some of its fonts. Each condition is a word; its
 //! colour only repeats it.
 
-use fleet::{Condition, NodeView};
+use fleet::{Condition, NodeView, counted};
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -121,19 +121,12 @@ impl Page<'_> {
 
     fn counts(&mut self, picture: &Picture) {
         let area = self.take_bottom(1);
-        let counts: Vec<String> = Condition::ALL
-            .iter()
-            .map(|condition| {
-                (condition, picture.nodes.iter().filter(|node| node.condition == *condition).count())
-            })
-            .filter(|(_, count)| *count > 0)
-            .map(|(condition, count)| format!("{count} {condition}"))
-            .collect();
+        let counts = Condition::counts(picture.nodes.iter().map(|node| node.condition));
+        let counts = counts.iter().map(|(condition, count)| format!("{count} {condition}"));
         let text = match (picture.nodes.len(), &picture.freshness) {
             (0, Freshness::Waiting) => String::new(),
             (0, _) => "the fleet has no nodes".to_owned(),
-            (1, _) => format!("1 node: {}", counts.join(" ")),
-            (nodes, _) => format!("{nodes} nodes: {}", counts.join(" ")),
+            (nodes, _) => format!("{}: {}", counted(nodes, "node"), counts.collect::<Vec<_>>().join(" ")),
         };
         line(self.buffer, area, 0, &text, Style::new().add_modifier(Modifier::BOLD));
     }
@@ -377,7 +370,6 @@ fn padded(text: &str, width: u16) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::top::picture;
     use fleet::{Command, Configuration, Fleet, ImportMode, NodeEntry, Revision, WallTime};
     use position::{Epoch, Index};
     use prevalent::{Actor, Moment, Prevalent, Role};
@@ -421,7 +413,7 @@ pub(crate) mod tests {
             };
             execute(&mut fleet, node, Role::Node, report);
         }
-        picture::nodes(&fleet)
+        fleet.views()
     }
 
     fn picture(rows: u16, columns: u16) -> Picture {

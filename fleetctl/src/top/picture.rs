@@ -4,9 +4,8 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use fleet::{Answer, Fleet, NodeView, Query, Selector, WallTime, changes};
+use fleet::{NodeView, WallTime, changes};
 use position::{Epoch, MemberId};
-use prevalent::Prevalent;
 use shipper::{ClusterView, Condition, Progress, Standing, VoterStatus};
 
 /// Changes that are kept for the list of what happened.
@@ -52,14 +51,6 @@ pub(crate) struct Voter {
     /// How many entries it has still to make durable, if a master knows.
     pub(crate) lag: Option<u64>,
     pub(crate) version: Option<String>,
-}
-
-/// All nodes of a fleet, as they are shown.
-pub(crate) fn nodes(fleet: &Fleet) -> Vec<NodeView> {
-    match fleet.answer(&Query::Nodes(Selector::All)) {
-        Answer::Nodes(nodes) => nodes,
-        other => unreachable!("the fleet answers what it was asked, not {other:?}"),
-    }
 }
 
 impl Picture {

@@ -74,7 +74,7 @@ async fn the_log_tells_who_did_what_and_a_past_moment_comes_back() {
     assert_eq!(site.run_as("operator", &["log", "--since", "0"]).stderr, "", "nothing is left out");
     let text = site.told(&["log", "--last", "2"]);
     assert!(text.contains("operator (operator): delete scene day -> done"), "{text}");
-    assert!(text.contains("REJECTED: there is no node"), "{text}");
+    assert!(text.contains("rejected: there is no node"), "{text}");
     // By a standby that has become master, too.
     let before = log(&["--last", "3"]);
     site.fail_over().await;

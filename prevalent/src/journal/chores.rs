@@ -49,8 +49,14 @@ pub struct Chore {
 
 #[derive(Debug)]
 enum Task {
-    Spare { bytes: u64 },
-    Map(SegmentName),
+    Spare {
+        bytes: u64,
+    },
+    /// What the segment holds according to the memory it was written from.
+    Map {
+        name: SegmentName,
+        held: Slice,
+    },
     Remove(Vec<SegmentName>),
 }
 
@@ -64,7 +70,7 @@ impl Chore {
     pub fn name(&self) -> &'static str {
         match self.task {
             Task::Spare { .. } => "prepare a segment",
-            Task::Map(_) => "map a full segment",
+            Task::Map { .. } => "map a full segment",
             Task::Remove(_) => "remove segments",
         }
     }
@@ -76,9 +82,16 @@ impl Chore {
         let name = self.name();
         let done = match self.task {
             Task::Spare { bytes } => self.disk.prepare_segment(bytes).map(|()| None),
-            Task::Map(segment) => {
-                self.disk.map(&segment.to_string()).map(|mapped| mapped.map(|bytes| (segment, bytes)))
-            }
+            Task::Map { name, held } => self.disk.map(&name.to_string()).map(|mapped| {
+                let bytes = mapped?;
+                // A disk may return something else than it was given. From now on that would be sent and executed:
+                // what is in memory stays there instead, and the next start finds the damage.
+                let is_the_same = bytes.get(..held.len()) == Some(&held[..]);
+                if !is_the_same {
+                    tracing::error!(segment = %name, "the disk returns other bytes than were written; they stay in memory. Check the disk");
+                }
+                is_the_same.then_some((name, bytes))
+            }),
             Task::Remove(names) => remove(&*self.disk, &names).map(|()| None),
         };
         ChoreDone(done.unwrap_or_else(|error| {
@@ -132,7 +145,12 @@ impl Journal {
     fn mapping_wanted(&mut self) -> Option<Task> {
         let durable = self.durable().index();
         let ready = self.chores.in_memory.iter().position(|(_, through)| *through <= durable)?;
-        Some(Task::Map(self.chores.in_memory.remove(ready).0))
+        let name = self.chores.in_memory.remove(ready).0;
+        let held = self.runs.iter().rev().find_map(|run| match &run.contents {
+            Contents::Good(frames) if run.file == name && frames.copied_to.is_none() => Some(&frames.bytes),
+            _ => None,
+        })?;
+        Some(Task::Map { name, held: held.clone() })
     }
 
     fn removal_wanted(&mut self) -> Option<Task> {

@@ -16,6 +16,10 @@ use crate::{
 /// of sixty commands drain in a second.
 const PENDING_MAX: usize = 65_536;
 
+/// Frames are executed whole between two looks at the clock, by the thread that heartbeats come from: this many
+/// commands take some milliseconds.
+const FRAME_ENTRIES_MAX: u32 = 4096;
+
 /// The journal on this disk may take so much: several times what lies between two snapshots.
 const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
@@ -152,7 +156,7 @@ impl<S: Prevalent> Replica<S> {
         entry: &Entry<'_>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        if self.builder.room() < entry.bytes() {
+        if self.builder.room() < entry.bytes() || self.builder.entries() >= FRAME_ENTRIES_MAX {
             self.append_frame(now, out)?;
         }
         self.builder.push(entry).expect("an empty frame has room for any entry");
@@ -171,15 +175,15 @@ impl<S: Prevalent> Replica<S> {
             cluster_time: self.clock.read(now.time),
             wall_time: now.wall_time,
         });
-        let appended = self.journal.append(&frame);
+        // A master that cannot write its first frame is of no use.
+        let is_first = self.journal.last().epoch() < self.voter.epoch();
+        let appended =
+            if is_first { self.journal.append_needed(&frame) } else { self.journal.append(&frame) };
         self.builder.clear();
         match appended {
             Ok(_) => self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out),
-            // The journal is as it was, and what it holds can still be read and voted with. A master that
-            // cannot write its first frame is of no use, though.
-            Err(JournalError::Disk(DiskError::Full { .. }))
-                if self.journal.last().epoch() == self.voter.epoch() =>
-            {
+            // The journal is as it was, and what it holds can still be read and voted with.
+            Err(JournalError::Disk(DiskError::Full { .. })) if !is_first => {
                 self.refuse_unwritten(out);
                 Ok(())
             }

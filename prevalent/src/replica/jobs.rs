@@ -9,10 +9,15 @@ use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
-use crate::replica::{Effects, Fatal, Now, Replica};
+use crate::replay::replay_past_panics;
+use crate::replica::{Effects, Fatal, Now, Replica, has_no_room};
 use crate::retention::Retention;
 use crate::snapshotter::{self, LoadError, Made, SnapshotJob, SnapshotJobError};
 use crate::{Chore, ChoreDone, Engine, Prevalent};
+
+/// So many commands may have panicked behind the newest snapshot. The next one is then made before it is due: each
+/// further panic has everything behind it replayed, and so has a start for each of them.
+const PANICS_MAX: usize = 8;
 
 /// Work for another thread.
 #[derive(Debug)]
@@ -136,19 +141,11 @@ fn install<S: Prevalent>(
 
 impl Rebuild {
     fn run<S: Prevalent>(self) -> Result<Engine<S>, RebuildError> {
-        let mut panics = self.panics;
-        // Every pass finds at least one more command that panics, or ends: the set is bounded by the engine.
-        loop {
-            let engine = snapshotter::load::<S>(&self.shelf, self.cluster)?.engine;
-            let mut engine = engine.with_panics(&panics).with_snapshot_rule(self.rule);
-            match crate::replay::replay(&mut engine, &self.frames, self.through) {
-                Ok(()) => return Ok(engine),
-                Err(error) => match error.panicked() {
-                    Some(index) if panics.insert(index) => {}
-                    _ => return Err(error.into()),
-                },
-            }
-        }
+        let begin = || -> Result<Engine<S>, RebuildError> {
+            Ok(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine)
+        };
+        let engine = begin()?.with_panics(&self.panics).with_snapshot_rule(self.rule);
+        replay_past_panics(engine, begin, &self.frames, self.through)
     }
 }
 
@@ -158,13 +155,23 @@ pub(crate) struct Jobs {
     snapshotting: bool,
     installing: bool,
     wanted: Option<Tip>,
+    /// The newest snapshot that is known to be good ends here.
+    newest: Index,
     looked_at: Time,
 }
 
 impl Jobs {
+    pub(crate) fn behind_snapshot(newest: Index) -> Jobs {
+        Jobs { newest, ..Jobs::default() }
+    }
+
     /// The engine has passed a position at which a snapshot is due. Only the latest is still of use.
     pub(crate) fn want_snapshot(&mut self, tip: Tip) {
         self.wanted = Some(tip);
+    }
+
+    fn snapshot_made(&mut self, at: Index) {
+        self.newest = self.newest.max(at);
     }
 
     pub(crate) fn is_installing(&self) -> bool {
@@ -250,8 +257,13 @@ impl<S: Prevalent> Replica<S> {
             Outcome::Rebuilt(Ok(engine)) => {
                 // What was committed meanwhile is applied as usual.
                 out.applied = Some(engine.applied());
+                let panics = engine.panics().range(self.jobs.newest.next()..).count();
+                if panics >= PANICS_MAX {
+                    self.jobs.want_snapshot(engine.applied());
+                }
                 self.engine = Some(*engine);
                 self.hand_out_kept_answers(out);
+                self.start_jobs(out);
             }
             Outcome::Rebuilt(Err(error)) => return Err(Fatal::Rebuild(error)),
         }
@@ -262,6 +274,7 @@ impl<S: Prevalent> Replica<S> {
     fn on_made(&mut self, made: Result<Made, SnapshotJobError>, begin: Index) {
         match made {
             Ok(made) => {
+                self.jobs.snapshot_made(made.snapshot.index());
                 for passed_over in &made.passed_over {
                     tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
                 }
@@ -316,6 +329,7 @@ impl<S: Prevalent> Replica<S> {
             }
         };
         let base = opened.head().tip;
+        self.jobs.snapshot_made(base.index());
         if self.journal.tip_at(base.index()) == Some(base) {
             return self.mend_with(now, base, *engine, out);
         }
@@ -323,7 +337,9 @@ impl<S: Prevalent> Replica<S> {
             // Frames came first, from the same or another master.
             return Ok(());
         }
-        self.journal.reset(base)?;
+        if let Err(error) = self.journal.reset(base) {
+            return has_no_room(error, "a snapshot was not installed; the master will send it again");
+        }
         self.sync_in_flight = None;
         if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
         {

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use position::{Index, Member, Tip};
 use quorum::{Envelope, FrameId, History, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
-use storage::{Disk, Slice};
+use storage::{Disk, DiskError, Slice};
 
 pub use effects::{Answered, ClientId, Effects, Outgoing, Refused, Unanswered};
 pub use input::{Input, Now};
@@ -84,7 +84,8 @@ pub struct Replica<S: Prevalent> {
     transfers: Transfers,
     receiving: Option<Receiving>,
 
-    decisions: Vec<quorum::Effect>,
+    /// Memory for what steps decide: a list for each step within a step.
+    decisions: Vec<Vec<quorum::Effect>>,
     answers: Answers,
 }
 
@@ -249,12 +250,12 @@ impl<S: Prevalent> Replica<S> {
         frames: &[Frame<'_>],
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        let mut decisions = std::mem::take(&mut self.decisions);
+        let mut decisions = self.decisions.pop().unwrap_or_default();
         self.voter.step(now.time, input, &self.journal, &mut decisions);
         for decision in decisions.drain(..) {
             self.perform(now, decision, frames, out)?;
         }
-        self.decisions = decisions;
+        self.decisions.push(decisions);
         Ok(())
     }
 
@@ -279,7 +280,7 @@ impl<S: Prevalent> Replica<S> {
                 self.journal.cut_after(after)?;
                 self.clock.follow(&self.journal, self.engine.as_ref());
             }
-            quorum::Effect::Adopt { after } => self.adopt(after, frames)?,
+            quorum::Effect::Adopt { after } => self.adopt(now, after, frames, out)?,
             quorum::Effect::Repair(frame) => self.repair(now, frame, frames, out)?,
             quorum::Effect::Lead(_) => self.open_epoch(now, out)?,
             quorum::Effect::StepDown => self.step_down(out),
@@ -331,17 +332,28 @@ impl<S: Prevalent> Replica<S> {
         self.decide(now, quorum::Input::Message { envelope, frames: &ids }, &frames, out)
     }
 
-    /// Writes the frames that lie after the journal's end.
-    fn adopt(&mut self, after: Index, frames: &[Frame<'_>]) -> Result<(), Fatal> {
+    /// Writes the frames that lie after the journal's end, as long as there is room for them. A disk that is
+    /// full costs this voter the frames, not its life: it goes on voting and answering.
+    fn adopt(
+        &mut self,
+        now: Now,
+        after: Index,
+        frames: &[Frame<'_>],
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
         assert_eq!(self.journal.last().index(), after, "frames are adopted at the journal's end");
         for frame in frames.iter().filter(|frame| frame.id().first > after) {
-            self.journal.append(frame)?;
+            match self.journal.append(frame) {
+                Ok(_) => {}
+                Err(JournalError::Disk(DiskError::Full { .. })) => break,
+                Err(error) => return Err(error.into()),
+            }
             if let Some(membership) = members_of(frame) {
                 self.voter.adopt_membership(membership);
             }
         }
         self.clock.follow(&self.journal, self.engine.as_ref());
-        Ok(())
+        self.decide(now, quorum::Input::Adopted(self.journal.last()), &[], out)
     }
 
     fn repair(
@@ -353,7 +365,9 @@ impl<S: Prevalent> Replica<S> {
     ) -> Result<(), Fatal> {
         // One frame, or all those that lie under a damaged header.
         let good: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
-        self.journal.repair(&good.concat())?;
+        if let Err(error) = self.journal.repair(&good.concat()) {
+            return has_no_room(error, "a damaged frame was not replaced; its copy is asked for again");
+        }
         if let Some(membership) = frames.iter().rev().find_map(members_of)
             && self.voter.membership().voters().is_empty()
         {
@@ -369,5 +383,16 @@ impl<S: Prevalent> Replica<S> {
             self.sync_in_flight = Some(order.ticket());
             out.sync = Some(order);
         }
+    }
+}
+
+/// What could not be written on a full disk comes again; the journal is as it was. Any other failure is final.
+fn has_no_room(error: JournalError, what: &'static str) -> Result<(), Fatal> {
+    match error {
+        JournalError::Disk(full @ DiskError::Full { .. }) => {
+            tracing::warn!(%full, "{what}");
+            Ok(())
+        }
+        error => Err(error.into()),
     }
 }

@@ -8,9 +8,9 @@ use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
-use crate::founding::members_of;
+use crate::founding::{Founding, members_of};
 use crate::meta::{FoundMeta, Meta};
-use crate::replay::{ReplayError, replay};
+use crate::replay::{ReplayError, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::jobs::Jobs;
 use crate::replica::transfer::Transfers;
@@ -132,7 +132,7 @@ impl<S: Prevalent> Replica<S> {
             tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
         }
         let base = loaded.head.as_ref().map(|head| head.tip);
-        let mut engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
+        let engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
 
         let Recovered { journal, tail, amnesia } = open_journal::<S>(&disk, &meta, base)?;
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
@@ -150,9 +150,10 @@ impl<S: Prevalent> Replica<S> {
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         meta.write(&*disk)?;
+        Founding::complete(&*disk)?;
 
         let commit = known_commit(&journal).max(engine.applied().index());
-        replay_committed(&mut engine, &journal, &shelf, meta.cluster, commit)?;
+        let engine = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;
 
         let voter = Voter::start(
             now.time,
@@ -187,7 +188,7 @@ impl<S: Prevalent> Replica<S> {
             reads: std::collections::VecDeque::new(),
             history_bytes_max: options.history_bytes_max,
             sync_in_flight: None,
-            jobs: Jobs::default(),
+            jobs: Jobs::behind_snapshot(base.map_or(Index::NONE, |base| base.index())),
             transfers: Transfers::default(),
             receiving: None,
             decisions: Vec::new(),
@@ -283,23 +284,13 @@ fn newest_membership<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Mem
 
 /// Applies what is known to be committed. What panics on the way is passed over, as it was before.
 fn replay_committed<S: Prevalent>(
-    engine: &mut Engine<S>,
+    engine: Engine<S>,
     journal: &Journal,
     shelf: &Shelf,
     cluster: ClusterId,
     commit: Index,
-) -> Result<(), OpenError> {
-    loop {
-        let after = journal.tip_at_or_below(engine.applied().index()).index();
-        let frames = journal.frames_between(after, commit);
-        let Err(error) = replay(engine, &frames, commit) else { return Ok(()) };
-        let Some(panicked) = error.panicked() else { return Err(error.into()) };
-        let mut panics = engine.panics().clone();
-        if !panics.insert(panicked) {
-            return Err(error.into());
-        }
-        let rule = engine.snapshot_rule();
-        *engine =
-            snapshotter::load::<S>(shelf, cluster)?.engine.with_panics(&panics).with_snapshot_rule(rule);
-    }
+) -> Result<Engine<S>, OpenError> {
+    let frames = journal.frames_between(journal.base().index(), commit);
+    let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
+    replay_past_panics(engine, begin, &frames, commit)
 }

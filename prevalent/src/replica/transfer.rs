@@ -15,6 +15,8 @@ use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// So much may be on its way to one standby. The pieces travel on a connection of their own.
 const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// A standby without a snapshot waits so long until the shelf is looked at again.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that nobody acknowledged for this long are sent again.
 const RESEND_AFTER: Duration = Duration::from_millis(500);
 
@@ -23,6 +25,8 @@ const RESEND_AFTER: Duration = Duration::from_millis(500);
 pub(crate) struct Transfers {
     /// For whom one is being verified.
     expected: BTreeSet<Member>,
+    /// For whom none was found, and when to look again.
+    missing: BTreeMap<Member, Time>,
     under_way: BTreeMap<Member, Transfer>,
 }
 
@@ -40,6 +44,7 @@ struct Transfer {
 impl Transfers {
     pub(crate) fn clear(&mut self) {
         self.expected.clear();
+        self.missing.clear();
         self.under_way.clear();
     }
 
@@ -86,7 +91,8 @@ impl<S: Prevalent> Replica<S> {
             return;
         }
         let Some(snapshot) = newest.filter(|found| found.index() >= self.journal.base().index()) else {
-            tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby cannot be served");
+            tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby waits for the next one");
+            self.transfers.missing.insert(to, now.time + LOOK_AGAIN_AFTER);
             return;
         };
         let transfer = Transfer { snapshot, sent: 0, received: 0, reported: 0, progressed: now.time };
@@ -114,6 +120,9 @@ impl<S: Prevalent> Replica<S> {
     }
 
     pub(crate) fn resend_chunks(&mut self, now: Now, out: &mut Effects<S>) {
+        let due = self.transfers.missing.extract_if(.., |_, at| now.time >= *at);
+        let due: Vec<Member> = due.map(|(member, _)| member).collect();
+        due.into_iter().for_each(|to| self.offer_snapshot(to, out));
         let mut stalled = false;
         for transfer in self.transfers.under_way.values_mut() {
             if now.time.since(transfer.progressed) > RESEND_AFTER {
@@ -139,7 +148,7 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let Message::SnapshotChunk(chunk) = envelope.message else { return Ok(()) };
-        let mut decisions = std::mem::take(&mut self.decisions);
+        let mut decisions = self.decisions.pop().unwrap_or_default();
         self.voter.step(
             now.time,
             quorum::Input::Message { envelope, frames: &[] },
@@ -158,7 +167,7 @@ impl<S: Prevalent> Replica<S> {
                 self.perform(now, decision, &[], out)?;
             }
         }
-        self.decisions = decisions;
+        self.decisions.push(decisions);
         Ok(())
     }
 

@@ -1,6 +1,5 @@
 //! Group commit: the first thread that waits leads for all.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
@@ -12,11 +11,11 @@ use storage::DiskError;
 
 use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
 use crate::store::pending::{Pending, Slot, Verdict, Woken};
+use crate::store::queue::Queue;
 use crate::store::{ExecuteError, wall_time};
-use crate::{Actor, Entry, EntryKind, Prevalent, Sequence, SessionId, SyncOrder, Ticket, encode};
-
-/// So many commands may be under way: below the window of answers that a session keeps.
-const UNDER_WAY_MAX: usize = 512;
+use crate::{
+    Actor, EntryError, PAYLOAD_BYTES_MAX, Prevalent, Sequence, SessionId, SyncOrder, Ticket, encode,
+};
 
 /// The store's only client.
 const CLIENT: ClientId = ClientId(0);
@@ -44,7 +43,7 @@ pub(crate) struct Group<S: Prevalent> {
     session: SessionId,
     /// Taken for writing by whoever leads, and by finished jobs; for reading by readers.
     replica: RwLock<Replica<S>>,
-    queue: Mutex<Queue>,
+    line: Mutex<Line>,
     room: Condvar,
     /// The leader's own memory, reused from round to round.
     round: Mutex<Round<S>>,
@@ -52,15 +51,11 @@ pub(crate) struct Group<S: Prevalent> {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-#[derive(Default)]
-struct Queue {
-    next: u64,
-    /// What waits for the next round, laid out as entries.
-    entries: Vec<u8>,
+/// Where threads stand and wait.
+struct Line {
+    queue: Queue,
     /// Whether a thread leads now.
     led: bool,
-    /// Commands whose answers have not come yet, in order.
-    under_way: VecDeque<(u64, Arc<Slot>)>,
     /// The store has failed: what it said.
     failed: Option<String>,
 }
@@ -77,15 +72,17 @@ impl<S: Prevalent> Group<S> {
         replica.step(clock.now(), Input::Tick, &mut effects)?;
         settle_inline(&mut replica, clock, &mut effects)?;
         assert!(replica.view().role == quorum::RoleName::Master, "a voter alone elects itself");
+        // Not forgotten with the rest: the journal waits for a chore that it has given out.
+        let mut jobs = std::mem::take(&mut effects.start);
         effects.clear();
         let (session, next) = own_session(&mut replica, clock, &mut effects)?;
-        let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
+        jobs.append(&mut effects.start);
         effects.clear();
         let group = Arc::new(Group {
             clock,
             session,
             replica: RwLock::new(replica),
-            queue: Mutex::new(Queue { next: next.0, ..Queue::default() }),
+            line: Mutex::new(Line { queue: Queue::new(session, next), led: false, failed: None }),
             room: Condvar::new(),
             round: Mutex::new(Round { effects, entries: Vec::new() }),
             threads: Mutex::new(Vec::new()),
@@ -100,36 +97,28 @@ impl<S: Prevalent> Group<S> {
     ) -> Result<Pending<S>, ExecuteError<S::Rejection>> {
         let mut payload = Vec::new();
         encode(command, &mut payload)?;
-        let slot = Arc::new(Slot::default());
-        let mut queue = self.lock_queue();
-        while queue.under_way.len() >= UNDER_WAY_MAX && queue.failed.is_none() {
-            if queue.led {
-                queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let flaw = EntryError::TooLarge { bytes: payload.len() };
+            return Err(ExecuteError::BadCommand(flaw.to_string()));
+        }
+        let mut line = self.lock_line();
+        while line.queue.is_full() && line.failed.is_none() {
+            if line.led {
+                line = self.room.wait(line).unwrap_or_else(PoisonError::into_inner);
             } else {
                 // Nobody waits for an answer yet: then this thread makes room.
-                queue.led = true;
-                drop(queue);
+                line.led = true;
+                drop(line);
                 self.lead_once();
-                queue = self.lock_queue();
-                self.pass_the_lead(&mut queue);
+                line = self.lock_line();
+                self.pass_the_lead(&mut line);
             }
         }
-        if let Some(why) = &queue.failed {
+        if let Some(why) = &line.failed {
             return Err(ExecuteError::Failed(why.clone()));
         }
-        let sequence = queue.next;
-        let lowest = queue.under_way.front().map_or(sequence, |(oldest, _)| *oldest);
-        let entry = Entry {
-            kind: EntryKind::Command,
-            session: self.session,
-            sequence: Sequence(sequence),
-            lowest_unacknowledged: Sequence(lowest),
-            payload: &payload,
-        };
-        entry.write(&mut queue.entries).map_err(|flaw| ExecuteError::BadCommand(flaw.to_string()))?;
-        queue.next += 1;
-        queue.under_way.push_back((sequence, Arc::clone(&slot)));
-        drop(queue);
+        let slot = line.queue.push(payload);
+        drop(line);
         Ok(Pending { group: Arc::clone(self), slot })
     }
 
@@ -140,16 +129,16 @@ impl<S: Prevalent> Group<S> {
                 return verdict;
             }
             let woken = slot.sleep(|| {
-                let mut queue = self.lock_queue();
+                let mut line = self.lock_line();
                 // Stay asleep while somebody leads: the lead is passed on to a sleeper.
-                std::mem::replace(&mut queue.led, true)
+                std::mem::replace(&mut line.led, true)
             });
             match woken {
                 Woken::Done(verdict) => return verdict,
                 Woken::Lead => {
                     self.lead_once();
-                    let mut queue = self.lock_queue();
-                    self.pass_the_lead(&mut queue);
+                    let mut line = self.lock_line();
+                    self.pass_the_lead(&mut line);
                 }
             }
         }
@@ -169,10 +158,7 @@ impl<S: Prevalent> Group<S> {
     fn run_round(&self, round: &mut Round<S>) -> Result<(), Fatal> {
         let Round { effects, entries } = round;
         entries.clear();
-        {
-            let mut queue = self.lock_queue();
-            std::mem::swap(&mut queue.entries, entries);
-        }
+        self.lock_line().queue.take_batch(entries);
         let actor = Actor::embedded();
         effects.clear();
         let mut replica = self.write_replica();
@@ -219,34 +205,30 @@ impl<S: Prevalent> Group<S> {
         Ok(())
     }
 
-    /// Puts the answers into their slots. Answers come in the order of the sequences.
+    /// Puts the answers into their slots.
     fn hand_out(&self, effects: &Effects<S>) {
-        let mut queue = self.lock_queue();
+        let mut line = self.lock_line();
         for answer in &effects.answers {
-            let Some(Sequence(sequence)) = answer.sequence else { continue };
-            let verdict = Verdict::Answer(effects.bytes[answer.bytes.clone()].to_vec());
-            settle(&mut queue, sequence, verdict);
+            let Some(sequence) = answer.sequence else { continue };
+            line.queue.answer(sequence, &effects.bytes[answer.bytes.clone()]);
         }
         for unanswered in &effects.unanswered {
-            let Some(Sequence(sequence)) = unanswered.sequence else { continue };
-            settle(&mut queue, sequence, Verdict::Refused(unanswered.why.to_string()));
+            let Some(first) = unanswered.sequence else { continue };
+            line.queue.refuse(first, unanswered.commands, &unanswered.why.to_string());
         }
         self.room.notify_all();
     }
 
     /// Gives the lead to a thread that sleeps, if anything is left to do.
-    fn pass_the_lead(&self, queue: &mut MutexGuard<'_, Queue>) {
-        let next = queue.under_way.iter().find(|(_, slot)| slot.ask_to_lead());
-        queue.led = next.is_some();
+    fn pass_the_lead(&self, line: &mut MutexGuard<'_, Line>) {
+        line.led = line.queue.ask_to_lead();
     }
 
     fn fail(&self, why: &str) {
         tracing::error!(why, "the store has failed; it takes no further command");
-        let mut queue = self.lock_queue();
-        queue.failed = Some(why.to_owned());
-        for (_, slot) in queue.under_way.drain(..) {
-            slot.put(Verdict::Failed(why.to_owned()));
-        }
+        let mut line = self.lock_line();
+        line.failed = Some(why.to_owned());
+        line.queue.fail(why);
         self.room.notify_all();
     }
 
@@ -297,8 +279,8 @@ impl<S: Prevalent> Group<S> {
         replica.engine().map_or(0, |engine| engine.sessions().iter().len())
     }
 
-    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_line(&self) -> MutexGuard<'_, Line> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_replica(&self) -> RwLockWriteGuard<'_, Replica<S>> {
@@ -349,14 +331,6 @@ fn own_session<S: Prevalent>(
     Ok((answer.session, Sequence::FIRST))
 }
 
-fn settle(queue: &mut Queue, sequence: u64, verdict: Verdict) {
-    if let Some(at) = queue.under_way.iter().position(|(known, _)| *known == sequence)
-        && let Some((_, slot)) = queue.under_way.remove(at)
-    {
-        slot.put(verdict);
-    }
-}
-
 /// Has the state rebuilt on this thread, which holds the lock that readers wait for.
 fn rebuild_inline<S: Prevalent>(
     replica: &mut Replica<S>,
@@ -376,7 +350,8 @@ fn perform_inline(order: SyncOrder) -> Result<Ticket, DiskError> {
     Ok(order.ticket())
 }
 
-/// Performs syncs and ballots on this thread until nothing is left to do.
+/// Performs syncs and ballots on this thread until nothing is left to do. A command that panics is dealt with
+/// here too: whoever calls needs a state.
 fn settle_inline<S: Prevalent>(
     replica: &mut Replica<S>,
     clock: Clock,
@@ -388,7 +363,11 @@ fn settle_inline<S: Prevalent>(
             replica.step(clock.now(), Input::Persisted(ballot), effects)?;
         } else if let Some(order) = effects.sync.take() {
             replica.step(clock.now(), Input::Synced(perform_inline(order)?), effects)?;
-        } else if !replica.apply(APPLY_FRAMES, effects)? {
+        } else if replica.apply(APPLY_FRAMES, effects)? {
+            // More is committed.
+        } else if replica.engine().is_none() {
+            rebuild_inline(replica, clock, effects)?;
+        } else {
             return Ok(());
         }
     }

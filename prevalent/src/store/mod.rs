@@ -6,6 +6,7 @@
 
 mod group;
 mod pending;
+mod queue;
 #[cfg(test)]
 mod tests;
 
@@ -18,7 +19,6 @@ use position::{ClusterId, Incarnation, Member, MemberId, Tip};
 use quorum::{Kind, Membership, VoterInfo};
 use storage::{Disk, DiskError, LocalDisk};
 
-use crate::meta::{FoundMeta, Meta};
 use crate::replica::{Fatal, OpenError, Options, Replica};
 use crate::{CodecError, Founding, Prevalent, Reply, ReplyError};
 use group::Group;
@@ -109,7 +109,7 @@ impl<S: Prevalent> Store<S> {
         random(&mut cluster)?;
         random(&mut incarnation)?;
         random(&mut process)?;
-        if Meta::read(&*disk)? == FoundMeta::Missing {
+        if Founding::is_due(&*disk)? {
             let me = Member { id: MemberId(1), incarnation: Incarnation(u128::from_le_bytes(incarnation)) };
             found_alone::<S>(&disk, ClusterId(u128::from_le_bytes(cluster)), me)?;
         }

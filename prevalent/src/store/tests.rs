@@ -1,8 +1,10 @@
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 
+use position::Index;
 use storage::{Disk, SimDisk};
 
 use super::*;
+use crate::testing::tally::{Order, Tally};
 use crate::{Moment, Schema};
 
 /// Every number that was ever pushed. Odd ones above 1000 are refused, 13 panics.
@@ -82,6 +84,38 @@ fn a_command_that_panics_is_undone_and_passed_over_in_every_replay() {
     store.execute(3).unwrap();
 }
 
+/// No later frame says that the last command is committed, so it panics while the store is being opened.
+#[test]
+fn a_store_opens_again_whose_last_command_panicked() {
+    let machine = SimDisk::new(1);
+    for opening in 1..=3_u64 {
+        let store = open(&machine);
+        store.execute(opening).unwrap();
+        assert!(matches!(store.execute(13), Err(ExecuteError::Panicked)));
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), (1..=opening).collect::<Vec<_>>());
+    }
+}
+
+/// Each costs a rebuild, so the state is condensed soon.
+#[test]
+fn many_commands_that_panic_end_no_store() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    for round in 0..3 {
+        let pending: Vec<_> = (0..400).map(|_| store.submit(&13).unwrap()).collect();
+        for command in pending {
+            assert!(matches!(command.wait(), Err(ExecuteError::Panicked)), "in round {round}");
+        }
+    }
+    store.execute(2).unwrap();
+    drop(store);
+    let store = open(&machine);
+    assert_eq!(numbers(&store), [2]);
+    assert!(!machine.disk().list("snapshots").unwrap().is_empty(), "no snapshot was made");
+    store.execute(3).unwrap();
+}
+
 #[test]
 fn threads_share_syncs_and_each_gets_its_own_answer() {
     let machine = SimDisk::new(1);
@@ -118,6 +152,65 @@ fn one_thread_can_have_many_under_way_and_they_are_executed_in_order() {
     }
     assert_eq!(numbers(&store), (0..2000).map(|number| number * 2).collect::<Vec<_>>());
     assert!(machine.syncs() - before < 100, "{} syncs for 2000 commands", machine.syncs() - before);
+}
+
+/// A session keeps a megabyte of answers that were not seen. Nobody is told about that who uses a store.
+#[test]
+fn large_outcomes_reach_their_callers_in_order() {
+    let machine = SimDisk::new(1);
+    let store = Store::<Tally>::open_on(machine.disk()).unwrap();
+    let large = |number: u32| 20_000 + number;
+    let orders = (0..200).flat_map(|number| [Order::Flood(large(number)), Order::Add(0)]);
+    let pending: Vec<_> = orders.map(|order| store.submit(&order).unwrap()).collect();
+    let outcomes: Vec<Vec<u8>> = pending.into_iter().map(|command| command.wait().unwrap()).collect();
+    for (number, outcomes) in (0..).zip(outcomes.chunks(2)) {
+        let [flood, total] = outcomes else { panic!("two were submitted") };
+        assert_eq!(flood.len(), large(number) as usize);
+        assert_eq!(*total, (u64::from(number) + 1).to_le_bytes(), "executed out of turn");
+    }
+    assert!(store.applied().index() < Index(1000), "{} entries for 400 commands", store.applied());
+    store.execute(Order::Flood(1_000_000)).unwrap();
+    store.execute(Order::Flood(1_000_000)).unwrap();
+}
+
+/// Stops in the middle of a round until the test lets it go on.
+#[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct Gate;
+
+static INSIDE: Barrier = Barrier::new(2);
+static LET_GO: Barrier = Barrier::new(2);
+
+impl Prevalent for Gate {
+    type Command = (bool, u32);
+    type Outcome = Vec<u8>;
+    type Rejection = ();
+    type Query = ();
+    type Answer = ();
+    const NAME: &'static str = "gate";
+    const SCHEMA: Schema = Schema(1);
+
+    fn execute(&mut self, (stop, bytes): (bool, u32), _: &Moment<'_>) -> Result<Vec<u8>, ()> {
+        if stop {
+            INSIDE.wait();
+            LET_GO.wait();
+        }
+        Ok(vec![1; bytes as usize])
+    }
+
+    fn answer(&self, (): &()) {}
+}
+
+#[test]
+fn what_is_submitted_during_a_round_of_large_outcomes_is_executed() {
+    let machine = SimDisk::new(1);
+    let store = Store::<Gate>::open_on(machine.disk()).unwrap();
+    let first = [store.submit(&(false, 700_000)).unwrap(), store.submit(&(true, 700_000)).unwrap()];
+    let leader = std::thread::spawn(move || first.map(|command| command.wait().unwrap().len()));
+    INSIDE.wait();
+    let later = [1, 2, 3].map(|bytes| store.submit(&(false, bytes)).unwrap());
+    LET_GO.wait();
+    assert_eq!(leader.join().unwrap(), [700_000, 700_000]);
+    assert_eq!(later.map(|command| command.wait().unwrap().len()), [1, 2, 3]);
 }
 
 #[test]
@@ -160,6 +253,70 @@ fn a_full_disk_refuses_commands_and_keeps_the_rest() {
     assert_eq!(numbers(&store).len() as u64, number, "reads go on, and the refused command changed nothing");
     machine.fill_up(u64::MAX);
     store.execute(2).expect("with room again commands are taken again");
+}
+
+#[test]
+fn a_founding_that_was_cut_short_is_made_anew() {
+    let founded = (0..100).find(|&syncs| {
+        let machine = SimDisk::new(syncs);
+        machine.fail_sync_after(syncs);
+        let opened = Store::<Numbers>::open_on(machine.disk()).is_ok();
+        machine.power_cut();
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        machine.power_cut();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "after {syncs} syncs");
+        opened
+    });
+    assert!(
+        founded.is_some_and(|syncs| syncs > 10),
+        "{founded:?}: a founding takes many syncs, and some end"
+    );
+}
+
+#[test]
+fn a_founding_on_a_full_disk_succeeds_once_there_is_room() {
+    let mut refused = 0;
+    for free_bytes in (0..80_000).step_by(113) {
+        let machine = SimDisk::new(1);
+        machine.fill_up(free_bytes);
+        let opened = Store::<Numbers>::open_on(machine.disk());
+        refused += usize::from(opened.is_err());
+        drop(opened);
+        machine.fill_up(u64::MAX);
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "with {free_bytes} bytes");
+    }
+    assert!((500..700).contains(&refused), "{refused} foundings met a full disk");
+}
+
+/// It may hold what was acknowledged, and a new identity would bury that.
+#[test]
+fn a_store_that_lost_its_identity_is_not_founded_again() {
+    let machine = SimDisk::new(1);
+    drop(open(&machine));
+    let files = || {
+        let disk = machine.disk();
+        let named = |folder: &str| disk.list(folder).unwrap();
+        let contents = machine.bytes_of(&format!("journal/{}", named("journal")[0].name));
+        (named(""), named("journal"), contents)
+    };
+    machine.disk().remove("meta.0").unwrap();
+    machine.disk().remove("meta.1").unwrap();
+    let before = files();
+    for _ in 0..2 {
+        let refused = Store::<Numbers>::open_on(machine.disk()).unwrap_err().to_string();
+        assert!(refused.contains("holds a journal already"), "{refused}");
+        assert_eq!(files(), before);
+    }
+    machine.disk().overwrite("meta.0", b"damaged").unwrap();
+    let before = files();
+    let refused = Store::<Numbers>::open_on(machine.disk()).unwrap_err().to_string();
+    assert!(refused.contains("are damaged"), "{refused}");
+    assert_eq!(files(), before);
 }
 
 #[test]

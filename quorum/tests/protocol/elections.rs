@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use position::{Epoch, Position};
-use quorum::{History, Message, Refusal, RoleName};
+use position::{Epoch, Index, Position};
+use quorum::{History, Message, ProbeReply, Refusal, RoleName};
 
 use crate::cluster::{A, B, C, Cluster, D, E, Order, Weather, ms};
 
@@ -353,4 +353,35 @@ fn late_timers_depose_nobody_and_delay_little() {
         // Four times the suspicion, as on a machine with precise timers.
         cluster.run_until(480, "another leads", |cluster| cluster.master_but(A).is_some());
     }
+}
+
+/// A ballot may take longer than anybody suspects a master.
+#[test]
+fn disks_slower_than_suspicion_elect_a_master() {
+    for slow in [100, 125, 200, 500, 900] {
+        let mut cluster = Cluster::founded(3, 1);
+        cluster.disk_delay = (ms(slow), ms(slow));
+        cluster.start_all();
+        cluster.run_until(30_000, "a master", |cluster| cluster.master().is_some());
+        let mut cluster = Cluster::running(3, 1);
+        cluster.disk_delay = (ms(slow), ms(slow));
+        cluster.kill(A);
+        cluster.run_until(30_000, "a master after another", |cluster| cluster.master().is_some());
+    }
+}
+
+#[test]
+fn a_journal_of_an_absurd_epoch_is_not_believed() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.hold(|envelope| envelope.message.name() == "ProbeReply");
+    cluster.kill(A);
+    cluster.run_until(2_000, "somebody answers a probe", |cluster| !cluster.held.is_empty());
+    let held = cluster.held_messages();
+    let (from, to, Message::ProbeReply(reply)) = held[0] else { panic!("only these are held") };
+    let reply = ProbeReply { last: Position::new(Epoch(u64::MAX), Index(5)), ..reply.clone() };
+    let epoch = cluster.voter(from).epoch();
+    cluster.stop_holding();
+    cluster.forge(from, to, epoch, Message::ProbeReply(reply));
+    cluster.run_until(2_000, "a master", |cluster| cluster.master().is_some());
+    assert!(cluster.voter(to).epoch() < Epoch(100));
 }

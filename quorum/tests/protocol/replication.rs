@@ -151,3 +151,27 @@ fn what_progresses_is_not_sent_again() {
     assert_eq!(cluster.commit(B), cluster.journal(A).tip().index());
     assert_eq!(cluster.frames_sent, 200, "each frame to each standby, once");
 }
+
+/// It misses frames, and nothing else: it votes, its answers keep the master in office, and once there is room it has
+/// everything.
+#[test]
+fn a_standby_with_a_full_disk_goes_on() {
+    let mut cluster = Cluster::running(3, 1);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(20);
+    cluster.disks.get_mut(&C).expect("a machine").full_after = Some(x.last);
+    let y = cluster.write(A, 1).expect("leads");
+    cluster.run(1_000);
+    assert_eq!(cluster.commit(A), y.last);
+    assert!(!cluster.journal(C).holds(&y) && cluster.commit(C) == x.last);
+    // The master needs C's acknowledgements of its rounds now, and C's vote after that.
+    cluster.kill(B);
+    cluster.run(1_000);
+    assert_eq!(cluster.master(), Some(A));
+    cluster.restart(A);
+    cluster.run_until(2_000, "A leads again", |cluster| cluster.master() == Some(A));
+    cluster.disks.get_mut(&C).expect("a machine").full_after = None;
+    cluster.run_until(2_000, "C catches up", |cluster| {
+        cluster.journal(C).holds(&y) && cluster.commit(C) == cluster.journal(A).tip().index()
+    });
+}

@@ -324,3 +324,23 @@ fn doubts_are_settled_through_loss_and_delay() {
         ends_well(&mut cluster, &x);
     }
 }
+
+/// A commits y on B's word only once B has what lies before y: the machine that mends it may be lost next.
+#[test]
+fn what_follows_a_damaged_frame_does_not_count() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.isolate(C);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(50);
+    cluster.write(A, 1).expect("leads");
+    cluster.run(50);
+    cluster.hold(|envelope| envelope.message.name() == "FetchReply");
+    cluster.kill(B);
+    cluster.disks.get_mut(&B).expect("a machine").repairs.push(x);
+    cluster.start(B);
+    let y = cluster.write(A, 1).expect("leads");
+    cluster.run(100);
+    assert!(cluster.journal(B).holds(&y) && cluster.commit(A) < y.last);
+    cluster.release();
+    cluster.run_until(500, "y is committed", |cluster| cluster.commit(A) >= y.last);
+}

@@ -12,7 +12,8 @@ use prevalent::Prevalent;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Client, ClientError, RETRY_AFTER};
+use super::{Client, ClientError};
+use crate::backoff::Backoff;
 use crate::conversation::{Answered, Ask};
 
 /// An answer, and when it was true.
@@ -88,6 +89,7 @@ impl<S> fmt::Debug for Watch<S> {
 /// Asks one master after the other.
 async fn follow<S: Prevalent>(client: Client<S>, query: Bytes, publish: watch::Sender<Latest>) {
     let mut standing = client.standings();
+    let mut backoff = Backoff::new();
     loop {
         let Ok(found) =
             standing.wait_for(|standing| standing.master.is_some()).await.map(|found| found.master.clone())
@@ -104,6 +106,7 @@ async fn follow<S: Prevalent>(client: Client<S>, query: Bytes, publish: watch::S
                 };
                 match message {
                     Ok(Some((Answered::Answer { epoch, index }, archive))) => {
+                        backoff.reset();
                         publish.send_if_modified(|latest| advance(latest, epoch, index, archive));
                     }
                     Ok(Some((Answered::Refused { reason }, _))) => {
@@ -114,7 +117,7 @@ async fn follow<S: Prevalent>(client: Client<S>, query: Bytes, publish: watch::S
                 }
             }
         }
-        tokio::time::sleep(RETRY_AFTER).await;
+        tokio::time::sleep(backoff.next()).await;
     }
 }
 

@@ -8,12 +8,10 @@ use position::{Index, Tip};
 use snapshots::Opened;
 use tokio::sync::oneshot;
 
-use super::{Conversation, ConversationError, Denied, Followed, Kept, ToLoop, tell, write_snapshot};
+use super::follow::{within, write_snapshot};
+use super::{Conversation, ConversationError, Denied, Followed, Good, Kept, Share, ToLoop, tell};
 use crate::conversation::{Answered, PastAt};
 use crate::wire::MessageWriter;
-
-/// So many may be answered at once: each reads a whole snapshot.
-pub(super) const AT_ONCE_MAX: usize = 2;
 
 /// So much of the journal is sent at most for the sake of the log.
 const ENTRIES_MAX: u32 = 500_000;
@@ -26,6 +24,13 @@ struct Begin {
     snapshot: Option<(Bytes, Tip)>,
 }
 
+/// An answer that is being sent.
+struct Begun {
+    at: Index,
+    begin: Begin,
+    _share: Share,
+}
+
 impl Conversation {
     pub(super) async fn past(
         &self,
@@ -33,14 +38,32 @@ impl Conversation {
         entries: u32,
         writer: &mut MessageWriter,
     ) -> Result<(), ConversationError> {
-        let begun = match self.service.past.try_acquire() {
-            Ok(turn) => self.begin(at, entries).await.map(|(at, begin)| (at, begin, turn)),
-            Err(_all_taken) => Err(Denied::Busy),
+        let begun = match self.share(Good::Snapshots) {
+            Ok(share) => self.begin(at, entries, share).await,
+            Err(denied) => Err(denied),
         };
-        let (at, begin, _turn) = match begun {
-            Ok(begun) => begun,
-            Err(denied) => return tell(&Answered::from(denied), writer).await,
-        };
+        match begun {
+            Ok(begun) => within(self.service.patience, self.lead(begun, writer)).await,
+            Err(denied) => tell(&Answered::from(denied), writer).await,
+        }
+    }
+
+    async fn begin(&self, at: PastAt, entries: u32, share: Share) -> Result<Begun, Denied> {
+        self.may_see_all()?;
+        let (reply, kept) = oneshot::channel();
+        self.ask(ToLoop::Past { at, reply }, 0)?;
+        let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
+        let finding = tokio::task::spawn_blocking(move || {
+            let begin = find(&kept, entries)?;
+            // It is held here too, since the reading goes on when its client is gone.
+            Ok(Begun { at: kept.at, begin, _share: share })
+        });
+        finding.await.expect("reading snapshots does not panic")
+    }
+
+    /// Sends what leads to the moment.
+    async fn lead(&self, begun: Begun, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        let Begun { at, begin, _share } = begun;
         tell(&Answered::Past { first: begin.first, at }, writer).await?;
         let mut after = Tip::NONE;
         if let Some((file, base)) = begin.snapshot {
@@ -54,28 +77,21 @@ impl Conversation {
                     after = through;
                 }
                 // The journal has been compacted meanwhile.
-                Ok(Followed::Snapshot { .. }) => return tell(&Answered::Busy, writer).await,
+                Ok(Followed::Behind(_)) => return tell(&Answered::Busy, writer).await,
                 Err(denied) => return tell(&Answered::from(denied), writer).await,
             }
         }
         Ok(())
-    }
-
-    async fn begin(&self, at: PastAt, entries: u32) -> Result<(Index, Begin), Denied> {
-        self.may_see_all()?;
-        let (reply, kept) = oneshot::channel();
-        self.service.ask(ToLoop::Past { at, reply })?;
-        let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
-        let at = kept.at;
-        let begin = tokio::task::spawn_blocking(move || find(&kept, entries)).await;
-        begin.expect("reading snapshots does not panic").map(|begin| (at, begin))
     }
 }
 
 /// The newest usable snapshot from which the journal leads over so many entries to the moment; if there is none,
 /// the oldest from which it leads there at all.
 fn find(kept: &Kept, entries: u32) -> Result<Begin, Denied> {
-    let listed = kept.shelf.list().map_err(|error| Denied::Refused(error.to_string()))?;
+    let listed = kept.shelf.list().map_err(|error| {
+        tracing::warn!(%error, "the snapshots cannot be listed for an answer about the past");
+        Denied::Busy
+    })?;
     let from_the_start = kept.base == Tip::NONE;
     let leads_on: Vec<Index> =
         listed.iter().map(|listed| listed.index).filter(|index| *index >= kept.base.index()).collect();

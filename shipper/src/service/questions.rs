@@ -11,15 +11,44 @@ use position::{Epoch, Index, Tip};
 use prevalent::{Actor, SESSION_WINDOW, Sequence, SessionId};
 use snapshots::Shelf;
 use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::shares::Share;
 use crate::conversation::{PastAt, VoterStatus};
 
 /// Messages that may wait for one client's stream of commands: at least one for every command that a
 /// session can have unanswered.
 pub(super) const REPLIES_MAX: usize = 2048;
 const _: () = assert!(REPLIES_MAX as u64 > SESSION_WINDOW);
+
+/// A question, and its place among those that wait.
+#[derive(Debug)]
+pub struct Question {
+    /// What is asked.
+    pub what: ToLoop,
+    /// To be kept until commands are journaled, or a read is answered.
+    pub place: Place,
+}
+
+/// A question's place among those that wait. Dropping it makes room for others.
+#[derive(Debug)]
+pub struct Place(#[expect(dead_code, reason = "it is there to be dropped")] pub(super) Share);
+
+#[cfg(test)]
+impl Place {
+    /// Where nobody else waits.
+    pub(crate) fn of_nobody() -> Place {
+        let identity = crate::Identity {
+            cluster: position::ClusterId(0),
+            holder: crate::Holder::Voter(position::MemberId(0)),
+        };
+        Place(
+            Arc::<super::Shares>::default().take(&Arc::new(identity), &[]).expect("nothing is always there"),
+        )
+    }
+}
+
 /// What the engine's loop is asked.
 #[derive(Debug)]
 pub enum ToLoop {
@@ -135,13 +164,8 @@ pub enum Followed {
         /// End of the last of them.
         through: Tip,
     },
-    /// The journal starts only later, or has another history: start from this snapshot file.
-    Snapshot {
-        /// The file.
-        file: Bytes,
-        /// What it covers.
-        base: Tip,
-    },
+    /// The journal starts only later, or has another history: start from the newest of these snapshots.
+    Behind(Shelf),
 }
 
 /// What there is of the past.
@@ -166,18 +190,17 @@ pub enum Denied {
     Refused(String),
 }
 
-/// Commands on their way to the loop. Dropping it makes room for others.
+/// Commands on their way to the loop.
 #[derive(Debug)]
 pub struct Batch {
     entries: Bytes,
     attempt: u32,
     busy: Arc<AtomicU32>,
-    _room: OwnedSemaphorePermit,
 }
 
 impl Batch {
-    pub(crate) fn new(entries: Bytes, replies: &Replies, room: OwnedSemaphorePermit) -> Batch {
-        Batch { entries, attempt: replies.attempt(), busy: Arc::clone(&replies.busy), _room: room }
+    pub(crate) fn new(entries: Bytes, replies: &Replies) -> Batch {
+        Batch { entries, attempt: replies.attempt(), busy: Arc::clone(&replies.busy) }
     }
 
     /// The entries, as they go into a frame: checked, and at least one.

@@ -2,15 +2,19 @@
 
 use std::time::Duration;
 
-use position::{ClusterId, Epoch, Index};
+use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Prevalent, Schema};
 use quinn::{ConnectionError, VarInt};
+use snapshots::Shelf;
+use storage::LocalDisk;
 
 use super::questions::REPLIES_MAX;
 use super::*;
-use crate::conversation::{ANSWERED, Submit, TOLD, Told};
+use crate::conversation::{ANSWERED, PastAt, QUERY_BYTES_MAX, Submit, TOLD, Told};
 use crate::endpoint::{Endpoint, Protocol};
-use crate::{Authority, Credentials, Name};
+use crate::socket::Sockets;
+use crate::socket::tests::Cable;
+use crate::{Authority, Credentials, Holder, Name};
 
 /// Answers with what it is asked; commands are texts.
 #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
@@ -40,11 +44,15 @@ struct Bench {
     authority: Authority,
     voter: Endpoint,
     service: Arc<Service>,
-    inbox: mpsc::Receiver<ToLoop>,
+    inbox: mpsc::Receiver<Question>,
 }
 
 impl Bench {
     fn new(inbox_max: usize) -> Bench {
+        Bench::with_patience(inbox_max, PATIENCE)
+    }
+
+    fn with_patience(inbox_max: usize, patience: Duration) -> Bench {
         let authority = Authority::create(ClusterId(5)).unwrap();
         let voter = endpoint(&authority, Holder::Voter(MemberId(1)));
         let (to_loop, inbox) = mpsc::channel(inbox_max);
@@ -53,11 +61,20 @@ impl Bench {
             if *text == actor.name { Ok(()) } else { Err("not yours".to_owned()) }
         };
         let gate = Gate::new::<Echo>(only_own, only_own);
-        let service = Arc::new(Service::new(MemberId(1), to_loop, views, gate));
+        let service = Arc::new(Service { patience, ..Service::new(MemberId(1), to_loop, views, gate) });
         tokio::spawn(crate::serve_clients(voter.clone(), Arc::clone(&service)));
         // The view never changes.
         drop(view);
         Bench { authority, voter, service, inbox }
+    }
+
+    fn holder(&self, holder: Holder) -> Arc<Identity> {
+        Arc::new(Identity { cluster: ClusterId(5), holder })
+    }
+
+    /// What the loop is asked next.
+    async fn asked(&mut self) -> ToLoop {
+        self.inbox.recv().await.unwrap().what
     }
 
     async fn connect(&self, holder: Holder) -> Visitor {
@@ -76,6 +93,10 @@ fn endpoint(authority: &Authority, holder: Holder) -> Endpoint {
 
 fn anna() -> Holder {
     Holder::Operator(Name::new("anna").unwrap())
+}
+
+fn viewer() -> Holder {
+    Holder::Viewer(Name::new("wall").unwrap())
 }
 
 fn node(name: &str) -> Holder {
@@ -147,7 +168,7 @@ async fn check_malformed(bytes: &[u8]) {
     assert_eq!(bad.closed().await, Some(Closed::Malformed), "after {bytes:?}");
     let status = good.ask(Ask::Status, &[]);
     let answering = async {
-        let Some(ToLoop::Status { reply }) = bench.inbox.recv().await else { panic!("not asked") };
+        let ToLoop::Status { reply } = bench.asked().await else { panic!("not asked") };
         drop(reply);
     };
     assert_eq!(tokio::join!(status, answering).0, Answered::NotMaster);
@@ -169,6 +190,42 @@ async fn who_sends_garbage_is_disconnected_and_nobody_else() {
     let of_two_sessions =
         [&command(1, "a")[..], &command(1, "b").slice(..8), &[9; 8], &command(1, "b").slice(16..)].concat();
     check_malformed(&batch(&of_two_sessions)).await;
+}
+
+#[tokio::test]
+async fn a_question_that_is_too_large_need_not_arrive() {
+    let bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut send, _receive) = visitor.connection.open_bi().await.unwrap();
+    let announced = u32::try_from(QUERY_BYTES_MAX + 1).unwrap();
+    send.write_all(&[&1_u32.to_le_bytes()[..], &announced.to_le_bytes(), &[1]].concat()).await.unwrap();
+    assert_eq!(visitor.closed().await, Some(Closed::Malformed));
+}
+
+#[tokio::test]
+async fn a_connection_has_one_stream_of_commands_at_a_time() {
+    let mut bench = Bench::new(8);
+    let visitor = bench.connect(anna()).await;
+    let (mut first, first_answers) = visitor.commands().await;
+    first.write(&FIRST_ATTEMPT, &[command(1, "first")]).await.unwrap();
+    let ToLoop::Commands { .. } = bench.asked().await else { panic!("no commands") };
+    let (mut second, _second_answers) = visitor.commands().await;
+    second.write(&FIRST_ATTEMPT, &[command(2, "second")]).await.unwrap();
+    // A question behind it overtakes it.
+    let status = visitor.ask(Ask::Status, &[]);
+    let asked = async {
+        let ToLoop::Status { reply } = bench.asked().await else { panic!("it does not wait") };
+        drop(reply);
+    };
+    tokio::join!(status, asked);
+    first.write(&FIRST_ATTEMPT, &[command(3, "first")]).await.unwrap();
+    let sequence = async |bench: &mut Bench| {
+        let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
+        Entries::check(batch.entries().unwrap()).unwrap().iter().next().unwrap().sequence.0
+    };
+    assert_eq!(sequence(&mut bench).await, 3, "the second stream waits");
+    drop((first, first_answers));
+    assert_eq!(sequence(&mut bench).await, 2, "until the first has ended");
 }
 
 #[tokio::test]
@@ -195,7 +252,7 @@ async fn roles_are_checked_before_the_loop_is_asked() {
     writer.write(&FIRST_ATTEMPT, &[batch.into()]).await.unwrap();
     let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
     assert!(matches!(told, Told::Refused { session: 1, sequence: 2, .. }), "{told:?}");
-    let Some(ToLoop::Commands { batch, actor, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, actor, .. } = bench.asked().await else { panic!("no commands") };
     let allowed = Entries::check(batch.entries().unwrap()).unwrap();
     assert_eq!(allowed.iter().map(|entry| entry.sequence.0).collect::<Vec<_>>(), [1, 3]);
     assert_eq!((actor.name.as_str(), actor.role), ("pc7", Role::Node));
@@ -213,36 +270,68 @@ async fn a_full_loop_is_busy_and_keeps_the_order() {
     let (told, _) = reader.next::<Told>().await.unwrap().unwrap();
     assert_eq!(told, Told::Busy { session: 1, from: 2 });
     // There is room again, but the third command must not overtake the second.
-    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
     assert!(batch.entries().is_none(), "what was taken in before is withheld too");
     writer.write(&FIRST_ATTEMPT, &[command(3, "x")]).await.unwrap();
     let second_attempt = Submit::Batch { attempt: 1 };
     writer.write(&second_attempt, &[command(2, "x")]).await.unwrap();
-    let Some(ToLoop::Commands { batch, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { batch, .. } = bench.asked().await else { panic!("no commands") };
     let entries = Entries::check(batch.entries().unwrap()).unwrap();
     assert_eq!(entries.iter().next().unwrap().sequence, Sequence(2));
 }
 
 #[tokio::test]
-async fn commands_that_wait_have_a_budget_of_bytes() {
+async fn who_floods_the_loop_is_busy_and_nobody_else() {
     let mut bench = Bench::new(64);
-    let visitor = bench.connect(anna()).await;
-    let (mut writer, mut reader) = visitor.commands().await;
+    let (flooding, other) = (bench.connect(anna()).await, bench.connect(node("pc7")).await);
+    let (mut writer, mut reader) = flooding.commands().await;
     let large = "x".repeat(PAYLOAD_BYTES_MAX - 64);
     let sending = async {
-        for sequence in 1..=20 {
+        for sequence in 1..=6 {
             writer.write(&FIRST_ATTEMPT, &[command(sequence, &large)]).await.unwrap();
         }
     };
     let hearing = async { reader.next::<Told>().await.unwrap().unwrap().0 };
     let ((), told) = tokio::join!(sending, hearing);
-    assert_eq!(told, Told::Busy { session: 1, from: 17 }, "16 MiB may wait");
-    let mut waiting = 0;
-    while let Ok(ToLoop::Commands { .. }) = bench.inbox.try_recv() {
-        waiting += 1;
+    assert_eq!(told, Told::Busy { session: 1, from: 5 }, "4 MiB of one holder may wait");
+
+    let (mut writer, _reader) = other.commands().await;
+    writer.write(&FIRST_ATTEMPT, &[command(1, "pc7")]).await.unwrap();
+    let mut waiting = Vec::new();
+    for _ in 0..5 {
+        waiting.push(bench.inbox.recv().await.unwrap());
     }
-    assert_eq!(waiting, 16);
-    assert!(bench.service.room(WAITING_BYTES_MAX).is_some(), "dropping the batches has freed their room");
+    let ToLoop::Commands { actor, .. } = &waiting.pop().unwrap().what else { panic!("no commands") };
+    assert_eq!(actor.name, "pc7");
+    drop(waiting);
+    let (mut again, _reader) = bench.connect(anna()).await.commands().await;
+    again.write(&FIRST_ATTEMPT, &[command(1, &large)]).await.unwrap();
+    let ToLoop::Commands { .. } = bench.asked().await else { panic!("dropping the batches makes room") };
+}
+
+#[tokio::test]
+async fn watches_of_one_holder_are_bounded_over_all_its_connections() {
+    let mut bench = Bench::new(512);
+    let (visitor, second) = (bench.connect(anna()).await, bench.connect(anna()).await);
+    let mut open = Vec::new();
+    for visitor in [&visitor, &second] {
+        for _ in 0..32 {
+            let (send, receive) = visitor.connection.open_bi().await.unwrap();
+            let mut writer = MessageWriter::new(send);
+            writer.write(&Ask::Watch, &[archive("q").into()]).await.unwrap();
+            let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
+            open.push((writer, receive, changes));
+        }
+    }
+    assert_eq!(visitor.ask(Ask::Watch, &archive("q")).await, Answered::Busy);
+    let other = bench.connect(node("pc7")).await;
+    let query = archive("pc7");
+    let watching = other.ask(Ask::Watch, &query);
+    let serving = async {
+        let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
+        drop(changes);
+    };
+    assert_eq!(tokio::join!(watching, serving).0, Answered::NotMaster, "it is asked");
 }
 
 #[tokio::test]
@@ -251,7 +340,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
     let visitor = bench.connect(anna()).await;
     let (mut writer, _reader) = visitor.commands().await;
     writer.write(&FIRST_ATTEMPT, &[command(1, "x")]).await.unwrap();
-    let Some(ToLoop::Commands { replies, .. }) = bench.inbox.recv().await else { panic!("no commands") };
+    let ToLoop::Commands { replies, .. } = bench.asked().await else { panic!("no commands") };
     for sequence in 0..2 * REPLIES_MAX as u64 {
         let (list, bytes) = (vec![(Sequence(sequence), 16 * 1024)], Bytes::from_static(&[0; 16 * 1024]));
         replies.send(FromLoop::Answers { session: SessionId(1), list, bytes });
@@ -263,7 +352,7 @@ async fn a_client_that_does_not_read_is_disconnected() {
 async fn connections_of_one_holder_are_bounded() {
     let bench = Bench::new(8);
     let mut visitors = Vec::new();
-    for _ in 0..CONNECTIONS_PER_HOLDER_MAX {
+    for _ in 0..32 {
         let visitor = bench.connect(anna()).await;
         // Served: the voter has pushed something.
         visitor.connection.accept_uni().await.unwrap();
@@ -280,6 +369,27 @@ async fn connections_of_one_holder_are_bounded() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn whoever_answers_gets_in_past_a_hundred_that_never_do() {
+    let bench = Bench::new(8);
+    let address = bench.voter.local_address().unwrap();
+    let mut flood = JoinSet::new();
+    for _ in 0..100 {
+        let folder = tempfile::tempdir().unwrap();
+        bench.authority.issue(node("mute"), folder.path()).unwrap();
+        let credentials = Credentials::load(folder.path()).unwrap();
+        let sockets = Sockets::Cabled(Arc::new(Cable::half_broken()));
+        let mute = Endpoint::open(([127, 0, 0, 1], 0).into(), credentials, false, sockets).unwrap();
+        flood.spawn(async move {
+            drop(mute.dial(address, None, Protocol::Client, Duration::from_secs(60)).await);
+        });
+    }
+    while bench.voter.handshakes() < 32 {
+        tokio::task::yield_now().await;
+    }
+    bench.connect(anna()).await.connection.accept_uni().await.unwrap();
 }
 
 #[tokio::test]
@@ -306,7 +416,7 @@ async fn a_watch_shows_the_latest_answer() {
     let (send, receive) = visitor.connection.open_bi().await.unwrap();
     let mut writer = MessageWriter::new(send);
     writer.write(&Ask::Watch, &[archive("q").into()]).await.unwrap();
-    let Some(ToLoop::Watch { changes, .. }) = bench.inbox.recv().await else { panic!("no watch") };
+    let ToLoop::Watch { changes, .. } = bench.asked().await else { panic!("no watch") };
     let answer = |index| Answer { epoch: Epoch(1), index: Index(index), archive: Bytes::from_static(b"a") };
     changes.send_replace(Some(answer(5)));
     let mut reader = MessageReader::new(receive, ANSWERED);
@@ -315,4 +425,81 @@ async fn a_watch_shows_the_latest_answer() {
     drop(changes);
     let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
     assert_eq!(answered, Answered::NotMaster, "the mastership has ended");
+}
+
+/// Asks for the past, and gives it a voter without a snapshot; returns the stream, and what would send frames.
+async fn ask_for_past(
+    bench: &mut Bench,
+    visitor: &Visitor,
+    folder: &std::path::Path,
+) -> (MessageReader, oneshot::Sender<Result<Followed, Denied>>) {
+    let (send, receive) = visitor.connection.open_bi().await.unwrap();
+    let mut writer = MessageWriter::new(send);
+    writer.write(&PAST, &[]).await.unwrap();
+    writer.finish();
+    let ToLoop::Past { reply, .. } = bench.asked().await else { panic!("not asked for the past") };
+    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder).unwrap()));
+    reply.send(Kept { shelf, base: Tip::NONE, at: Index(9) }).unwrap();
+    let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked for frames") };
+    (MessageReader::new(receive, ANSWERED), reply)
+}
+
+const PAST: Ask = Ask::Past { at: PastAt::Index(Index(9)), entries: 1 };
+
+#[tokio::test]
+async fn so_many_ask_for_the_past_at_once_and_the_next_is_told_that_the_voter_is_busy() {
+    let (mut bench, folders) = (Bench::new(8), [(); 4].map(|()| tempfile::tempdir().unwrap()));
+    let (first, other) = (bench.connect(anna()).await, bench.connect(viewer()).await);
+    let mut held = Vec::new();
+    for folder in &folders[..2] {
+        held.push(ask_for_past(&mut bench, &first, folder.path()).await);
+    }
+    assert_eq!(first.ask(PAST, &[]).await, Answered::Busy, "a third time");
+    held.push(ask_for_past(&mut bench, &other, folders[2].path()).await);
+    held.remove(0);
+    // The voter hears of the end of a stream a little later.
+    loop {
+        tokio::select! {
+            answered = first.ask(PAST, &[]) => assert_eq!(answered, Answered::Busy),
+            ToLoop::Past { .. } = bench.asked() => break,
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_does_not_take_what_it_asked_for_makes_room_for_others() {
+    let mut bench = Bench::with_patience(8, Duration::from_millis(20));
+    let (visitor, folder) = (bench.connect(anna()).await, tempfile::tempdir().unwrap());
+    let (mut reader, _frames) = ask_for_past(&mut bench, &visitor, folder.path()).await;
+    let (answered, _) = reader.next::<Answered>().await.unwrap().unwrap();
+    assert_eq!(answered, Answered::Past { first: Index(0), at: Index(9) });
+    assert!(matches!(reader.next::<Answered>().await, Err(WireError::Read(_))), "it was cut short");
+    assert!(bench.service.shares.take(&bench.holder(anna()), &[(Good::Snapshots, 2)]).is_some());
+}
+
+/// A follower of `epoch` asks a voter whose journal does not lead on from there.
+async fn check_behind(epoch: Epoch, has_damaged_snapshot: bool, expected: impl Fn(&Answered) -> bool) {
+    let (mut bench, folder) = (Bench::new(8), tempfile::tempdir().unwrap());
+    let visitor = bench.connect(viewer()).await;
+    if has_damaged_snapshot {
+        std::fs::create_dir_all(folder.path().join("snapshots")).unwrap();
+        std::fs::write(folder.path().join("snapshots/00000000000000000007.snapshot"), b"damaged").unwrap();
+    }
+    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let after = Tip { position: Position::new(epoch, Index(9)), hash: ChainHash([7; 32]) };
+    let asking = visitor.ask(Ask::Follow { after }, &[]);
+    let answering = async {
+        let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked") };
+        reply.send(Ok(Followed::Behind(shelf))).unwrap();
+    };
+    let answered = tokio::join!(asking, answering).0;
+    assert!(expected(&answered), "{answered:?}");
+}
+
+#[tokio::test]
+async fn a_follower_gives_up_only_where_there_is_no_hope() {
+    let (of_this, of_a_later) = (Epoch(0), Epoch(1));
+    check_behind(of_this, false, |answered| matches!(answered, Answered::Refused { .. })).await;
+    check_behind(of_this, true, |answered| *answered == Answered::Busy).await;
+    check_behind(of_a_later, false, |answered| *answered == Answered::NotMaster).await;
 }

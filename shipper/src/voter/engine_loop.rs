@@ -7,23 +7,22 @@
 //! frames replace its own, and a piece of a snapshot that a standby receives.
 
 use std::io;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use position::{Index, MemberId, Tip};
 use prevalent::{Effects, Fatal, Input, MetaOrder, Now, Outgoing, Prevalent, Replica, SyncOrder};
 use quorum::{RoleName, Time};
-use snapshots::Shelf;
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 use crate::peer::{FromPeer, Peers};
-use crate::service::{Denied, Followed, Kept, ToLoop};
+use crate::service::{Denied, Followed, Kept, Question, ToLoop};
 use crate::voter::clients::Clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
-use crate::voter::watches::Watches;
+use crate::voter::watches::{Present, Watches};
 use crate::voter::worker::{self, DONE_MAX, Done, Worker};
 
 /// So many inputs of each kind are taken before the loop turns to what they ask for.
@@ -31,11 +30,12 @@ const INPUTS_PER_TURN: usize = 256;
 /// So many frames are applied before the loop looks at its inputs again.
 const FRAMES_PER_TURN: usize = 16;
 /// Watched answers are made anew at most this often: latest value wins.
-const RENEW_PERIOD: std::time::Duration = std::time::Duration::from_millis(5);
+const RENEW_PERIOD: Duration = Duration::from_millis(5);
+/// Reads, and again watched answers, get so much of a turn: a fraction of a heartbeat's period, whatever
+/// clients ask. Watched answers thus take half of the loop's time at most.
+const ANSWERING_MAX: Duration = Duration::from_millis(5);
 /// Batches of clients that have gone are forgotten this often.
-const SWEEP_PERIOD: std::time::Duration = std::time::Duration::from_secs(5);
-/// So many followers may wait for frames.
-const FOLLOWERS_MAX: usize = 256;
+const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 
 /// Why a voter stopped that was not asked to.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +56,7 @@ pub enum VoterFailure {
 /// Everything the loop hears from.
 pub(crate) struct Inboxes<S: Prevalent> {
     pub(crate) peers: mpsc::Receiver<FromPeer>,
-    pub(crate) clients: mpsc::Receiver<ToLoop>,
+    pub(crate) clients: mpsc::Receiver<Question>,
     pub(crate) done: mpsc::Receiver<Done<S>>,
     pub(crate) stop: CancellationToken,
 }
@@ -69,6 +69,7 @@ pub(crate) struct EngineLoop<S: Prevalent> {
     peers: Peers,
     clients: Clients,
     watches: Watches,
+    /// The service lets in so many and no more.
     followers: Vec<Follower>,
     view: watch::Sender<ClusterView>,
     done: mpsc::Sender<Done<S>>,
@@ -92,7 +93,7 @@ struct Follower {
 enum Woken<S: Prevalent> {
     Done(Done<S>),
     Peer(FromPeer),
-    Client(ToLoop),
+    Client(Question),
     Time,
     Stop,
 }
@@ -149,6 +150,7 @@ impl<S: Prevalent> EngineLoop<S> {
             more = self.replica.apply(FRAMES_PER_TURN, &mut self.effects)?;
             self.perform()?;
             self.serve_followers();
+            more |= self.answer_reads();
             self.renew_watches();
             if more {
                 // Network tasks of this thread's runtime, if any, get their turn.
@@ -181,7 +183,8 @@ impl<S: Prevalent> EngineLoop<S> {
 
     async fn wait(&self, inboxes: &mut Inboxes<S>) -> Option<Woken<S>> {
         let wait = self.replica.next_deadline().since(self.now().time);
-        let wait = if self.stale { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
+        let renews = self.stale || self.watches.has_due();
+        let wait = if renews { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
         tokio::select! {
             biased;
             () = inboxes.stop.cancelled() => Some(Woken::Stop),
@@ -230,8 +233,8 @@ impl<S: Prevalent> EngineLoop<S> {
         self.send_and_order()
     }
 
-    fn ask(&mut self, question: ToLoop) -> Result<(), VoterFailure> {
-        match question {
+    fn ask(&mut self, Question { what, place }: Question) -> Result<(), VoterFailure> {
+        match what {
             ToLoop::Register { actor, replies } => {
                 let client = self.clients.admit(replies, 1);
                 self.step(Input::Register { client, actor: &actor })
@@ -244,23 +247,19 @@ impl<S: Prevalent> EngineLoop<S> {
                 let client = self.clients.admit(replies, commands);
                 self.step(Input::Commands { client, actor: &actor, entries })
             }
-            ToLoop::Read { query, reply } => match self.watches.read(query, reply) {
-                Some(token) => self.step(Input::Read(token)),
-                None => Ok(()),
-            },
-            ToLoop::Watch { query, changes } => match self.watches.watch(query, changes) {
-                Some(token) => self.step(Input::Read(token)),
-                None => Ok(()),
-            },
+            ToLoop::Read { query, reply } => {
+                let token = self.watches.read(query, reply, place);
+                self.step(Input::Read(token))
+            }
+            ToLoop::Watch { query, changes } => {
+                let token = self.watches.watch(query, changes, place);
+                self.step(Input::Read(token))
+            }
             ToLoop::Follow { after, bytes_max, reply } => {
                 self.followers.retain(|follower| !follower.reply.is_closed());
-                if self.followers.len() < FOLLOWERS_MAX {
-                    self.followers.push(Follower { after, bytes_max, reply });
-                    // A new follower may be behind although nothing new is committed.
-                    self.committed = Index::NONE;
-                } else {
-                    let _gone = reply.send(Err(Denied::Busy));
-                }
+                self.followers.push(Follower { after, bytes_max, reply });
+                // A new follower may be behind although nothing new is committed.
+                self.committed = Index::NONE;
                 Ok(())
             }
             ToLoop::Past { at, reply } => {
@@ -295,11 +294,8 @@ impl<S: Prevalent> EngineLoop<S> {
     fn perform(&mut self) -> Result<(), VoterFailure> {
         self.send_and_order()?;
         self.clients.hand_out(&self.effects);
-        if let Some(engine) = self.replica.engine() {
-            let (epoch, applied) = (self.replica.voter().epoch(), engine.applied().index());
-            for &token in &self.effects.reads {
-                self.watches.release(token, engine.state(), epoch, applied);
-            }
+        for &token in &self.effects.reads {
+            self.watches.release(token);
         }
         for &token in &self.effects.unanswered_reads {
             self.watches.deny(token);
@@ -337,13 +333,26 @@ impl<S: Prevalent> EngineLoop<S> {
         }
     }
 
-    fn renew_watches(&mut self) {
-        let Some(engine) = self.replica.engine().filter(|_| self.stale) else { return };
-        if self.renewed.elapsed() >= RENEW_PERIOD && self.replica.view().role == RoleName::Master {
-            self.stale = false;
-            self.renewed = Instant::now();
-            self.watches.renew(engine.state(), self.replica.voter().epoch(), engine.applied().index());
+    /// Answers reads whose index has passed. `true`: there was no time for all.
+    fn answer_reads(&mut self) -> bool {
+        match present(&self.replica) {
+            Some(present) => self.watches.answer(&present, in_time()),
+            None => false,
         }
+    }
+
+    fn renew_watches(&mut self) {
+        let renews = self.stale || self.watches.has_due();
+        if !renews || self.renewed.elapsed() < RENEW_PERIOD || self.replica.view().role != RoleName::Master {
+            return;
+        }
+        let Some(present) = present(&self.replica) else { return };
+        if !self.watches.has_due() {
+            self.stale = false;
+            self.watches.outdate();
+        }
+        self.watches.renew(&present, in_time());
+        self.renewed = Instant::now();
     }
 
     /// Gives committed frames to those who wait for them.
@@ -355,9 +364,7 @@ impl<S: Prevalent> EngineLoop<S> {
         self.committed = commit;
         for follower in std::mem::take(&mut self.followers) {
             let Some(frames) = self.replica.committed_frames(follower.after, follower.bytes_max) else {
-                let shelf = self.replica.shelf().clone();
-                // Verifying it takes as long as reading it.
-                tokio::task::spawn_blocking(move || follower.reply.send(newest_snapshot(&shelf)).is_ok());
+                let _gone = follower.reply.send(Ok(Followed::Behind(self.replica.shelf().clone())));
                 continue;
             };
             match self.replica.end_of(&frames) {
@@ -413,16 +420,16 @@ impl<S: Prevalent> EngineLoop<S> {
     }
 }
 
-/// For a follower that the journal does not lead to.
-fn newest_snapshot(shelf: &Shelf) -> Result<Followed, Denied> {
-    match shelf.newest_valid().map(|newest| newest.snapshot) {
-        Ok(Some(snapshot)) => {
-            let base = snapshot.head().tip;
-            Ok(Followed::Snapshot { file: Bytes::from_owner(snapshot.file().clone()), base })
-        }
-        Ok(None) => Err(Denied::Refused("this voter has another history, and no snapshot".to_owned())),
-        Err(error) => Err(Denied::Refused(error.to_string())),
-    }
+/// The state that answers queries now; `None` while it is being rebuilt.
+fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
+    let (engine, epoch) = (replica.engine()?, replica.voter().epoch());
+    Some(Present { state: engine.state(), epoch, index: engine.applied().index() })
+}
+
+/// Whether what began now may go on.
+fn in_time() -> impl FnMut() -> bool {
+    let begun = Instant::now();
+    move || begun.elapsed() < ANSWERING_MAX
 }
 
 fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {

@@ -1,6 +1,11 @@
 //! Queries: those that are answered once, and those that are answered whenever their answer changes.
+//!
+//! Answering runs a program's code on the engine's loop, from which the heartbeats come. So a turn of the
+//! loop answers for as long as it may, and the rest is for the next turns. Watches of equal queries share
+//! one answer: who may ask it, nobody asks here any more. How many there may be, the service sees to: each
+//! query that waits keeps its place in it, and each watch its share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use position::{Epoch, Index};
@@ -8,45 +13,50 @@ use prevalent::{Prevalent, answer_query};
 use quorum::ReadToken;
 use tokio::sync::{oneshot, watch};
 
-use crate::service::{Answer, Denied};
-
-/// So many reads may wait for their round, and so many watches may be open.
-const READS_MAX: usize = 16 * 1024;
-const WATCHES_MAX: usize = 4096;
+use crate::service::{Answer, Denied, Place};
 
 /// Queries that wait for a read index, and queries that are answered again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
     next: u64,
-    reads: BTreeMap<ReadToken, Waiting>,
-    open: Vec<Watch>,
+    /// Until their read index has passed.
+    waiting: BTreeMap<ReadToken, Asked>,
+    /// From then until they are answered.
+    passed: VecDeque<Asked>,
+    open: BTreeMap<Bytes, Watched>,
+    /// Watched queries that are still to be answered anew, since the state has changed.
+    due: VecDeque<Bytes>,
 }
 
 #[derive(Debug)]
-enum Waiting {
-    Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>> },
-    Watch(Watch),
+enum Asked {
+    Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
+    Watch { query: Bytes, changes: watch::Sender<Option<Answer>>, place: Place },
 }
 
-#[derive(Debug)]
-struct Watch {
-    query: Bytes,
-    changes: watch::Sender<Option<Answer>>,
+/// A query that somebody watches.
+#[derive(Debug, Default)]
+struct Watched {
+    latest: Option<Answer>,
+    watchers: Vec<watch::Sender<Option<Answer>>>,
+}
+
+/// What answers, and as of when.
+pub(crate) struct Present<'a, S> {
+    pub(crate) state: &'a S,
+    pub(crate) epoch: Epoch,
+    pub(crate) index: Index,
 }
 
 impl Watches {
-    /// A query to be answered once a read index has passed. `None`: there is no room, and the client knows.
+    /// A query to be answered once a read index has passed.
     pub(crate) fn read(
         &mut self,
         query: Bytes,
         reply: oneshot::Sender<Result<Answer, Denied>>,
-    ) -> Option<ReadToken> {
-        if self.reads.len() >= READS_MAX {
-            // Closed: the client has gone, and needs no answer.
-            let _gone = reply.send(Err(Denied::Busy));
-            return None;
-        }
-        Some(self.wait(Waiting::Read { query, reply }))
+        place: Place,
+    ) -> ReadToken {
+        self.wait(Asked::Read { query, reply, place })
     }
 
     /// A query to be answered after a read index, and at every change from then on.
@@ -54,83 +64,282 @@ impl Watches {
         &mut self,
         query: Bytes,
         changes: watch::Sender<Option<Answer>>,
-    ) -> Option<ReadToken> {
-        self.open.retain(|watch| !watch.changes.is_closed());
-        // Without room the sender is dropped, which sends the client to ask again.
-        (self.open.len() < WATCHES_MAX && self.reads.len() < READS_MAX)
-            .then(|| self.wait(Waiting::Watch(Watch { query, changes })))
+        place: Place,
+    ) -> ReadToken {
+        self.forget_closed();
+        self.wait(Asked::Watch { query, changes, place })
     }
 
-    fn wait(&mut self, waiting: Waiting) -> ReadToken {
+    fn wait(&mut self, asked: Asked) -> ReadToken {
         self.next += 1;
         let token = ReadToken(self.next);
-        self.reads.insert(token, waiting);
+        self.waiting.insert(token, asked);
         token
     }
 
     /// This voter does not lead: the client asks another.
     pub(crate) fn deny(&mut self, token: ReadToken) {
-        if let Some(Waiting::Read { reply, .. }) = self.reads.remove(&token) {
-            let _gone = reply.send(Err(Denied::NotMaster));
+        if let Some(asked) = self.waiting.remove(&token) {
+            asked.deny();
         }
     }
 
     /// The mastership ended.
     pub(crate) fn dismiss(&mut self) {
-        let tokens: Vec<ReadToken> = self.reads.keys().copied().collect();
-        tokens.into_iter().for_each(|token| self.deny(token));
+        let waiting = std::mem::take(&mut self.waiting).into_values();
+        waiting.chain(self.passed.drain(..)).for_each(Asked::deny);
         self.open.clear();
+        self.due.clear();
     }
 
-    /// The read index has passed: the state answers now.
-    pub(crate) fn release<S: Prevalent>(&mut self, token: ReadToken, state: &S, epoch: Epoch, index: Index) {
-        match self.reads.remove(&token) {
-            Some(Waiting::Read { query, reply }) => {
-                let _gone = reply.send(answer(state, &query, epoch, index));
+    /// The read index has passed: it is answered as soon as a turn has time.
+    pub(crate) fn release(&mut self, token: ReadToken) {
+        self.passed.extend(self.waiting.remove(&token));
+    }
+
+    /// Answers queries whose read index has passed: one, and more for as long as `may_go_on`. `true`: some
+    /// are left.
+    pub(crate) fn answer<S: Prevalent>(
+        &mut self,
+        present: &Present<'_, S>,
+        mut may_go_on: impl FnMut() -> bool,
+    ) -> bool {
+        while let Some(asked) = self.passed.pop_front() {
+            match asked {
+                Asked::Read { reply, .. } if reply.is_closed() => continue,
+                Asked::Read { query, reply, place: _place } => {
+                    let _gone = reply.send(present.answer(&query));
+                }
+                Asked::Watch { changes, .. } if changes.is_closed() => continue,
+                Asked::Watch { query, changes, place: _place } => {
+                    let watched = self.open.entry(query.clone()).or_default();
+                    watched.watchers.push(changes);
+                    watched.renew(&query, present);
+                }
             }
-            Some(Waiting::Watch(watch)) => {
-                watch.renew(state, epoch, index);
-                self.open.push(watch);
+            if !may_go_on() {
+                break;
             }
-            None => {}
+        }
+        !self.passed.is_empty()
+    }
+
+    /// The state has changed: all that is watched is to be answered anew.
+    pub(crate) fn outdate(&mut self) {
+        self.forget_closed();
+        self.due = self.open.keys().cloned().collect();
+    }
+
+    /// Answers watched queries anew: one, and more for as long as `may_go_on`.
+    pub(crate) fn renew<S: Prevalent>(
+        &mut self,
+        present: &Present<'_, S>,
+        mut may_go_on: impl FnMut() -> bool,
+    ) {
+        while let Some(query) = self.due.pop_front() {
+            let Some(watched) = self.open.get_mut(&query) else { continue };
+            watched.renew(&query, present);
+            if !may_go_on() {
+                break;
+            }
         }
     }
 
-    /// The state has changed.
-    pub(crate) fn renew<S: Prevalent>(&mut self, state: &S, epoch: Epoch, index: Index) {
-        self.open.retain(|watch| !watch.changes.is_closed());
-        for watch in &self.open {
-            watch.renew(state, epoch, index);
-        }
+    /// Whether something watched is still to be answered anew.
+    pub(crate) fn has_due(&self) -> bool {
+        !self.due.is_empty()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
+
+    fn forget_closed(&mut self) {
+        self.open.retain(|_, watched| {
+            watched.watchers.retain(|watcher| !watcher.is_closed());
+            !watched.watchers.is_empty()
+        });
+    }
 }
 
-impl Watch {
-    /// Tells the client if the answer is another than before.
-    fn renew<S: Prevalent>(&self, state: &S, epoch: Epoch, index: Index) {
-        match answer(state, &self.query, epoch, index) {
-            Ok(answer) => {
-                self.changes.send_if_modified(|last| {
-                    let changed = last.as_ref().is_none_or(|last| last.archive != answer.archive);
-                    if changed {
-                        *last = Some(answer);
-                    }
-                    changed
-                });
+impl Asked {
+    fn deny(self) {
+        match self {
+            Asked::Read { reply, .. } => {
+                let _gone = reply.send(Err(Denied::NotMaster));
             }
-            Err(denied) => tracing::warn!(?denied, "a watched query cannot be answered"),
+            // Dropping the sender sends the client to ask the next master.
+            Asked::Watch { .. } => {}
         }
     }
 }
 
-fn answer<S: Prevalent>(state: &S, query: &[u8], epoch: Epoch, index: Index) -> Result<Answer, Denied> {
-    let mut archive = Vec::new();
-    match answer_query(state, query, &mut archive) {
-        Ok(()) => Ok(Answer { epoch, index, archive: archive.into() }),
-        Err(error) => Err(Denied::Refused(error.to_string())),
+impl Watched {
+    /// Tells its watchers if the answer is another than before, and those that have none yet.
+    fn renew<S: Prevalent>(&mut self, query: &Bytes, present: &Present<'_, S>) {
+        let mut answer = match present.answer(query) {
+            Ok(answer) => answer,
+            Err(denied) => {
+                return tracing::warn!(?denied, "a watched query cannot be answered");
+            }
+        };
+        let same = self.latest.as_ref().filter(|latest| latest.archive == answer.archive);
+        let is_new = same.is_none();
+        if let Some(same) = same {
+            // One copy in memory is enough.
+            answer.archive = same.archive.clone();
+        }
+        for watcher in &self.watchers {
+            watcher.send_if_modified(|last| {
+                let is_news = is_new || last.is_none();
+                if is_news {
+                    *last = Some(answer.clone());
+                }
+                is_news
+            });
+        }
+        self.latest = Some(answer);
+    }
+}
+
+impl<S: Prevalent> Present<'_, S> {
+    fn answer(&self, query: &[u8]) -> Result<Answer, Denied> {
+        let mut archive = Vec::new();
+        match answer_query(self.state, query, &mut archive) {
+            Ok(()) => Ok(Answer { epoch: self.epoch, index: self.index, archive: archive.into() }),
+            Err(error) => Err(Denied::Refused(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use prevalent::{Moment, Schema};
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How often the state was asked. Each test has a thread.
+        static ASKED: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Answers with itself and the question.
+    #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
+    #[rkyv(crate = prevalent::rkyv)]
+    struct Number(u64);
+
+    impl Prevalent for Number {
+        type Command = ();
+        type Outcome = ();
+        type Rejection = ();
+        type Query = u8;
+        type Answer = (u64, u8);
+        const NAME: &'static str = "number";
+        const SCHEMA: Schema = Schema(1);
+
+        fn execute(&mut self, (): (), _: &Moment<'_>) -> Result<(), ()> {
+            Ok(())
+        }
+
+        fn answer(&self, query: &u8) -> (u64, u8) {
+            ASKED.set(ASKED.get() + 1);
+            (self.0, *query)
+        }
+    }
+
+    fn query(number: u8) -> Bytes {
+        let mut archive = Vec::new();
+        prevalent::encode(&number, &mut archive).unwrap();
+        archive.into()
+    }
+
+    fn at(state: &Number) -> Present<'_, Number> {
+        Present { state, epoch: Epoch(1), index: Index(state.0) }
+    }
+
+    /// Allows `count` answers.
+    fn allow(count: usize) -> impl FnMut() -> bool {
+        let mut left = count;
+        move || {
+            left -= 1;
+            left > 0
+        }
+    }
+
+    fn open(watches: &mut Watches, number: u8) -> watch::Receiver<Option<Answer>> {
+        let (changes, latest) = watch::channel(None);
+        let token = watches.watch(query(number), changes, Place::of_nobody());
+        watches.release(token);
+        latest
+    }
+
+    /// What a watcher has been told since it was last asked.
+    fn news(latest: &mut watch::Receiver<Option<Answer>>) -> Option<(u64, u8)> {
+        if !latest.has_changed().unwrap() {
+            return None;
+        }
+        let archive = latest.borrow_and_update().as_ref().unwrap().archive.clone();
+        Some(prevalent::decode::<(u64, u8)>(&archive).unwrap())
+    }
+
+    #[test]
+    fn equal_watches_are_answered_once_for_all() {
+        let mut watches = Watches::default();
+        let mut equal: Vec<_> = (0..100).map(|_| open(&mut watches, 7)).collect();
+        let mut other = open(&mut watches, 8);
+        assert!(!watches.answer(&at(&Number(1)), || true));
+        ASKED.set(0);
+        watches.outdate();
+        watches.renew(&at(&Number(2)), || true);
+        assert_eq!(ASKED.get(), 2);
+        assert!(equal.iter_mut().all(|latest| news(latest) == Some((2, 7))));
+        assert_eq!(news(&mut other), Some((2, 8)));
+        let (one, another) = (equal[0].borrow().clone().unwrap(), equal[1].borrow().clone().unwrap());
+        assert_eq!(one.archive.as_ptr(), another.archive.as_ptr(), "and kept once");
+
+        let mut late = open(&mut watches, 7);
+        watches.answer(&at(&Number(2)), || true);
+        assert_eq!(news(&mut late), Some((2, 7)));
+        assert!(equal.iter_mut().all(|latest| news(latest).is_none()), "nothing has changed for them");
+        drop((equal, late));
+        watches.outdate();
+        assert_eq!(watches.due.len(), 1, "nobody watches the other any more");
+    }
+
+    #[test]
+    fn a_turn_answers_so_many_reads_and_the_next_the_rest() {
+        let mut watches = Watches::default();
+        let mut answers: Vec<_> = (0..5)
+            .map(|number| {
+                let (reply, answer) = oneshot::channel();
+                let token = watches.read(query(number), reply, Place::of_nobody());
+                watches.release(token);
+                answer
+            })
+            .collect();
+        let mut answered = |from: usize, to: usize| {
+            answers[from..to].iter_mut().all(|answer| answer.try_recv().is_ok_and(|answer| answer.is_ok()))
+        };
+        assert!(watches.answer(&at(&Number(1)), allow(2)), "some are left");
+        assert!(answered(0, 2) && !answered(2, 3));
+        assert!(watches.answer(&at(&Number(2)), allow(2)));
+        assert!(answered(2, 4) && !answered(4, 5));
+        watches.dismiss();
+        assert!(matches!(answers[4].try_recv(), Ok(Err(Denied::NotMaster))));
+    }
+
+    #[test]
+    fn a_turn_renews_so_many_watches_and_the_next_the_rest() {
+        let mut watches = Watches::default();
+        let mut latest: Vec<_> = (0..5).map(|number| open(&mut watches, number)).collect();
+        watches.answer(&at(&Number(1)), || true);
+        assert!(latest.iter_mut().all(|latest| news(latest).is_some()));
+        watches.outdate();
+        watches.renew(&at(&Number(2)), allow(3));
+        assert!(watches.has_due());
+        watches.renew(&at(&Number(3)), allow(3));
+        assert!(!watches.has_due());
+        let told: Vec<_> = latest.iter_mut().map(|latest| news(latest).unwrap().0).collect();
+        assert_eq!(told, [2, 2, 2, 3, 3], "each once");
     }
 }

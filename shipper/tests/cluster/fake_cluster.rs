@@ -19,7 +19,8 @@ use prevalent::{
 use prevalent::{archive_tag, rkyv};
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
-    Holder, Kept, MemberAddress, Name, PastAt, Replies, Service, ToLoop, VoterStatus, serve_clients,
+    Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Service, ToLoop, VoterStatus,
+    serve_clients,
 };
 use snapshots::{Head, Shelf};
 use storage::LocalDisk;
@@ -300,11 +301,7 @@ impl World {
         if after == self.engine.applied() || self.journal.last().is_some_and(|(_, tip, _)| *tip == after) {
             return None;
         }
-        let snapshot = self.snapshots.newest_valid().unwrap().snapshot?;
-        Some(Followed::Snapshot {
-            file: Bytes::from_owner(snapshot.file().clone()),
-            base: snapshot.head().tip,
-        })
+        Some(Followed::Behind(self.snapshots.clone()))
     }
 
     fn tell_followers(&mut self) {
@@ -366,9 +363,10 @@ impl World {
     }
 }
 
-async fn run_loop(world: Arc<Mutex<World>>, me: MemberId, mut inbox: mpsc::Receiver<ToLoop>) {
-    while let Some(asked) = inbox.recv().await {
-        world.lock().unwrap().step(me, asked);
+async fn run_loop(world: Arc<Mutex<World>>, me: MemberId, mut inbox: mpsc::Receiver<Question>) {
+    while let Some(Question { what, place }) = inbox.recv().await {
+        world.lock().unwrap().step(me, what);
+        drop(place);
     }
 }
 

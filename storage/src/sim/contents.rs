@@ -19,6 +19,8 @@ pub(super) struct Contents {
     durable_bytes: u64,
     durable: BTreeMap<u64, Sector>,
     unsynced: BTreeMap<u64, Unsynced>,
+    /// Reading fails until something is written, as with a sector that a disk then replaces.
+    pub(super) unreadable: bool,
 }
 
 /// What a sector has been since its last sync, oldest first, never empty.
@@ -63,6 +65,7 @@ impl Contents {
     }
 
     pub(super) fn write(&mut self, offset: u64, bytes: &[u8]) {
+        self.unreadable = false;
         for (sector, within, range) in pieces(offset, bytes.len()) {
             let piece = &bytes[range];
             let mut data = self.current(sector).map_or([0; SECTOR_BYTES], |data| **data);

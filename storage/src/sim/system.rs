@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapRaw;
 
+use super::contents::Contents;
 use super::machine::Machine;
 use super::names::FileId;
 use crate::FileEntry;
@@ -104,7 +105,8 @@ impl SystemFile for SimFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.system.alive()?.file(self.id).read(offset, buffer);
+        let mut machine = self.system.alive()?;
+        readable(machine.file(self.id))?.read(offset, buffer);
         Ok(())
     }
 
@@ -128,11 +130,15 @@ impl SystemFile for SimFile {
     /// Memory of its own: it stays readable after a restart, and nothing that happens to the file shows.
     fn map(&self) -> io::Result<MmapRaw> {
         let mut machine = self.system.alive()?;
-        let contents = machine.file(self.id);
+        let contents = readable(machine.file(self.id))?;
         let bytes = usize::try_from(contents.bytes()).map_err(|_| io::ErrorKind::FileTooLarge)?;
         Map::filled(bytes, |buffer| {
             contents.read_into_zeros(buffer);
             Ok(())
         })
     }
+}
+
+fn readable(contents: &Contents) -> io::Result<&Contents> {
+    if contents.unreadable { Err(io::Error::other("a simulated read failed")) } else { Ok(contents) }
 }

@@ -30,6 +30,7 @@ impl Simulation {
             if self.machines[machine].doomed {
                 self.power_cut(machine);
             }
+            self.machines[machine].make_room();
             self.machines[machine].paused_until = now;
             self.machines[machine].slow_until = now;
             self.start(machine);

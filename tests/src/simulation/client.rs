@@ -253,7 +253,7 @@ impl Client {
     ) -> Vec<Request> {
         match response {
             Response::Answer { sequence, bytes } => self.is_answered(now, sequence, &bytes, oracle, promises),
-            Response::Refused { why: Refused::Busy, .. } => self.send_again = true,
+            Response::Refused { why: Refused::Busy | Refused::NoRoom, .. } => self.send_again = true,
             Response::Refused { why: Refused::NotMaster, .. } | Response::ReadRefused => {}
             Response::Refused { sequence, why } => {
                 panic!("client {}: {sequence:?} was refused: {why}", self.number)

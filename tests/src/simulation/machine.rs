@@ -16,6 +16,9 @@ use super::agenda::SimTime;
 use super::ledger::Ledger;
 use super::plan::Plan;
 
+/// More than a simulation ever writes.
+const ROOM_BYTES: u64 = 1 << 40;
+
 /// Counts the processes of a machine: an event meant for an earlier one does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Life(pub(super) u64);
@@ -31,6 +34,8 @@ pub(super) struct Machine {
     pub(super) slow_until: SimTime,
     /// One of its next operations on the disk is its last before it loses power.
     pub(super) doomed: bool,
+    /// Its disk may have no room.
+    pub(super) full: bool,
     /// How many processes it has had.
     pub(super) starts: u64,
     /// Its disk has once said that it had synced and had not.
@@ -127,6 +132,7 @@ impl Machine {
             paused_until: SimTime::default(),
             slow_until: SimTime::default(),
             doomed: false,
+            full: false,
             starts: 0,
             lied: false,
             wiped: false,
@@ -163,6 +169,16 @@ impl Machine {
         self.process = None;
         self.life.0 += 1;
         self.doomed = false;
+    }
+
+    pub(super) fn fill_up(&mut self, free_bytes: u64) {
+        self.disk.fill_up(free_bytes);
+        self.full = true;
+    }
+
+    pub(super) fn make_room(&mut self) {
+        self.disk.fill_up(ROOM_BYTES);
+        self.full = false;
     }
 
     pub(super) fn is_paused(&self, now: SimTime) -> bool {

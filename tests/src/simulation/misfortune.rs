@@ -29,6 +29,8 @@ pub(super) enum Relief {
     Network,
     /// The disk that lied loses power.
     LieEnds(usize, Life),
+    /// There is room on a disk again.
+    Room(usize),
 }
 
 impl Simulation {
@@ -60,6 +62,7 @@ impl Simulation {
                 let slow = self.chance.skewed(Duration::from_millis(100), Duration::from_secs(5));
                 self.machines[machine].slow_until = self.agenda.now() + slow;
             }
+            Misfortune::FullDisk => self.fill_up(machine),
             Misfortune::Weather => self.network.weather = Weather::draw(&mut self.chance),
             Misfortune::Rot
             | Misfortune::OldImage
@@ -82,7 +85,15 @@ impl Simulation {
                     self.power_cut(machine);
                 }
             }
+            Relief::Room(machine) => self.machines[machine].make_room(),
         }
+    }
+
+    fn fill_up(&mut self, machine: usize) {
+        let free = self.chance.one_of(&[0, 3_000, 100_000, 9 << 20]);
+        self.machines[machine].fill_up(free);
+        let full = self.chance.skewed(Duration::from_millis(100), Duration::from_secs(8));
+        self.agenda.after(full, Event::Relief(Relief::Room(machine)));
     }
 
     pub(super) fn start(&mut self, machine: usize) {
@@ -153,7 +164,9 @@ impl Simulation {
 
     /// A replica named an error and must not be used any more.
     pub(super) fn ended_by_itself(&mut self, machine: usize, error: &dyn fmt::Display) {
-        assert!(self.machines[machine].doomed, "machine {machine} ended by itself: {error}");
+        // To cut its journal a voter needs a new file, if a short one.
+        let expected = self.machines[machine].doomed || self.machines[machine].full;
+        assert!(expected, "machine {machine} ended by itself: {error}");
         self.tell(|| format!("{machine} loses power within an operation: {error}"));
         self.stop(machine);
         self.machines[machine].disk.power_cut();

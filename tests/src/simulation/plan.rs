@@ -32,6 +32,8 @@ pub(super) enum Misfortune {
     Pause,
     /// A machine's disk becomes slow.
     SlowDisk,
+    /// A machine's disk has little room or none.
+    FullDisk,
     /// The network becomes better or worse.
     Weather,
     /// Bits flip in a journal at rest, and the machine starts again.
@@ -148,7 +150,7 @@ impl Plan {
 
 fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
     use Misfortune::*;
-    let anywhere = [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, Weather];
+    let anywhere = [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, FullDisk, Weather];
     let among_several = [Blackout, Split, OneWay, Patchy, Rot, OldImage, CopiedAfresh, Wiped, Lie];
     let mut some: Vec<Misfortune> = anywhere.into_iter().filter(|_| chance.happens(500)).collect();
     if voters > 1 {

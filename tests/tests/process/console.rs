@@ -78,7 +78,7 @@ async fn an_edit_that_is_pending_when_the_master_dies_is_applied_once() {
 
     // The log has each edit once.
     let times = |what: &str| after.history.lines.iter().filter(|line| line.what.starts_with(what)).count();
-    let counted = (times("set brightness=11"), times("import 2 nodes"));
+    let counted = (times("set pc1 brightness=11"), times("import 2 nodes"));
     assert_eq!(counted, (1, 1), "{:?}", after.history.lines);
     assert_eq!(
         trial.operator.node("pc1").await.unwrap().desired.properties.get("brightness"),

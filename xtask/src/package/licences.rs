@@ -19,6 +19,9 @@ const MINGW: &str = "/usr/share/doc/mingw-w64-x86-64-dev/copyright";
 
 const RULE: &str = "--------------------------------------------------------------------------------";
 
+/// What stands for the Boost license where a package brings no copy of it: executables need none.
+const BOOST: &str = "Boost Software License, Version 1.0: https://www.boost.org/LICENSE_1_0.txt";
+
 /// Which system's executables the notices are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Linked {
@@ -123,6 +126,9 @@ fn standard_text(package: &Package, alone: bool) -> anyhow::Result<String> {
         };
         return Ok(mit(&authors));
     }
+    if offers("BSL-1.0") {
+        return Ok(BOOST.to_owned());
+    }
     bail!(
         "{} {} ({license:?}) comes without the text of its license: find out what it asks for, and add it to {}",
         package.name,
@@ -179,6 +185,7 @@ mod tests {
         };
         check("MIT", "Copyright (c) Ada\n");
         check("MIT OR Apache-2.0", "Apache License");
+        check("BSL-1.0", "Boost Software License");
         let unknown = texts_of(&package(folder.path(), "ISC")).unwrap_err().to_string();
         assert!(unknown.contains("a 1.0.0") && unknown.contains("ISC"), "{unknown}");
         let fonts = "MIT AND OFL-1.1";

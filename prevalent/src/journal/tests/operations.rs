@@ -165,6 +165,22 @@ fn a_full_disk_refuses_an_append_and_takes_it_later() {
 }
 
 #[test]
+fn a_full_disk_takes_the_frames_that_a_voter_needs() {
+    let mut rig = Rig::with_frames(1, 2);
+    rig.machine.fill_up(100);
+    while rig.append(PLAIN).is_ok() {}
+    let bytes = build(rig.model.last(), rig.epoch, Index(1), Filling { payload_bytes: 8, ..PLAIN });
+    let frame = Frame::verify(&bytes).unwrap();
+    assert!(rig.journal().append(&frame).is_err(), "the reserve is not for every frame");
+    rig.journal().append_needed(&frame).unwrap();
+    rig.model.frames.push((frame.tip(), bytes.clone()));
+    rig.sync().unwrap();
+    rig.check();
+    rig.machine.crash();
+    assert_eq!(rig.open().journal.last(), frame.tip());
+}
+
+#[test]
 fn compaction_keeps_what_is_not_covered_and_what_is_being_written() {
     let mut rig = Rig::with_frames(1, 60);
     let middle = rig.model.frames[29].0;
@@ -350,6 +366,23 @@ fn the_next_segment_is_begun_without_the_disk() {
     assert_eq!(files(&rig), 2);
     rig.machine.power_cut();
     assert_eq!(rig.open().journal.last().index(), Index(4));
+}
+
+/// What the disk returns is held against what it was given, before anything is read from there.
+#[test]
+fn a_full_segment_that_the_disk_changed_stays_in_memory() {
+    let mut rig = Rig::new(1);
+    (0..3).for_each(|_| rig.append(PLAIN).unwrap());
+    let segment = rig.machine.disk().list("journal").unwrap().remove(0).name;
+    (0..27).for_each(|_| rig.append(PLAIN).unwrap());
+    let order = rig.journal().ticket();
+    order.perform().unwrap();
+    rig.machine.rot(&format!("journal/{segment}"), 700, 1);
+    rig.complete(&order).unwrap();
+    for index in 1..=30 {
+        let frame = rig.journal().read_frame(Index(index)).unwrap();
+        Frame::verify(frame.bytes()).expect("as it was written");
+    }
 }
 
 /// The memory that a segment was written from goes once the segment is durable and mapped.

@@ -13,7 +13,7 @@ use crate::segment::JournalTag;
 use crate::{Schema, Sequence, SessionId};
 
 /// Small, so that a few frames fill a segment.
-pub(super) const SMALL: Sizes = Sizes { first: 2048, later: 8192 };
+pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
 
 pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
 

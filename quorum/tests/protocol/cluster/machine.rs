@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use position::{Epoch, Incarnation, Member, MemberId, Tip};
+use position::{Epoch, Incarnation, Index, Member, MemberId, Tip};
 use quorum::{Alarm, Ballot, FrameId, History, Standing, Tail, Time, Voter};
 
 use super::journal::Journal;
@@ -19,6 +19,8 @@ pub(crate) struct Disk {
     pub(crate) durable: Journal,
     /// Survives the death of the process.
     pub(crate) written: Journal,
+    /// Frames that end behind this have no room, if it is full.
+    pub(crate) full_after: Option<Index>,
     /// What the next start will find at the journal's end.
     pub(crate) tail: Tail,
     /// What the next start will find damaged in the middle.
@@ -61,6 +63,7 @@ impl Disk {
             ballot,
             durable: Journal::founded(),
             written: Journal::founded(),
+            full_after: None,
             tail: Tail::Clean,
             repairs: Vec::new(),
         }

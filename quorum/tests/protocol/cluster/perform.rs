@@ -41,7 +41,10 @@ impl Cluster {
                     self.send(id, envelope, frames);
                 }
                 Effect::Cut { after } => self.disk(id).written.cut_after(after),
-                Effect::Adopt { after } => self.adopt(id, after, beside),
+                Effect::Adopt { after } => {
+                    self.adopt(id, after, beside);
+                    self.input(id, Input::Adopted(self.disks[&id].written.tip()));
+                }
                 Effect::Repair(frame) => {
                     assert!(beside.contains(&frame), "the good copy travels beside the message");
                     follow_up.push(Then::Repaired(frame));
@@ -102,7 +105,8 @@ impl Cluster {
         self.oracle.check_chain(disk.written.tip().hash, &new);
         let epoch = disk.ballot.epoch;
         assert!(new.iter().all(|frame| frame.epoch <= epoch), "a frame of an epoch that is not durable");
-        for frame in new {
+        let full_after = self.disks[&id].full_after;
+        for frame in new.into_iter().take_while(|frame| full_after.is_none_or(|end| frame.last <= end)) {
             self.disk(id).written.append(frame);
         }
     }
