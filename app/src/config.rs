@@ -10,12 +10,18 @@ const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// It cannot be read.
-    #[error("cannot read the configuration {}: {source}. Nothing was started", path.display())]
+    #[error("cannot read the configuration {}: {source}. Nothing was started; name another with --config", path.display())]
     Read {
         /// The file.
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// It is no text, or one of another encoding.
+    #[error("{} is not UTF-8. Nothing was started; save it anew in that encoding", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
     },
     /// It is too large to be one.
     #[error("{} is larger than {CONFIG_BYTES_MAX} bytes and no configuration. Nothing was started", path.display())]
@@ -43,12 +49,14 @@ pub enum ConfigError {
 /// If it cannot be read, or is not what is expected: then the place in the file is named.
 pub fn read_config<T: DeserializeOwned>(path: &Path) -> Result<T, ConfigError> {
     let failed = |source| ConfigError::Read { path: path.to_owned(), source };
-    let mut text = String::new();
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(CONFIG_BYTES_MAX + 1).read_to_string(&mut text).map_err(failed)?;
-    if text.len() as u64 > CONFIG_BYTES_MAX {
+    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > CONFIG_BYTES_MAX {
         return Err(ConfigError::TooLarge { path: path.to_owned() });
     }
+    // Notepad on Windows 7 saves in the system's code page unless it is told otherwise.
+    let text = String::from_utf8(bytes).map_err(|_| ConfigError::Encoding { path: path.to_owned() })?;
     // Windows' editor puts a byte order mark in front.
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     toml::from_str(text).map_err(|error| {
@@ -84,7 +92,7 @@ mod tests {
         cluster: ClusterSettings,
     }
 
-    fn read(text: &str) -> Result<Config, String> {
+    fn read(text: &(impl AsRef<[u8]> + ?Sized)) -> Result<Config, String> {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("app.toml");
         std::fs::write(&path, text).unwrap();
@@ -134,5 +142,6 @@ mod tests {
         assert_eq!(folder_of(Path::new("app.toml")), Path::new("."));
         assert_eq!(folder_of(Path::new("a/app.toml")), Path::new("a"));
         assert!(read(&"#".repeat(1024 * 1024 + 1)).unwrap_err().contains("larger than"));
+        assert!(read(b"# W\xE4nde\n").unwrap_err().contains("is not UTF-8"));
     }
 }

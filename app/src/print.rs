@@ -34,10 +34,22 @@ pub fn conclude(
         // Whoever read our output has seen enough.
         Err(error) if is_broken_pipe(&error) => Exit::Done,
         Err(error) => {
-            complain(format_args!("{program}: {error:#}"));
+            complain(format_args!("{program}: {}", told(&error)));
             exit_of(&error)
         }
     }
+}
+
+/// What went wrong, and why. Most messages have their cause in them already: none is told twice.
+pub(crate) fn told(error: &anyhow::Error) -> String {
+    let mut told = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !told.contains(&cause) {
+            told.push_str(": ");
+            told.push_str(&cause);
+        }
+    }
+    told
 }
 
 /// Whether the reader of our output has gone.
@@ -64,5 +76,17 @@ mod tests {
         check(ServiceError::from(gone()).into(), Exit::Done);
         check(anyhow::Error::from(gone()).context("status"), Exit::Done);
         check(io::Error::from(ErrorKind::StorageFull).into(), Exit::Corrupted);
+    }
+
+    #[test]
+    fn a_cause_is_told_once() {
+        let full = || io::Error::from(ErrorKind::StorageFull);
+        let with_cause = anyhow::Error::from(ServiceError::from(full()));
+        assert_eq!(told(&with_cause), "cannot print: no storage space");
+        assert_eq!(told(&with_cause.context("not done")), "not done: cannot print: no storage space");
+        assert_eq!(
+            told(&anyhow::Error::from(full()).context("cannot write x")),
+            "cannot write x: no storage space"
+        );
     }
 }

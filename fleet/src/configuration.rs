@@ -25,7 +25,7 @@ pub type SceneEntries = BTreeMap<String, BTreeMap<String, BTreeMap<String, Value
     prevalent::rkyv::Deserialize,
 )]
 #[rkyv(crate = prevalent::rkyv)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with nodes, and perhaps scenes")]
 pub struct Configuration {
     /// The nodes.
     pub nodes: Vec<NodeEntry>,
@@ -48,7 +48,7 @@ pub struct Configuration {
     prevalent::rkyv::Deserialize,
 )]
 #[rkyv(crate = prevalent::rkyv)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with a node's name")]
 pub struct NodeEntry {
     /// Its name.
     pub name: String,

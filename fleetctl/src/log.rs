@@ -84,9 +84,10 @@ async fn print_past(history: &History<'_>, wanted: Wanted, json: bool) -> anyhow
 /// Nothing is left out without a word.
 fn tell_where_it_begins(past: &Past<Fleet>, since: Option<Moment>, now: WallTime) {
     let from = past.lines_from;
+    let from_the_start = from == Index::NONE;
     let all_there = match since.map(|since| since.at(now)) {
-        Some(PastAt::Index(wanted)) => from < wanted,
-        Some(PastAt::Time(_)) | None => from == Index::NONE,
+        Some(PastAt::Index(wanted)) => from_the_start || from < wanted,
+        Some(PastAt::Time(_)) | None => from_the_start,
     };
     if !all_there {
         let first = past.first;

@@ -11,8 +11,8 @@ use std::time::Duration;
 use anyhow::bail;
 use position::{Index, Tip};
 use prevalent::{
-    Frame, FrameError, JournalTag, SegmentFlaw, SegmentInfo, SegmentKind, SegmentName, SegmentView,
-    list_segments, view_segment,
+    FRAME_ALIGNMENT, Frame, FrameError, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentInfo,
+    SegmentKind, SegmentName, SegmentView, list_segments, view_segment,
 };
 use storage::Disk;
 
@@ -106,6 +106,11 @@ impl File {
     }
 }
 
+/// Segments never change their length, and recovery refuses one that has no possible length.
+fn is_whole(bytes: u64) -> bool {
+    bytes >= SEGMENT_HEADER_BYTES as u64 && bytes.is_multiple_of(FRAME_ALIGNMENT as u64)
+}
+
 struct Walk<'a> {
     files: &'a [File],
     covered: Index,
@@ -120,6 +125,13 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn through(&mut self, file: &'a File) -> Vec<Finding<'a>> {
         let mut found = Vec::new();
+        if !is_whole(file.info.bytes) {
+            let bytes = file.info.bytes;
+            let what = format!(
+                "it is {bytes} bytes long, which no segment is: its end is lost, and no voter starts from it"
+            );
+            found.push(Finding::Problem(Problem::of_file(file.info.name, what)));
+        }
         self.header(file, &mut found);
         for spot in file.view.spots() {
             // What lies behind is hidden by the next file.

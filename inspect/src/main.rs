@@ -19,6 +19,7 @@ use std::io::{self, BufWriter, Write};
 
 use app::{Exit, conclude, start_log};
 use snapshots::Flaw;
+use storage::DiskError;
 
 use crate::arguments::{Action, Arguments};
 use crate::place::{Directory, Place};
@@ -56,6 +57,8 @@ fn exit_after(problems: &[Problem]) -> Exit {
 }
 
 fn exit_of(error: &anyhow::Error) -> Exit {
-    let damaged = error.downcast_ref::<CannotReach>().is_some_and(|error| error.damaged);
-    if damaged || error.is::<Flaw>() { Exit::Corrupted } else { Exit::Failed }
+    let is_damage = error.downcast_ref::<CannotReach>().is_some_and(|error| error.damaged)
+        || error.downcast_ref::<Flaw>().is_some_and(|flaw| !matches!(flaw, Flaw::Version { .. }))
+        || error.downcast_ref::<DiskError>().is_some_and(|error| matches!(error, DiskError::TooLong { .. }));
+    if is_damage { Exit::Corrupted } else { Exit::Failed }
 }

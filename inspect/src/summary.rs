@@ -157,7 +157,13 @@ pub(crate) fn identity_problems(directory: &Directory) -> anyhow::Result<Vec<Pro
     } else {
         "both copies of the identity are damaged: what was voted here is forgotten"
     };
-    Ok(damaged.into_iter().map(|copy| Problem::of_file(copy, what)).collect())
+    let mut problems: Vec<Problem> = damaged.into_iter().map(|copy| Problem::of_file(copy, what)).collect();
+    let there = directory.disk.list("")?;
+    let gone = ["meta.0", "meta.1"].into_iter().filter(|copy| there.iter().all(|file| file.name != *copy));
+    problems.extend(
+        gone.map(|copy| Problem::of_file(copy, "this copy of the identity is gone; a voter always has both")),
+    );
+    Ok(problems)
 }
 
 impl Identity {

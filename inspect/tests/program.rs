@@ -239,6 +239,23 @@ fn small_files_are_verified_too() {
 }
 
 #[test]
+fn what_no_voter_starts_from_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    make_wall(folder.path());
+    let segment = folder.path().join(the_only_segment(folder.path()));
+    let bytes = fs::read(&segment).unwrap();
+    fs::write(&segment, &bytes[..bytes.len() - 7]).unwrap();
+    check("verify", folder.path(), &[], 5, &["damage: journal", "no voter starts from it"]);
+    fs::write(&segment, bytes).unwrap();
+
+    fs::remove_file(folder.path().join("meta.1")).unwrap();
+    check("verify", folder.path(), &[], 5, &["damage: meta.1: this copy of the identity is gone"]);
+    fs::write(folder.path().join("meta.0"), [0; 513]).unwrap();
+    let (code, _, stderr) = inspect(&["verify", folder.path().to_str().unwrap()]);
+    assert!(code == 5 && stderr.contains("513 bytes"), "{code}: {stderr}");
+}
+
+#[test]
 fn a_journal_that_ends_before_the_mark_is_noticed() {
     let folder = tempfile::tempdir().unwrap();
     make_wall(folder.path());

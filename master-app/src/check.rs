@@ -1,8 +1,10 @@
 //! `master config check`: what would keep a voter from starting, found before it matters.
 
+use std::io::ErrorKind;
+use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use prevalent::{FoundMeta, Meta};
 use shipper::{Credentials, Holder, VoterError};
 use storage::{Disk, DiskError, LocalDisk};
@@ -41,12 +43,15 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
     };
     lines.push(match found {
         FoundMeta::Good(meta) if meta.me.id == id && meta.cluster == credentials.cluster() => {
-            format!("data directory: voter {id}, started {} times", meta.boots)
+            let times = if meta.boots == 1 { "once".to_owned() } else { format!("{} times", meta.boots) };
+            format!("data directory: voter {id}, started {times}")
         }
-        FoundMeta::Good(meta) => anyhow::bail!(
-            "the data directory belongs to voter {} of cluster {}, the certificate is for another",
+        FoundMeta::Good(meta) => bail!(
+            "the data directory belongs to voter {} of cluster {}, and the certificate is for voter {id} of \
+             cluster {}; copy the folder that `init` made for this PC",
             meta.me.id,
-            meta.cluster
+            meta.cluster,
+            credentials.cluster()
         ),
         FoundMeta::Missing => {
             "data directory: no identity. It was wiped or never founded: this voter would learn and not count"
@@ -57,6 +62,12 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
                 .to_owned()
         }
     });
+    if !is_here(config.listen.ip()) {
+        lines.push(format!(
+            "warning: {} is no address of this machine now; a voter cannot listen on another's",
+            config.listen.ip()
+        ));
+    }
     let free = LocalDisk::open_read_only(nearest_folder(&config.data))?.free_bytes()?;
     if free < FREE_BYTES_MIN {
         lines.push(format!(
@@ -66,6 +77,11 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
         ));
     }
     Ok(Findings { lines, is_damaged: found == FoundMeta::Damaged })
+}
+
+/// Whether the machine has this address. On another it is only looked at, perhaps before it is copied.
+fn is_here(address: IpAddr) -> bool {
+    !matches!(UdpSocket::bind((address, 0)), Err(error) if error.kind() == ErrorKind::AddrNotAvailable)
 }
 
 /// The folder, or as long as it is not there the nearest one around it.

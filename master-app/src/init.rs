@@ -102,7 +102,8 @@ fn beside(out: &Path) -> anyhow::Result<PathBuf> {
 fn without_leftovers(making: &Path, error: anyhow::Error) -> anyhow::Error {
     match std::fs::remove_dir_all(making) {
         Ok(()) => error,
-        Err(gone) if gone.kind() == std::io::ErrorKind::NotFound => error,
+        // Not even begun.
+        Err(_) if !making.exists() => error,
         Err(stays) => {
             let left = format!("{} could not be removed ({stays}): remove it yourself", making.display());
             error.context(left)
@@ -248,13 +249,15 @@ fn next_steps(out: &Path, arguments: &InitArguments, pcs: usize) -> String {
     let mut text = format!("{out} is made for {pcs}. Voters: {}. Next:", voters.join(", "));
     let first = voters.first().copied().unwrap_or_default();
     // Writing to a String cannot fail.
+    let others = match voters.len() {
+        1 => "",
+        _ => "; on the other voters: master --config master.toml --standby",
+    };
     let steps = [
         format!(
             "copy each folder {out}/PC to its PC; keep {out}/{AUTHORITY} in a safe, it can make certificates"
         ),
-        format!(
-            "on {first}: master --config master.toml; on the other voters: master --config master.toml --standby"
-        ),
+        format!("on {first}: master --config master.toml{others}"),
         "on every PC: node --config node.toml".to_owned(),
         format!("fleetctl --config {out}/operator/fleetctl.toml import {}", arguments.fleet.display()),
     ];
@@ -312,6 +315,8 @@ mod tests {
     fn a_slash_behind_the_name_is_no_part_of_it() {
         let folder = tempfile::tempdir().unwrap();
         init(&one_pc(folder.path(), "pc1", "cluster/")).unwrap();
+        let beside_a_file = init(&one_pc(folder.path(), "pc1", "fleet.csv/new")).unwrap_err();
+        assert!(!format!("{beside_a_file:#}").contains("remove it yourself"), "{beside_a_file:#}");
         assert!(folder.path().join("cluster/pc1/master.toml").exists());
         assert_eq!(left_in(folder.path()), ["cluster", "fleet.csv"]);
         let nameless = init(&one_pc(folder.path(), "pc1", "new/..")).unwrap_err().to_string();

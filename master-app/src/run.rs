@@ -47,7 +47,7 @@ pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervis
     };
     let voter = run_voter::<Fleet>(options, gate::gate(), stop.clone(), started);
     tokio::select! {
-        ended = voter => ended.with_context(|| format!("the voter of {} stopped", config.display()))?,
+        ended = voter => ended.with_context(|| config.display().to_string())?,
         () = is_overdue(&stop) => {
             tracing::warn!("it did not stop in time, for it recovers or waits for its disk: it ends as if it had been killed");
         }

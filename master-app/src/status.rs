@@ -50,7 +50,7 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     match master {
         Ok(()) => Ok(Exit::Done),
         Err(error @ ClientError::NoMaster { .. }) => {
-            complain(error);
+            complain(format_args!("master: {error}"));
             Ok(Exit::NoMaster)
         }
         Err(error) => Err(error.into()),

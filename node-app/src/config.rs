@@ -76,7 +76,9 @@ impl DriverSettings {
             DriverSettings::Exec { program, arguments, timeout_seconds }
                 if program.components().count() > 1 =>
             {
-                DriverSettings::Exec { program: base.join(program), arguments, timeout_seconds }
+                // Taken apart and put together, so that no message shows ././apply.
+                let program = base.join(program).components().collect();
+                DriverSettings::Exec { program, arguments, timeout_seconds }
             }
             DriverSettings::File { folder } => DriverSettings::File { folder: base.join(folder) },
             other => other,

@@ -13,6 +13,7 @@ use windows_service::service_control_handler::{self, ServiceControlHandlerResult
 use windows_service::service_dispatcher;
 
 use crate::log::{EventKind, EventLog, LogFiles, start_service_log};
+use crate::print::told;
 use crate::{Exit, LogFormat, ServiceName, complain, stop_requested};
 
 /// Recovery replays the journal: seconds, on a slow disk perhaps a minute.
@@ -215,7 +216,7 @@ fn run_body(service: &Arc<Service>, log_format: LogFormat, exit_of: ExitOf, body
             exit
         }
         Err(error) => {
-            service.events.tell(EventKind::Error, &format!("{error:#}"));
+            service.events.tell(EventKind::Error, &told(&error));
             exit_of(&error)
         }
     };

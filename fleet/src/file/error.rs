@@ -60,7 +60,7 @@ pub enum FileProblem {
         encoding: &'static str,
     },
     /// A control character where none belongs.
-    #[error("the control character {0:?} is no text; is this a text file?")]
+    #[error("the control character {0:?} is no text; perhaps this is no text file")]
     Control(char),
     /// There is no line.
     #[error("there is no node in it")]
@@ -100,7 +100,9 @@ pub enum FileProblem {
         problem: NameProblem,
     },
     /// A line is shorter or longer than the first.
-    #[error("the line has {found} cells, the first line has {expected}; is a quote or a delimiter missing?")]
+    #[error(
+        "the line has {found} cells, the first line has {expected}; perhaps a quote or a delimiter is missing"
+    )]
     Cells {
         /// Cells of the first line.
         expected: usize,
@@ -108,7 +110,7 @@ pub enum FileProblem {
         found: usize,
     },
     /// A line end inside quotes.
-    #[error("the cell goes on over the end of the line; is its closing quote missing?")]
+    #[error("the cell goes on over the end of the line; perhaps its closing quote is missing")]
     LineEnd,
     /// Not a row or column.
     #[error("{text:?} is no row or column; both are whole numbers from 1")]

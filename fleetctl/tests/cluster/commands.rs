@@ -71,6 +71,7 @@ async fn the_log_tells_who_did_what_and_a_past_moment_comes_back() {
     assert!(since[3]["rejection"].as_str().unwrap().contains("pc99"), "{since:#?}");
     assert_eq!(log(&["--since", &index, "--last", "2"]).len(), 2);
     assert_eq!(log(&["--since", "1h"]), log(&["--last", "100000"]));
+    assert_eq!(site.run_as("operator", &["log", "--since", "0"]).stderr, "", "nothing is left out");
     let text = site.told(&["log", "--last", "2"]);
     assert!(text.contains("operator (operator): delete scene day -> done"), "{text}");
     assert!(text.contains("rejected: there is no node"), "{text}");

@@ -47,6 +47,17 @@ fn a_certificate_that_is_no_voters_is_refused() {
 }
 
 #[test]
+fn an_address_that_the_pc_does_not_have_is_warned_of() {
+    let wall = Wall::make();
+    check(&wall, &["config", "check"], 0, "data directory: voter 1, started 0 times");
+    let text = std::fs::read_to_string(wall.pc().join("master.toml")).unwrap();
+    // Of the addresses for documentation: nobody has it.
+    let elsewhere = text.replacen("listen = \"127.0.0.1:", "listen = \"192.0.2.1:", 1);
+    std::fs::write(wall.pc().join("master.toml"), elsewhere).unwrap();
+    check(&wall, &["config", "check"], 0, "warning: 192.0.2.1 is no address of this machine");
+}
+
+#[test]
 fn damage_on_the_disk_has_an_exit_code_of_its_own() {
     let wall = Wall::make();
     let data = wall.pc().join("data");
