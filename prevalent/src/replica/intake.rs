@@ -251,6 +251,3 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -371,3 +371,6 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
