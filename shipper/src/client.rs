@@ -89,7 +89,9 @@ pub enum ClientError {
         /// Each address, and what came of it.
         tried: String,
     },
-    /// The session was away for so long that its answers are gone. A new one is used from now on.
+    /// The session ended, by an hour of silence or by too many newer ones, while this command waited to be
+    /// sent again after a change of master: whether it was executed nobody knows any more. A new session is
+    /// used from now on.
     #[error(
         "the session has expired; the command may or may not have been executed: look before you repeat it"
     )]

@@ -87,7 +87,9 @@ impl<S: Prevalent> Replica<S> {
             match (session, pending.sequence) {
                 (Some(session), None) => append_registered(session.id(), &mut out.bytes),
                 (None, None) => out.bytes.push(Tag::TableFull.byte()),
-                (None, Some(_)) => out.bytes.push(Tag::UnknownSession.byte()),
+                // The session has ended since, and its answers with it. Not `UnknownSession`: that would say
+                // that this command was not executed, and its client would send it again in another session.
+                (None, Some(_)) => out.bytes.push(Tag::Forgotten.byte()),
                 (Some(_), Some(sequence)) => match kept(sequence) {
                     Some(kept) => out.bytes.extend_from_slice(kept.bytes),
                     None => out.bytes.push(Tag::TooFar.byte()),

@@ -255,6 +255,3 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -399,3 +399,6 @@ fn has_no_room(error: JournalError, what: &'static str) -> Result<(), Fatal> {
         error => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests;

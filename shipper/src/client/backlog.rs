@@ -4,15 +4,20 @@
 //! at most once. Not responsible for: sending; it is plain data, and its time is an argument.
 //!
 //! ```text
-//!   sent on this stream │ sent on an earlier stream │ never sent
-//!   ────────────────────┼───────────────────────────┼───────────
-//!   0              sent │                  numbered │        len
+//!   first sent on an earlier stream │ on this one │ never sent
+//!   ────────────────────────────────┼─────────────┼───────────
+//!   0                       earlier │    numbered │        len
 //! ```
 //!
 //! A command gets its number, the sequence, when it is sent for the first time, and keeps it. After a
 //! change of master everything numbered is sent again, in order, with the same numbers: the session on the
 //! new master knows which of them were executed. What was never sent can still be taken back, or be
 //! numbered in another session.
+//!
+//! If the session is gone, because it was idle for long, nobody knows what became of those that were first
+//! sent on an earlier stream. Those of this one the session's end has met: answers come in the order of the
+//! journal, so whatever was executed before that end was answered before it. They were not executed, and never
+//! will be in that session.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -56,13 +61,24 @@ pub(crate) struct Backlog<A> {
     bytes: usize,
     /// Of the next command that is sent for the first time.
     next: Sequence,
+    /// First sent on an earlier stream.
+    earlier: usize,
+    /// Sent at least once.
     numbered: usize,
+    /// Sent on this stream; what is numbered beyond is to be sent again.
     sent: usize,
 }
 
 impl<A> Backlog<A> {
     pub(crate) fn new() -> Backlog<A> {
-        Backlog { pending: VecDeque::new(), bytes: 0, next: Sequence::FIRST, numbered: 0, sent: 0 }
+        Backlog {
+            pending: VecDeque::new(),
+            bytes: 0,
+            next: Sequence::FIRST,
+            earlier: 0,
+            numbered: 0,
+            sent: 0,
+        }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -129,6 +145,7 @@ impl<A> Backlog<A> {
 
     /// The stream is gone: everything that is unanswered has to be sent again.
     pub(crate) fn disconnected(&mut self) {
+        self.earlier = self.numbered;
         self.sent = 0;
     }
 
@@ -149,12 +166,16 @@ impl<A> Backlog<A> {
         true
     }
 
-    /// The session is unknown to the voters. Whether the commands that were sent in it were executed,
-    /// nobody knows any more; the others will be sent in the next session.
+    /// The session is unknown to the voters. Whether the commands that were first sent on an earlier stream
+    /// were executed, nobody knows any more; all others will be sent in the next session.
     pub(crate) fn session_lost(&mut self) {
-        while self.numbered > 0 {
+        while self.earlier > 0 {
             answer(self.remove(0), Err(ClientError::SessionExpired));
         }
+        for pending in self.pending.iter_mut().take(self.numbered) {
+            pending.sequence = None;
+        }
+        (self.numbered, self.sent) = (0, 0);
         self.next = Sequence::FIRST;
     }
 
@@ -182,6 +203,7 @@ impl<A> Backlog<A> {
     fn remove(&mut self, at: usize) -> Order<A> {
         let Pending { order, .. } = self.pending.remove(at).expect("the caller has seen it");
         self.bytes -= order.payload.len();
+        self.earlier -= usize::from(at < self.earlier);
         self.numbered -= usize::from(at < self.numbered);
         self.sent -= usize::from(at < self.sent);
         order
@@ -270,15 +292,24 @@ mod tests {
     }
 
     #[test]
-    fn a_lost_session_fails_what_was_sent_and_carries_over_the_rest() {
-        let (mut backlog, mut answers) = backlog(&["a"]);
-        check(&mut backlog, &[(1, 1, "a")]);
-        let mut b = push(&mut backlog, "b");
+    fn a_lost_session_fails_what_earlier_streams_sent_and_carries_over_the_rest() {
+        let (mut backlog, mut answers) = backlog(&["a", "b"]);
+        check(&mut backlog, &[(1, 1, "a"), (2, 1, "b")]);
+        backlog.disconnected();
+        check(&mut backlog, &[(1, 1, "a"), (2, 1, "b")]);
+        let (mut c, mut d) = (push(&mut backlog, "c"), push(&mut backlog, "d"));
+        check(&mut backlog, &[(3, 1, "c"), (4, 1, "d")]);
+        let mut e = push(&mut backlog, "e");
+        assert!(settled(&mut backlog, 1), "executed before the session ended");
+        backlog.session_lost();
+        assert!(matches!(answers[1].try_recv(), Ok(Err(ClientError::SessionExpired))));
+        for carried_over in [&mut c, &mut d, &mut e] {
+            assert!(carried_over.try_recv().is_err(), "it was not executed, so it is not lost");
+        }
+        check(&mut backlog, &[(1, 1, "c"), (2, 1, "d"), (3, 1, "e")]);
         backlog.disconnected();
         backlog.session_lost();
-        assert!(matches!(answers[0].try_recv(), Ok(Err(ClientError::SessionExpired))));
-        assert!(b.try_recv().is_err(), "it was never sent, so it is not lost");
-        check(&mut backlog, &[(1, 1, "b")]);
+        assert!(matches!(c.try_recv(), Ok(Err(ClientError::SessionExpired))), "now it was sent before");
     }
 
     #[test]

@@ -71,6 +71,20 @@ async fn an_expired_session_is_an_error_and_never_a_second_execution() {
 }
 
 #[tokio::test]
+async fn a_pause_that_outlasts_the_session_costs_no_command_and_doubles_none() {
+    let cluster = FakeCluster::start(1);
+    cluster.promote(1);
+    let client = Client::<Ledger>::connect(cluster.options("anna")).unwrap();
+    assert_eq!(client.execute(&0).await.unwrap(), Ok(1));
+    cluster.expire_sessions();
+    let results = submit_all(&client, 600).await;
+    for (number, result) in (2..).zip(results) {
+        assert_eq!(result.unwrap(), number);
+    }
+    assert_eq!(cluster.numbers(), [0].into_iter().chain(0..600).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_rejection_is_an_answer() {
     let cluster = FakeCluster::start(1);
     cluster.promote(1);

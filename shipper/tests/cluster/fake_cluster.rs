@@ -169,6 +169,11 @@ impl FakeCluster {
         self.world().script.extend(events.iter().copied());
     }
 
+    /// Lets two hours pass.
+    pub(crate) fn expire_sessions(&self) {
+        self.world().expire_all();
+    }
+
     /// Makes a snapshot and forgets the journal before it.
     pub(crate) fn compact(&self) {
         self.snapshot();

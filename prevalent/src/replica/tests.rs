@@ -5,10 +5,9 @@ use quorum::{Kind, Membership, Time, VoterInfo};
 use storage::{Disk, SimDisk};
 
 use super::*;
-use crate::replica::Input;
 use crate::testing::journal::entry;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{Founding, Options, Role, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX};
+use crate::{Actor, EntryKind, Founding, Reply, Role, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX, SessionId};
 
 /// Time stands still.
 const NOW: Now = Now { time: Time(0), wall_time: 0 };
@@ -51,6 +50,8 @@ impl Rig {
             } else if let Some(order) = effects.sync.take() {
                 order.perform().unwrap();
                 replica.step(NOW, Input::Synced(order.ticket()), effects).unwrap();
+            } else if let Some(job) = effects.start.pop() {
+                replica.step(NOW, Input::Finished(job.run()), effects).unwrap();
             } else if !replica.apply(64, effects).unwrap() {
                 return;
             }
@@ -73,13 +74,29 @@ impl Rig {
 
     /// Sends a command; returns why it was refused, if it was.
     fn add(&mut self, actor: &Actor, session: SessionId, sequence: u64) -> Option<Refused> {
+        self.order(actor, session, sequence, &Order::Add(1))
+    }
+
+    fn order(&mut self, actor: &Actor, session: SessionId, sequence: u64, order: &Order) -> Option<Refused> {
         self.clients += 1;
-        let order = payload(&Order::Add(1));
+        let order = payload(order);
         let mut entries = Vec::new();
         entry(EntryKind::Command, session.0, sequence, &order).write(&mut entries).unwrap();
         let input = Input::Commands { client: ClientId(self.clients), actor, entries: &entries };
         self.replica.step(NOW, input, &mut self.effects).unwrap();
         self.effects.unanswered.pop().map(|unanswered| unanswered.why)
+    }
+
+    /// What was answered to commands of this session since it was last asked.
+    fn answers_to(&mut self, session: SessionId) -> Vec<String> {
+        let Effects { answers, bytes, .. } = &mut self.effects;
+        let of_session =
+            answers.iter().filter(|answer| answer.session == session && answer.sequence.is_some());
+        let read =
+            |answer: &Answered| format!("{:?}", Reply::<Tally>::read(&bytes[answer.bytes.clone()]).unwrap());
+        let read = of_session.map(read).collect();
+        answers.clear();
+        read
     }
 
     /// Who has added something.
@@ -136,4 +153,24 @@ fn a_session_that_would_be_refused_is_not_journaled() {
     rig.settle();
     assert_eq!(rig.replica.last(), last);
     assert_eq!(rig.is_refused_a_session(&actor("pc0", Role::Node)), None, "it replaces one of its own");
+}
+
+#[test]
+fn an_answer_that_went_with_its_session_is_not_called_unexecuted() {
+    let (anna, pc7) = (actor("anna", Role::Operator), actor("pc7", Role::Node));
+    let mut rig = Rig::start();
+    let (session, other) = (rig.register(&anna), rig.register(&pc7));
+    rig.settle();
+    // All in one frame, whose answers are lost when the last command panics.
+    assert_eq!(rig.add(&anna, session, 1), None);
+    for _ in 0..SESSIONS_PER_ACTOR_MAX {
+        rig.register(&anna);
+    }
+    assert_eq!(rig.order(&pc7, other, 1, &Order::Panic), None);
+    rig.settle();
+    assert_eq!(rig.added_by(), ["anna"], "it was executed when the state was rebuilt");
+    assert_eq!(rig.answers_to(session), ["Forgotten"]);
+    assert_eq!(rig.add(&anna, session, 2), None);
+    rig.settle();
+    assert_eq!(rig.answers_to(session), ["UnknownSession"]);
 }
