@@ -52,7 +52,7 @@ impl Rig {
                 replica.step(NOW, Input::Synced(order.ticket()), effects).unwrap();
             } else if let Some(job) = effects.start.pop() {
                 replica.step(NOW, Input::Finished(job.run()), effects).unwrap();
-            } else if !replica.apply(64, effects).unwrap() {
+            } else if !replica.apply(64, effects).unwrap() && effects.start.is_empty() {
                 return;
             }
         }
