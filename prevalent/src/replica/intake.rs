@@ -119,6 +119,9 @@ impl<S: Prevalent> Replica<S> {
         if entry.kind != EntryKind::Command {
             return Err(Refused::Malformed("clients send commands only".to_owned()));
         }
+        if entry.sequence.max(entry.lowest_unacknowledged) > Sequence::MAX {
+            return Err(Refused::Malformed(format!("no client has come to {}", entry.sequence)));
+        }
         let engine = self.engine.as_ref().expect("a voter without a state takes nothing");
         let start = out.bytes.len();
         match engine.admit(entry.session, entry.sequence, entry.lowest_unacknowledged, actor) {
