@@ -251,8 +251,7 @@ fn what_no_voter_starts_from_is_damage() {
     fs::remove_file(folder.path().join("meta.1")).unwrap();
     check("verify", folder.path(), &[], 5, &["damage: meta.1: this copy of the identity is gone"]);
     fs::write(folder.path().join("meta.0"), [0; 513]).unwrap();
-    let (code, _, stderr) = inspect(&["verify", folder.path().to_str().unwrap()]);
-    assert!(code == 5 && stderr.contains("513 bytes"), "{code}: {stderr}");
+    check("verify", folder.path(), &[], 5, &["damage: meta.0: "]);
 }
 
 #[test]

@@ -71,6 +71,8 @@ fn damage_on_the_disk_has_an_exit_code_of_its_own() {
     check(&wall, &["--config", "master.toml"], 5, "journal");
 
     let wall = Wall::make();
-    std::fs::write(wall.pc().join("data").join("meta.0"), [0; 513]).unwrap();
-    check_both(&wall, 5, "513 bytes");
+    for copy in ["meta.0", "meta.1"] {
+        std::fs::write(wall.pc().join("data").join(copy), [0; 513]).unwrap();
+    }
+    check_both(&wall, 5, "both copies of the identity are damaged");
 }

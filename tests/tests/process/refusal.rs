@@ -1,6 +1,7 @@
 //! Who does not belong is turned away, and nothing is changed by it.
 
 use std::fs;
+use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
@@ -30,11 +31,12 @@ async fn a_second_process_on_a_data_directory_is_refused() {
     let trial = Trial::start().await;
     let pc = trial.master().await.pc;
     let folder = trial.cluster.folder_of(&pc);
-    // On an address of its own: it is the directory that is refused.
+    // On an address of its own, free a moment ago: it is the directory that is refused.
+    let own = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let listen = trial.cluster.address(&pc).to_string();
     let config = fs::read_to_string(folder.join("master.toml")).unwrap();
     let second = folder.join("second.toml");
-    fs::write(&second, config.replacen(&listen, "127.0.0.1:0", 1)).unwrap();
+    fs::write(&second, config.replacen(&listen, &own, 1)).unwrap();
     let said = refused(&trial.cluster, &second).await;
     assert!(said.contains("another process is using the data directory"), "{said}");
     trial.set("pc5", 1).await;
