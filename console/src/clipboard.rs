@@ -15,20 +15,25 @@ const ORDERS_MAX: usize = 4;
 /// Longer texts are none for a field of this window.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 
+/// What a system says of its clipboard.
+pub(crate) type SystemError = Box<dyn std::error::Error + Send + Sync>;
+
 /// A clipboard that programs share.
 pub(crate) trait System {
     /// Gives it a text.
-    fn give(&mut self, text: String) -> Result<(), arboard::Error>;
+    fn give(&mut self, text: String) -> Result<(), SystemError>;
 
     /// What it holds; `None` if that is no text.
-    fn take(&mut self) -> Result<Option<String>, arboard::Error>;
+    fn take(&mut self) -> Result<Option<String>, SystemError>;
 }
 
 /// The system's own, opened when it is first needed: that costs a connection and another thread.
+#[cfg(not(windows))]
 #[derive(Default)]
-pub(crate) struct Arboard(Option<arboard::Clipboard>);
+pub(crate) struct SystemClipboard(Option<arboard::Clipboard>);
 
-impl Arboard {
+#[cfg(not(windows))]
+impl SystemClipboard {
     fn opened(&mut self) -> Result<&mut arboard::Clipboard, arboard::Error> {
         match &mut self.0 {
             Some(clipboard) => Ok(clipboard),
@@ -37,30 +42,50 @@ impl Arboard {
     }
 }
 
-impl System for Arboard {
-    fn give(&mut self, text: String) -> Result<(), arboard::Error> {
-        self.opened()?.set_text(text)
+#[cfg(not(windows))]
+impl System for SystemClipboard {
+    fn give(&mut self, text: String) -> Result<(), SystemError> {
+        Ok(self.opened()?.set_text(text)?)
     }
 
-    fn take(&mut self) -> Result<Option<String>, arboard::Error> {
+    fn take(&mut self) -> Result<Option<String>, SystemError> {
         match self.opened()?.get_text() {
             Ok(text) => Ok(Some(text)),
             Err(arboard::Error::ContentNotAvailable) => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// The system's own. Not through arboard, which for lists of files needs a function that Windows 7 lacks.
+#[cfg(windows)]
+#[derive(Default)]
+pub(crate) struct SystemClipboard;
+
+#[cfg(windows)]
+impl System for SystemClipboard {
+    fn give(&mut self, text: String) -> Result<(), SystemError> {
+        Ok(clipboard_win::set_clipboard_string(&text)?)
+    }
+
+    fn take(&mut self) -> Result<Option<String>, SystemError> {
+        if !clipboard_win::is_format_avail(clipboard_win::formats::CF_UNICODETEXT) {
+            return Ok(None);
+        }
+        Ok(Some(clipboard_win::get_clipboard_string()?))
     }
 }
 
 /// What the thread is to do, and where it says what came of it.
 enum Order {
-    Give(String, SyncSender<Result<(), arboard::Error>>),
-    Take(SyncSender<Result<Option<String>, arboard::Error>>),
+    Give(String, SyncSender<Result<(), SystemError>>),
+    Take(SyncSender<Result<Option<String>, SystemError>>),
 }
 
 #[derive(Debug, thiserror::Error)]
 enum ClipboardError {
     #[error("{0}")]
-    System(#[from] arboard::Error),
+    System(SystemError),
     #[error("it did not answer within {} ms", .patience.as_millis())]
     Silent { patience: Duration },
     #[error("{ORDERS_MAX} orders wait for it already")]
@@ -141,7 +166,7 @@ impl Clipboard {
 
     fn ask<T>(
         &self,
-        order: impl FnOnce(SyncSender<Result<T, arboard::Error>>) -> Order,
+        order: impl FnOnce(SyncSender<Result<T, SystemError>>) -> Order,
     ) -> Result<T, ClipboardError> {
         let (done, answer) = sync_channel(1);
         let orders = self.orders.as_ref().ok_or(ClipboardError::Ended)?;
@@ -150,7 +175,7 @@ impl Clipboard {
             TrySendError::Disconnected(_) => ClipboardError::Ended,
         })?;
         match answer.recv_timeout(self.patience) {
-            Ok(done) => Ok(done?),
+            Ok(done) => done.map_err(ClipboardError::System),
             Err(RecvTimeoutError::Timeout) => Err(ClipboardError::Silent { patience: self.patience }),
             Err(RecvTimeoutError::Disconnected) => Err(ClipboardError::Ended),
         }
@@ -200,9 +225,9 @@ mod tests {
             }
         }
 
-        fn answers(&self) -> Result<(), arboard::Error> {
+        fn answers(&self) -> Result<(), SystemError> {
             let release = match &mut *self.0.lock().unwrap() {
-                Held::Occupied => return Err(arboard::Error::ClipboardOccupied),
+                Held::Occupied => return Err("occupied".into()),
                 Held::Hangs(release) => release.take(),
                 Held::Nothing | Held::Text(_) => None,
             };
@@ -212,13 +237,13 @@ mod tests {
     }
 
     impl System for Others {
-        fn give(&mut self, text: String) -> Result<(), arboard::Error> {
+        fn give(&mut self, text: String) -> Result<(), SystemError> {
             self.answers()?;
             self.hold(Held::Text(text));
             Ok(())
         }
 
-        fn take(&mut self) -> Result<Option<String>, arboard::Error> {
+        fn take(&mut self) -> Result<Option<String>, SystemError> {
             self.answers()?;
             Ok(self.text())
         }

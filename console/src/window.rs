@@ -17,7 +17,7 @@ use winit::event::{StartCause, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop, OwnedDisplayHandle};
 use winit::window::{Window, WindowId};
 
-use crate::clipboard::{self, Arboard, Clipboard};
+use crate::clipboard::{self, Clipboard, SystemClipboard};
 use crate::looks::{KeptLooks, Looks, Scale, Theme};
 
 /// Letters are kept in one texture: as wide as this, and as high as need be.
@@ -56,7 +56,7 @@ pub(crate) fn run(event_loop: EventLoop<Woken>, source: Source, beginning: Begin
     context.set_zoom_factor(looks.scale.factor());
     let console = Console::new(&context);
     let clipboard =
-        Clipboard::start(Arboard::default(), clipboard::PATIENCE).context("cannot start a thread")?;
+        Clipboard::start(SystemClipboard::default(), clipboard::PATIENCE).context("cannot start a thread")?;
     let display = softbuffer::Context::new(event_loop.owned_display_handle())
         .map_err(|error| anyhow::anyhow!("cannot draw on this display: {error}"))?;
     let mut program = Program {
