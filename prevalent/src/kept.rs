@@ -163,10 +163,11 @@ impl Kept {
 
     /// Every kept answer in the order of sequences: the same on every machine, whatever was forgotten when.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Sequence, KeptAnswer<'_>)> {
-        let numbered = (self.lowest.0..).zip(&self.slots).filter(|(_, slot)| slot.length > 0);
-        numbered.map(|(sequence, slot)| {
+        let filled = self.slots.iter().enumerate().filter(|(_, slot)| slot.length > 0);
+        filled.map(|(at, slot)| {
             let answer = KeptAnswer { executed: slot.executed, bytes: &self.bytes[slot.range()] };
-            (Sequence(sequence), answer)
+            // Counted from the lowest, not up from it: the lowest may be the last sequence that there is.
+            (Sequence(self.lowest.0 + at as u64), answer)
         })
     }
 }
@@ -225,8 +226,11 @@ mod tests {
         kept.forget_below(Sequence(u64::MAX));
         assert_eq!(kept.live_bytes(), 0);
         check(&kept, u64::MAX, Verdict::New);
+        assert_eq!(kept.iter().count(), 0);
         kept.keep(Sequence(u64::MAX), Index(2), b"last");
-        check(&kept, u64::MAX, Verdict::Answered(KeptAnswer { executed: Index(2), bytes: b"last" }));
+        let last = KeptAnswer { executed: Index(2), bytes: b"last" };
+        check(&kept, u64::MAX, Verdict::Answered(last));
+        assert_eq!(kept.iter().collect::<Vec<_>>(), [(Sequence(u64::MAX), last)]);
     }
 
     /// Against a map, with sequences out of order and answers of all sizes.
