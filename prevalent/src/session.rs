@@ -30,6 +30,8 @@ pub struct Sequence(pub u64);
 impl Sequence {
     /// A session's first.
     pub const FIRST: Sequence = Sequence(1);
+    /// No client comes this far by counting, and what is counted on from here stays a number.
+    pub const MAX: Sequence = Sequence(u64::MAX / 2);
 
     /// The sequence after this one.
     #[must_use]

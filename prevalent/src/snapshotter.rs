@@ -201,6 +201,14 @@ pub enum SnapshotJobError {
     /// A frame is damaged, or cannot be applied.
     #[error("cannot make a snapshot: {0}")]
     Replay(#[from] ReplayError),
+    /// Something else than executing a command panicked.
+    #[error("making the snapshot at {target} made the program panic: {message}")]
+    Panicked {
+        /// The one that was to be made.
+        target: Tip,
+        /// What the panic said.
+        message: String,
+    },
     /// The engine cannot be archived.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -272,7 +280,7 @@ impl<S: Prevalent> SnapshotJob<S> {
     fn replay(&self, shadow: Engine<S>) -> Result<Engine<S>, SnapshotJobError> {
         let begin =
             || -> Result<Engine<S>, SnapshotJobError> { Ok(load::<S>(&self.shelf, self.cluster)?.engine) };
-        let shadow = replay_past_panics(shadow, begin, &self.frames, self.target.index())?;
+        let shadow = replay_past_panics(shadow, begin, &self.frames, self.target.index())?.engine;
         if shadow.applied() == self.target {
             return Ok(shadow);
         }

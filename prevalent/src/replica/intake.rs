@@ -16,8 +16,9 @@ use crate::{
 /// of sixty commands drain in a second.
 const PENDING_MAX: usize = 65_536;
 
-/// The journal on this disk may take so much: several times what lies between two snapshots.
-const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// The journal on this disk may take so much, beside the past that is kept: several times what lies between two
+/// snapshots.
+pub(crate) const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Who waits for the answer of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -112,6 +113,9 @@ impl<S: Prevalent> Replica<S> {
         if entry.kind != EntryKind::Command {
             return Err(Refused::Malformed("clients send commands only".to_owned()));
         }
+        if entry.sequence.max(entry.lowest_unacknowledged) > Sequence::MAX {
+            return Err(Refused::Malformed(format!("no client has come to {}", entry.sequence)));
+        }
         let engine = self.engine.as_ref().expect("a voter without a state takes nothing");
         let start = out.bytes.len();
         match engine.admit(entry.session, entry.sequence, entry.lowest_unacknowledged, actor) {
@@ -137,11 +141,16 @@ impl<S: Prevalent> Replica<S> {
             Some(Refused::NotMaster)
         } else if self.engine.is_none() || self.pending.len() >= PENDING_MAX {
             Some(Refused::Busy)
-        } else if self.journal.bytes() >= JOURNAL_BYTES_MAX {
+        } else if self.journal_is_full() {
             Some(Refused::NoRoom)
         } else {
             None
         }
+    }
+
+    /// Whether snapshots could not be made for so long that the journal takes no more commands.
+    pub(crate) fn journal_is_full(&self) -> bool {
+        self.journal.bytes() >= self.journal_bytes_max.saturating_add(self.history_bytes_max)
     }
 
     /// Puts an entry into the frame that is being packed; a full one is written first.
