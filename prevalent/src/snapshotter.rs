@@ -16,6 +16,7 @@ use storage::{DiskError, Slice};
 use crate::engine::SnapshotRule;
 use crate::image::ImageError;
 use crate::replay::{ReplayError, replay_past_panics};
+use crate::retention::Retention;
 use crate::{Engine, Prevalent, archive_tag};
 
 /// What a directory's snapshots give.
@@ -151,6 +152,7 @@ pub struct SnapshotJob<S> {
     frames: Vec<Slice>,
     panics: BTreeSet<Index>,
     rule: SnapshotRule,
+    retention: Retention,
     /// The job makes an `S` of its own and holds none.
     state: PhantomData<fn() -> S>,
 }
@@ -171,6 +173,8 @@ pub struct Made {
     pub outcome_hash: ChainHash,
     /// Older snapshots that could not be used.
     pub passed_over: Vec<PassedOver>,
+    /// What lies before this position may go.
+    pub begin: Index,
 }
 
 /// A snapshot was not made. Those that there are were left alone.
@@ -230,15 +234,15 @@ impl<S: Prevalent> SnapshotJob<S> {
             frames,
             panics: live.panics().clone(),
             rule: live.snapshot_rule(),
+            retention: Retention::default(),
             state: PhantomData,
         }
     }
 
-    /// The same job, which removes no snapshot at this position or behind it.
+    /// The same job, which keeps as much of the past as this says.
     #[must_use]
-    pub(crate) fn keeping(mut self, from: Index) -> Self {
-        self.shelf = self.shelf.keeping(from);
-        self
+    pub(crate) fn keeping(self, retention: Retention) -> Self {
+        SnapshotJob { retention, ..self }
     }
 
     /// The position of the snapshot to be made.
@@ -257,7 +261,8 @@ impl<S: Prevalent> SnapshotJob<S> {
         let loaded = engine.applied();
         if loaded == self.target && head.is_some() {
             let snapshot = self.shelf.open(loaded.index())?;
-            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over });
+            let begin = self.begin(&passed_over)?;
+            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over, begin });
         }
         if loaded.index() >= self.target.index() && head.is_some() {
             return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
@@ -271,9 +276,27 @@ impl<S: Prevalent> SnapshotJob<S> {
             tip: self.target,
             time: shadow.wall_time(),
         };
-        let mut writer = self.shelf.begin(head)?;
+        let flawed = self.flawed(&passed_over).collect();
+        let shelf = self.shelf.clone().keeping(self.begin(&passed_over)?).not_counting(flawed);
+        let mut writer = shelf.begin(head)?;
         shadow.write_image(&mut writer)?;
-        Ok(Made { snapshot: writer.finish()?, outcome_hash: shadow.outcome_hash(), passed_over })
+        let snapshot = writer.finish()?;
+        let begin = self.begin(&passed_over)?;
+        Ok(Made { snapshot, outcome_hash: shadow.outcome_hash(), passed_over, begin })
+    }
+
+    /// Where the past may begin. What could not be used is no support for a state, however new it is: were it
+    /// counted, the frames might go that the newest good one but one needs.
+    fn begin(&self, passed_over: &[PassedOver]) -> Result<Index, LoadError> {
+        let mut listed = self.shelf.list()?;
+        listed.retain(|listed| !self.flawed(passed_over).any(|flawed| flawed == listed.index));
+        Ok(self.retention.begin(&listed))
+    }
+
+    /// One at the target itself is replaced.
+    fn flawed<'p>(&self, passed_over: &'p [PassedOver]) -> impl Iterator<Item = Index> + use<'p, S> {
+        let target = self.target.index();
+        passed_over.iter().map(|passed_over| passed_over.index).filter(move |flawed| *flawed != target)
     }
 
     /// Brings the shadow engine to the target.

@@ -3,10 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use position::{ClusterId, Index, Member, Tip};
+use position::{ClusterId, Member, Tip};
 use quorum::Time;
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
-use storage::DiskError;
 
 use crate::execution::message_of;
 use crate::replay::Replayed;
@@ -14,8 +13,7 @@ use crate::replica::install::{InstallError, Installed, install};
 use crate::replica::rebuild::{Rebuild, RebuildError};
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
-use crate::retention::Retention;
-use crate::snapshotter::{LoadError, Made, SnapshotJob, SnapshotJobError};
+use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
 use crate::{Chore, ChoreDone, Prevalent};
 
 /// Work for another thread.
@@ -29,7 +27,7 @@ pub(crate) enum Work<S: Prevalent> {
     /// Verifies the newest snapshot, for a standby that needs it.
     Open { shelf: Shelf, to: Member },
     /// Makes a snapshot from the previous one and the journal.
-    Snapshot { job: Box<SnapshotJob<S>>, shelf: Shelf, retention: Retention },
+    Snapshot(Box<SnapshotJob<S>>),
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
@@ -54,21 +52,10 @@ impl<S: Prevalent> Finished<S> {
 #[derive(Debug)]
 enum Outcome<S: Prevalent> {
     Chore(ChoreDone),
-    Opened {
-        to: Member,
-        newest: Result<Option<Opened>, SnapshotError>,
-    },
-    /// With where the past begins from now on.
-    Made {
-        target: Tip,
-        made: Result<Made, SnapshotJobError>,
-        begin: Result<Index, DiskError>,
-    },
+    Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
+    Made { target: Tip, made: Result<Made, SnapshotJobError> },
     Installed(Result<Installed<S>, InstallError>),
-    Rebuilt {
-        number: u64,
-        rebuilt: Result<Replayed<S>, RebuildError>,
-    },
+    Rebuilt { number: u64, rebuilt: Result<Replayed<S>, RebuildError> },
 }
 
 /// A job by what becomes of it if it panics.
@@ -106,7 +93,7 @@ impl<S: Prevalent> Job<S> {
         match &self.0 {
             Work::Chore(chore) => chore.name(),
             Work::Open { .. } => "verify a snapshot",
-            Work::Snapshot { .. } => "make a snapshot",
+            Work::Snapshot(_) => "make a snapshot",
             Work::Install { .. } => "install a snapshot",
             Work::Rebuild(_) => "rebuild the state",
         }
@@ -116,7 +103,7 @@ impl<S: Prevalent> Job<S> {
         match &self.0 {
             Work::Chore(_) => Kind::Chore,
             Work::Open { to, .. } => Kind::Open { to: *to },
-            Work::Snapshot { job, .. } => Kind::Snapshot { target: job.target() },
+            Work::Snapshot(job) => Kind::Snapshot { target: job.target() },
             Work::Install { .. } => Kind::Install,
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
         }
@@ -130,17 +117,7 @@ impl<S: Prevalent> Work<S> {
             Work::Open { shelf, to } => {
                 Outcome::Opened { to, newest: shelf.newest_valid().map(|newest| newest.snapshot) }
             }
-            Work::Snapshot { job, shelf, retention } => {
-                let target = job.target();
-                let begin = || Ok(retention.begin(&shelf.list()?));
-                match begin() {
-                    Ok(from) => Outcome::Made { target, made: job.keeping(from).run(), begin: begin() },
-                    Err(error) => {
-                        let made = Err(LoadError::Disk(error).into());
-                        Outcome::Made { target, made, begin: Ok(Index::NONE) }
-                    }
-                }
-            }
+            Work::Snapshot(job) => Outcome::Made { target: job.target(), made: job.run() },
             Work::Install { incoming, shelf, cluster } => {
                 Outcome::Installed(install(*incoming, &shelf, cluster))
             }
@@ -155,8 +132,7 @@ impl Kind {
             Kind::Chore => Outcome::Chore(ChoreDone::nothing()),
             Kind::Open { to } => Outcome::Opened { to, newest: Ok(None) },
             Kind::Snapshot { target } => {
-                let made = Err(SnapshotJobError::Panicked { target, message });
-                Outcome::Made { target, made, begin: Ok(Index::NONE) }
+                Outcome::Made { target, made: Err(SnapshotJobError::Panicked { target, message }) }
             }
             Kind::Install => Outcome::Installed(Err(InstallError::Panicked(message))),
             Kind::Rebuild { number } => {
@@ -224,7 +200,7 @@ impl<S: Prevalent> Replica<S> {
         match *finished.outcome {
             Outcome::Chore(done) => self.journal.chore_done(done),
             Outcome::Opened { to, newest } => self.start_transfer(now, to, newest?, out),
-            Outcome::Made { target, made, begin } => self.on_made(now, target, made, begin)?,
+            Outcome::Made { target, made } => self.on_made(now, target, made),
             Outcome::Installed(installed) => {
                 self.jobs.installing = false;
                 self.on_install_done(now, installed, out)?;

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use position::{Index, Tip};
 use quorum::{History, Time};
-use storage::DiskError;
 
 use crate::replica::jobs::Work;
-use crate::replica::{Effects, Fatal, Job, Now, Replica};
+use crate::replica::{Effects, Job, Now, Replica};
 use crate::retention::Retention;
 use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
 use crate::{Engine, Entry, EntryKind, Prevalent};
@@ -94,23 +93,17 @@ impl<S: Prevalent> Replica<S> {
         let Some(engine) = self.engine.as_ref().filter(|_| !self.jobs.is_installing()) else { return };
         let Some(target) = self.jobs.snapshotting.begin(engine.applied().index()) else { return };
         let frames = self.journal.frames_between(self.journal.base().index(), target.index());
-        let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
         let retention = Retention {
             bytes_max: self.history_bytes_max,
             base: self.journal.base().index(),
             parts: self.journal.parts(),
         };
-        out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone(), retention }));
+        let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
+        out.start.push(Job(Work::Snapshot(Box::new(job.keeping(retention)))));
     }
 
     /// With a new snapshot, what lies before the past that is kept may go.
-    pub(crate) fn on_made(
-        &mut self,
-        now: Now,
-        target: Tip,
-        made: Result<Made, SnapshotJobError>,
-        begin: Result<Index, DiskError>,
-    ) -> Result<(), Fatal> {
+    pub(crate) fn on_made(&mut self, now: Now, target: Tip, made: Result<Made, SnapshotJobError>) {
         let snapshotting = &mut self.jobs.snapshotting;
         snapshotting.running = false;
         match made {
@@ -119,7 +112,7 @@ impl<S: Prevalent> Replica<S> {
                 for passed_over in &made.passed_over {
                     tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
                 }
-                self.journal.compact(begin?);
+                self.journal.compact(made.begin);
             }
             Err(SnapshotJobError::Overtaken { newer, .. }) => snapshotting.made(newer.index()),
             Err(error) => {
@@ -127,7 +120,6 @@ impl<S: Prevalent> Replica<S> {
                 tracing::error!(%error, "no snapshot was made; the journal keeps what it would have covered, and another attempt follows");
             }
         }
-        Ok(())
     }
 
     pub(crate) fn look_after_snapshots(&mut self, now: Now) {

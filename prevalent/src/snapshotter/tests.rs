@@ -129,6 +129,27 @@ fn a_damaged_snapshot_is_passed_over() {
     assert_eq!(bench.load().engine.applied(), third);
 }
 
+/// What looks right and is not: neither does it push out the last good one, nor does the journal go that leads on
+/// from there.
+#[test]
+fn a_snapshot_that_could_not_be_used_supports_nothing() {
+    let mut bench = Bench::new();
+    let tips = [3, 3, 3, 3].map(|count| {
+        let tip = bench.commands(count);
+        bench.job(tip).run().unwrap();
+        tip.index()
+    });
+    let [_, good, ..] = tips;
+    for listed in &bench.shelf.list().unwrap()[..2] {
+        bench.sim.rot(&listed.name, 600, 1);
+    }
+    let newest = bench.commands(3);
+    let made = bench.job(newest).run().unwrap();
+    assert_eq!((made.passed_over.len(), made.begin), (2, good));
+    let kept: Vec<Index> = bench.shelf.list().unwrap().iter().map(|listed| listed.index).collect();
+    assert_eq!(kept, [newest.index(), tips[3], tips[2], good]);
+}
+
 #[test]
 fn an_archive_that_is_no_image_is_passed_over() {
     use std::io::Write;
