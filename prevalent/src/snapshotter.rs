@@ -10,7 +10,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use position::{ChainHash, ClusterId, Index, Tip};
-use snapshots::{Head, Opened, Shelf, SnapshotError};
+use snapshots::{Flaw, Head, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
@@ -68,12 +68,31 @@ pub enum PassedOverError {
     },
 }
 
+impl PassedOverError {
+    fn is_of_another_version(&self) -> bool {
+        matches!(
+            self,
+            PassedOverError::File(SnapshotError::Flawed { flaw: Flaw::Version { .. }, .. })
+                | PassedOverError::Image(ImageError::Version { .. })
+        )
+    }
+}
+
 /// No engine can be loaded; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The folder of snapshots cannot be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Another version of the program wrote it. An older one, with the journal behind it, may lead to the same state;
+    /// but this program would be guessing.
+    #[error("snapshot {index} is of another version, so no older one is used; nothing was changed: {source}")]
+    OtherVersion {
+        /// The snapshot.
+        index: Index,
+        /// What was found.
+        source: Box<PassedOverError>,
+    },
     /// A good snapshot of something else. An older one would be of no use either, and starting from nothing
     /// would be wrong: the journal before it is gone.
     #[error(
@@ -102,23 +121,27 @@ pub enum LoadError {
 /// Loads the newest snapshot that can be used.
 ///
 /// # Errors
-/// If the folder cannot be read, or holds another type's state. Damaged snapshots are passed over.
+/// If the folder cannot be read, or holds another type's or version's state. Damaged snapshots are passed over.
 pub fn load<S: Prevalent>(shelf: &Shelf, cluster: ClusterId) -> Result<Loaded<S>, LoadError> {
     let mut passed_over = Vec::new();
     for listed in shelf.list()? {
         let index = listed.index;
-        let opened = match shelf.open(index) {
-            Ok(opened) => opened,
-            Err(error) => {
-                passed_over.push(PassedOver { index, error: error.into() });
-                continue;
+        let error = match shelf.open(index) {
+            Ok(opened) => {
+                refuse_other_state::<S>(opened.head(), cluster)?;
+                match read(&opened) {
+                    Ok(engine) => {
+                        return Ok(Loaded { engine, head: Some(opened.head().clone()), passed_over });
+                    }
+                    Err(error) => error,
+                }
             }
+            Err(error) => error.into(),
         };
-        refuse_other_state::<S>(opened.head(), cluster)?;
-        match read(&opened) {
-            Ok(engine) => return Ok(Loaded { engine, head: Some(opened.head().clone()), passed_over }),
-            Err(error) => passed_over.push(PassedOver { index, error }),
+        if error.is_of_another_version() {
+            return Err(LoadError::OtherVersion { index, source: Box::new(error) });
         }
+        passed_over.push(PassedOver { index, error });
     }
     Ok(Loaded { engine: Engine::new(), head: None, passed_over })
 }
