@@ -416,3 +416,23 @@ fn a_store_of_another_type_is_refused() {
     );
     assert!(numbers(&open(&machine)).is_empty());
 }
+
+/// A job that is just handing in its result holds the store, and with it the directory.
+#[test]
+fn the_directory_is_free_once_the_last_clone_is_dropped() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    let group = Arc::downgrade(&store.group);
+    let shared = Arc::downgrade(&**store.group);
+    store.group.run_beside(|group| {
+        while !group.is_closing() {
+            std::thread::yield_now();
+        }
+    });
+    let pending = store.submit(&2).unwrap();
+    drop(store);
+    assert!(group.upgrade().is_some(), "a pending command holds the store");
+    pending.wait().unwrap();
+    assert!(shared.upgrade().is_none(), "somebody still holds the directory");
+    assert_eq!(numbers(&open(&machine)), [2]);
+}
