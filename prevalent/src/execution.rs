@@ -113,7 +113,7 @@ pub(crate) fn execute<S: Prevalent>(
 }
 
 /// What a panic said, if it said anything.
-fn message_of(panic: Box<dyn Any + Send>) -> String {
+pub(crate) fn message_of(panic: Box<dyn Any + Send>) -> String {
     match panic.downcast::<String>() {
         Ok(message) => *message,
         Err(panic) => panic

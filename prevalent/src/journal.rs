@@ -16,6 +16,7 @@
 mod chores;
 mod error;
 mod inspection;
+mod link;
 mod mark;
 mod reading;
 mod recovery;

@@ -1,6 +1,6 @@
 //! Brings an engine forward by frames of the journal: at a start, for a snapshot, after a panic.
 
-use position::Index;
+use position::{Index, Tip};
 use storage::Slice;
 
 use crate::{Answers, ApplyError, Engine, FrameError, ImageError, Prevalent, UnverifiedFrames};
@@ -35,10 +35,18 @@ impl ReplayError {
     }
 }
 
-/// Applies those of the frames that lie after what the engine has applied, up to `through`. Stops early at
-/// a gap: the caller compares what was applied.
-pub(crate) fn replay<S: Prevalent>(
-    engine: &mut Engine<S>,
+/// What a replay has led to.
+#[derive(Debug)]
+pub(crate) struct Replayed<S> {
+    pub(crate) engine: Engine<S>,
+    /// The last position on the way at which a snapshot was due.
+    pub(crate) due: Option<Tip>,
+}
+
+/// Applies those of the frames that lie after what was applied, up to `through`. Stops early at a gap: the caller
+/// compares what was applied.
+fn replay<S: Prevalent>(
+    Replayed { engine, due }: &mut Replayed<S>,
     frames: &[Slice],
     through: Index,
 ) -> Result<(), ReplayError> {
@@ -53,6 +61,7 @@ pub(crate) fn replay<S: Prevalent>(
         }
         answers.clear();
         engine.apply(&frame, &mut answers)?;
+        *due = answers.snapshot_due.or(*due);
     }
     Ok(())
 }
@@ -63,33 +72,35 @@ pub(crate) fn replay<S: Prevalent>(
 /// With each new panic as much is replayed again as lies between it and the one before, not everything: a
 /// journal full of such commands would else keep a voter from ever starting.
 pub(crate) fn replay_past_panics<S: Prevalent, E: From<ReplayError>>(
-    mut engine: Engine<S>,
+    engine: Engine<S>,
     begin: impl Fn() -> Result<Engine<S>, E>,
     frames: &[Slice],
     through: Index,
-) -> Result<Engine<S>, E> {
+) -> Result<Replayed<S>, E> {
     let (mut panics, rule) = (engine.panics().clone(), engine.snapshot_rule());
+    let mut replayed = Replayed { engine, due: None };
     let mut beginnings = 0;
     let mut kept: Option<Vec<u8>> = None;
     loop {
-        let Err(error) = replay(&mut engine, frames, through) else { return Ok(engine) };
+        let Err(error) = replay(&mut replayed, frames, through) else { return Ok(replayed) };
         let new = error.panicked().filter(|index| panics.insert(*index));
         if new.is_none() {
             return Err(error.into());
         }
-        let end = engine.applied();
-        drop(engine);
-        engine = match &kept {
+        let Replayed { engine: broken, due } = replayed;
+        let end = broken.applied();
+        drop(broken);
+        let engine = match &kept {
             Some(image) => Engine::read_image(image).map_err(ReplayError::Image)?,
             None => begin()?,
         };
-        engine = engine.with_panics(&panics).with_snapshot_rule(rule);
+        replayed = Replayed { engine: engine.with_panics(&panics).with_snapshot_rule(rule), due };
         beginnings += 1;
-        if beginnings > BEGINNINGS_MAX && engine.applied() != end {
+        if beginnings > BEGINNINGS_MAX && replayed.engine.applied() != end {
             drop(kept.take());
-            replay(&mut engine, frames, end.index())?;
+            replay(&mut replayed, frames, end.index())?;
             let mut image = Vec::new();
-            engine.write_image(&mut image).map_err(ReplayError::Image)?;
+            replayed.engine.write_image(&mut image).map_err(ReplayError::Image)?;
             kept = Some(image);
         }
     }
@@ -132,7 +143,7 @@ mod tests {
             Ok::<_, ReplayError>(Engine::<Tally>::new())
         };
         let through = Index(1 + frames * commands);
-        let engine = replay_past_panics(Engine::new(), begin, &all, through).unwrap();
+        let Replayed { engine, .. } = replay_past_panics(Engine::new(), begin, &all, through).unwrap();
         assert_eq!(engine.applied().index(), through);
         let (panicking, good): (Vec<u64>, Vec<u64>) =
             (1..=frames * commands).partition(|number| panics(*number));

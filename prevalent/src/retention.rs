@@ -11,7 +11,7 @@ use snapshots::Listed;
 const SNAPSHOTS_MAX: usize = 256;
 
 /// The journal's part in it, as of some moment, and what is allowed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Retention {
     pub(crate) bytes_max: u64,
     /// Where the journal begins.
@@ -21,7 +21,7 @@ pub(crate) struct Retention {
 }
 
 impl Retention {
-    /// Where the past should begin, given all snapshots, newest first: at one of them, or at the beginning of
+    /// Where the past should begin, given all snapshots that are not known to be bad, newest first: at one of them, or at the beginning of
     /// all.
     pub(crate) fn begin(&self, snapshots: &[Listed]) -> Index {
         let Some(needed) = snapshots.get(1) else { return Index::NONE };

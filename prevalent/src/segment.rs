@@ -46,6 +46,9 @@ const ZEROS_AT: usize = 112;
 pub struct Generation(pub u32);
 
 impl Generation {
+    /// A journal that is opened has been cut less often: there are generations left for as long as it runs.
+    pub(crate) const OPENED_MAX: Generation = Generation(u32::MAX / 2);
+
     pub(crate) fn next(self) -> Generation {
         Generation(self.0 + 1)
     }

@@ -10,12 +10,13 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use position::{ChainHash, ClusterId, Index, Tip};
-use snapshots::{Head, Opened, Shelf, SnapshotError};
+use snapshots::{Flaw, Head, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
 use crate::image::ImageError;
 use crate::replay::{ReplayError, replay_past_panics};
+use crate::retention::Retention;
 use crate::{Engine, Prevalent, archive_tag};
 
 /// What a directory's snapshots give.
@@ -67,12 +68,31 @@ pub enum PassedOverError {
     },
 }
 
+impl PassedOverError {
+    fn is_of_another_version(&self) -> bool {
+        matches!(
+            self,
+            PassedOverError::File(SnapshotError::Flawed { flaw: Flaw::Version { .. }, .. })
+                | PassedOverError::Image(ImageError::Version { .. })
+        )
+    }
+}
+
 /// No engine can be loaded; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The folder of snapshots cannot be read.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// Another version of the program wrote it. An older one, with the journal behind it, may lead to the same state;
+    /// but this program would be guessing.
+    #[error("snapshot {index} is of another version, so no older one is used; nothing was changed: {source}")]
+    OtherVersion {
+        /// The snapshot.
+        index: Index,
+        /// What was found.
+        source: Box<PassedOverError>,
+    },
     /// A good snapshot of something else. An older one would be of no use either, and starting from nothing
     /// would be wrong: the journal before it is gone.
     #[error(
@@ -101,23 +121,27 @@ pub enum LoadError {
 /// Loads the newest snapshot that can be used.
 ///
 /// # Errors
-/// If the folder cannot be read, or holds another type's state. Damaged snapshots are passed over.
+/// If the folder cannot be read, or holds another type's or version's state. Damaged snapshots are passed over.
 pub fn load<S: Prevalent>(shelf: &Shelf, cluster: ClusterId) -> Result<Loaded<S>, LoadError> {
     let mut passed_over = Vec::new();
     for listed in shelf.list()? {
         let index = listed.index;
-        let opened = match shelf.open(index) {
-            Ok(opened) => opened,
-            Err(error) => {
-                passed_over.push(PassedOver { index, error: error.into() });
-                continue;
+        let error = match shelf.open(index) {
+            Ok(opened) => {
+                refuse_other_state::<S>(opened.head(), cluster)?;
+                match read(&opened) {
+                    Ok(engine) => {
+                        return Ok(Loaded { engine, head: Some(opened.head().clone()), passed_over });
+                    }
+                    Err(error) => error,
+                }
             }
+            Err(error) => error.into(),
         };
-        refuse_other_state::<S>(opened.head(), cluster)?;
-        match read(&opened) {
-            Ok(engine) => return Ok(Loaded { engine, head: Some(opened.head().clone()), passed_over }),
-            Err(error) => passed_over.push(PassedOver { index, error }),
+        if error.is_of_another_version() {
+            return Err(LoadError::OtherVersion { index, source: Box::new(error) });
         }
+        passed_over.push(PassedOver { index, error });
     }
     Ok(Loaded { engine: Engine::new(), head: None, passed_over })
 }
@@ -151,6 +175,7 @@ pub struct SnapshotJob<S> {
     frames: Vec<Slice>,
     panics: BTreeSet<Index>,
     rule: SnapshotRule,
+    retention: Retention,
     /// The job makes an `S` of its own and holds none.
     state: PhantomData<fn() -> S>,
 }
@@ -171,6 +196,8 @@ pub struct Made {
     pub outcome_hash: ChainHash,
     /// Older snapshots that could not be used.
     pub passed_over: Vec<PassedOver>,
+    /// What lies before this position may go.
+    pub begin: Index,
 }
 
 /// A snapshot was not made. Those that there are were left alone.
@@ -201,6 +228,14 @@ pub enum SnapshotJobError {
     /// A frame is damaged, or cannot be applied.
     #[error("cannot make a snapshot: {0}")]
     Replay(#[from] ReplayError),
+    /// Something else than executing a command panicked.
+    #[error("making the snapshot at {target} made the program panic: {message}")]
+    Panicked {
+        /// The one that was to be made.
+        target: Tip,
+        /// What the panic said.
+        message: String,
+    },
     /// The engine cannot be archived.
     #[error(transparent)]
     Image(#[from] ImageError),
@@ -222,15 +257,15 @@ impl<S: Prevalent> SnapshotJob<S> {
             frames,
             panics: live.panics().clone(),
             rule: live.snapshot_rule(),
+            retention: Retention::default(),
             state: PhantomData,
         }
     }
 
-    /// The same job, which removes no snapshot at this position or behind it.
+    /// The same job, which keeps as much of the past as this says.
     #[must_use]
-    pub(crate) fn keeping(mut self, from: Index) -> Self {
-        self.shelf = self.shelf.keeping(from);
-        self
+    pub(crate) fn keeping(self, retention: Retention) -> Self {
+        SnapshotJob { retention, ..self }
     }
 
     /// The position of the snapshot to be made.
@@ -249,7 +284,8 @@ impl<S: Prevalent> SnapshotJob<S> {
         let loaded = engine.applied();
         if loaded == self.target && head.is_some() {
             let snapshot = self.shelf.open(loaded.index())?;
-            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over });
+            let begin = self.begin(&passed_over)?;
+            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over, begin });
         }
         if loaded.index() >= self.target.index() && head.is_some() {
             return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
@@ -263,16 +299,34 @@ impl<S: Prevalent> SnapshotJob<S> {
             tip: self.target,
             time: shadow.wall_time(),
         };
-        let mut writer = self.shelf.begin(head)?;
+        let flawed = self.flawed(&passed_over).collect();
+        let shelf = self.shelf.clone().keeping(self.begin(&passed_over)?).not_counting(flawed);
+        let mut writer = shelf.begin(head)?;
         shadow.write_image(&mut writer)?;
-        Ok(Made { snapshot: writer.finish()?, outcome_hash: shadow.outcome_hash(), passed_over })
+        let snapshot = writer.finish()?;
+        let begin = self.begin(&passed_over)?;
+        Ok(Made { snapshot, outcome_hash: shadow.outcome_hash(), passed_over, begin })
+    }
+
+    /// Where the past may begin. What could not be used is no support for a state, however new it is: were it
+    /// counted, the frames might go that the newest good one but one needs.
+    fn begin(&self, passed_over: &[PassedOver]) -> Result<Index, LoadError> {
+        let mut listed = self.shelf.list()?;
+        listed.retain(|listed| !self.flawed(passed_over).any(|flawed| flawed == listed.index));
+        Ok(self.retention.begin(&listed))
+    }
+
+    /// One at the target itself is replaced.
+    fn flawed<'p>(&self, passed_over: &'p [PassedOver]) -> impl Iterator<Item = Index> + use<'p, S> {
+        let target = self.target.index();
+        passed_over.iter().map(|passed_over| passed_over.index).filter(move |flawed| *flawed != target)
     }
 
     /// Brings the shadow engine to the target.
     fn replay(&self, shadow: Engine<S>) -> Result<Engine<S>, SnapshotJobError> {
         let begin =
             || -> Result<Engine<S>, SnapshotJobError> { Ok(load::<S>(&self.shelf, self.cluster)?.engine) };
-        let shadow = replay_past_panics(shadow, begin, &self.frames, self.target.index())?;
+        let shadow = replay_past_panics(shadow, begin, &self.frames, self.target.index())?.engine;
         if shadow.applied() == self.target {
             return Ok(shadow);
         }

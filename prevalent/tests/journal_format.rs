@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
+use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Position, Tip};
 use prevalent::{
     ENTRY_HEADER_BYTES, Entry, EntryKind, FIRST_SEGMENT_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame,
-    FrameBuilder, JOURNAL_FORMAT, Journal, JournalTag, PAYLOAD_BYTES_MAX, SEGMENT_BYTES,
+    FrameBuilder, JOURNAL_FORMAT, Journal, JournalTag, Meta, PAYLOAD_BYTES_MAX, SEGMENT_BYTES,
     SEGMENT_HEADER_BYTES, Schema, Sequence, SessionId, Stamp,
 };
 use quorum::Tail;
@@ -266,6 +266,34 @@ fn the_document_describes_the_golden_files() {
             ("epoch", &number(7)),
             ("index", &number(43)),
             ("chain hash", hash.as_bytes()),
+        ],
+    );
+}
+
+#[test]
+fn the_document_describes_the_identity() {
+    let machine = SimDisk::new(1);
+    let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
+    Meta::founded(TAG.cluster, me).write(&*machine.disk()).unwrap();
+    let meta = machine.bytes_of("meta.0").unwrap();
+    assert_eq!(machine.bytes_of("meta.1").as_ref(), Some(&meta));
+    check(
+        "The identity",
+        512,
+        &meta,
+        &[
+            ("magic", b"PVMETA01"),
+            ("checksum", &checksum(&[&meta[..8], &meta[16..]])),
+            ("generation", &[0; 8]),
+            ("cluster", &TAG.cluster.0.to_le_bytes()),
+            ("incarnation", &77_u128.to_le_bytes()),
+            ("starts", &[0; 8]),
+            ("epoch", &[0; 8]),
+            ("voted incarnation", &[0; 16]),
+            ("voter", &3_u16.to_le_bytes()),
+            ("voted voter", &[0; 2]),
+            ("has voted", &[0]),
+            ("standing", &[0]),
         ],
     );
 }

@@ -97,7 +97,12 @@ impl Header {
         // Before the checksum, since another version may have put that elsewhere.
         let version = u32::from_le_bytes(array(block, VERSION));
         if version != FORMAT_VERSION {
-            return Err(Flaw::Version { found: version, known: FORMAT_VERSION });
+            // Damage makes no other version: with this one in its place the checksum would be right.
+            let mut ours = *block;
+            ours[VERSION].copy_from_slice(&FORMAT_VERSION.to_le_bytes());
+            let damaged = ours[CHECKSUM] == checksum(&ours);
+            let other = Flaw::Version { found: version, known: FORMAT_VERSION };
+            return Err(if damaged { Flaw::Header } else { other });
         }
         if block[CHECKSUM] != checksum(block) {
             return Err(Flaw::Header);
@@ -177,6 +182,13 @@ mod tests {
         let mut longest = header();
         longest.head.type_name = "n".repeat(TYPE_NAME_BYTES_MAX);
         assert_eq!(Header::decode(&longest.encode()), Ok(longest));
+    }
+
+    #[test]
+    fn a_version_that_is_damaged_is_none() {
+        let mut block = header().encode();
+        block[VERSION.start] ^= 2;
+        assert_eq!(Header::decode(&block), Err(Flaw::Header));
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -19,6 +20,8 @@ const EXTENSION: &str = ".snapshot";
 pub struct Shelf {
     disk: Arc<dyn Disk>,
     keep_from: Index,
+    /// What was found to be no good although it looks right.
+    flawed: BTreeSet<Index>,
 }
 
 /// A file that has the name of a snapshot. It has not been looked into.
@@ -54,13 +57,19 @@ impl Shelf {
     /// The shelf of this data directory.
     #[must_use]
     pub fn new(disk: Arc<dyn Disk>) -> Shelf {
-        Shelf { disk, keep_from: Index(u64::MAX) }
+        Shelf { disk, keep_from: Index(u64::MAX), flawed: BTreeSet::new() }
     }
 
     /// The same shelf, which removes no snapshot at this position or behind it, however many there are.
     #[must_use]
     pub fn keeping(self, from: Index) -> Shelf {
         Shelf { keep_from: from, ..self }
+    }
+
+    /// The same shelf, which does not count these among the newest three: somebody has looked into them.
+    #[must_use]
+    pub fn not_counting(self, flawed: BTreeSet<Index>) -> Shelf {
+        Shelf { flawed, ..self }
     }
 
     /// Begins a new snapshot.
@@ -160,6 +169,9 @@ impl Shelf {
 
     /// The header and the length only: the archives of three snapshots are too much to read for this.
     fn looks_right(&self, listed: &Listed) -> Result<bool, SnapshotError> {
+        if self.flawed.contains(&listed.index) {
+            return Ok(false);
+        }
         let Some(file) = self.disk.map(&listed.name)? else { return Ok(false) };
         let header = file.first_chunk::<HEADER_BYTES>().and_then(|block| Header::decode(block).ok());
         Ok(header.is_some_and(|header| {

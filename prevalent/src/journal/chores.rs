@@ -64,6 +64,13 @@ enum Task {
 #[derive(Debug)]
 pub struct ChoreDone(Option<(SegmentName, Slice)>);
 
+impl ChoreDone {
+    /// It came to nothing.
+    pub(crate) fn nothing() -> ChoreDone {
+        ChoreDone(None)
+    }
+}
+
 impl Chore {
     /// Its name in logs.
     #[must_use]

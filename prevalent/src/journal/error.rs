@@ -67,6 +67,15 @@ pub enum JournalError {
         /// Its length.
         bytes: u64,
     },
+    /// No journal is cut so often.
+    #[error(
+        "{file} has a generation that no journal comes to: it comes from elsewhere. Nothing was changed. Look where \
+         it comes from before you remove it"
+    )]
+    Generation {
+        /// The segment.
+        file: SegmentName,
+    },
     /// A segment does not continue what lies before it.
     #[error(
         "{file} continues {found}, but the journal before it ends at {after}: a segment is missing or comes from \

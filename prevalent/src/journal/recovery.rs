@@ -85,6 +85,9 @@ impl Journal {
     ) -> Result<Recovered, JournalError> {
         let snapshot = snapshot.unwrap_or(Tip::NONE);
         let files = files(&*disk)?;
+        if let Some(file) = files.iter().find(|file| file.name.generation > Generation::OPENED_MAX) {
+            return Err(JournalError::Generation { file: file.name });
+        }
         let segments = load_segments(&*disk, &files, &tag)?;
         let copies = load_copies(&*disk, &files)?;
         let mark = Mark::load(&*disk)?;

@@ -8,8 +8,9 @@ use quorum::FrameId;
 use storage::{Segment, Slice};
 
 use super::JournalError;
+use super::link::LinkSearch;
 use super::mark::Mark;
-use crate::frame::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, zero_blocks};
+use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, zero_blocks};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName};
 
 /// What a disk writes whole or not at all.
@@ -299,6 +300,7 @@ impl<'a> Walk<'a> {
     fn scan(&mut self, number: usize, start: usize, limit: Option<Index>) -> Result<Ending, JournalError> {
         let Found { name, segment, .. } = &self.segments[number];
         let bytes = segment.slice(0..segment.capacity());
+        let mut search = LinkSearch::new(&bytes, self.known_behind(number));
         let mut offset = start;
         loop {
             if limit == Some(self.tip.index()) {
@@ -331,7 +333,7 @@ impl<'a> Walk<'a> {
                     }
                     header.frame_bytes()
                 }
-                Look::Nothing => match self.find_link(&bytes, offset, number) {
+                Look::Nothing => match search.find(offset, self.tip) {
                     Some((at, end)) => {
                         self.pass(number, offset, at - offset, end);
                         at - offset
@@ -405,42 +407,12 @@ impl<'a> Walk<'a> {
         self.pieces.push(Piece::Bad(Bad { segment: number, offset, bytes, after, identity, never_written }));
     }
 
-    /// Looks behind a lost header for the next frame that is certainly part of this journal: from it the
-    /// chain leads to something that is known from elsewhere. (A payload may hold bytes that look like
-    /// frames; nothing leads from those to a hash that they do not know.)
-    fn find_link(&self, bytes: &[u8], offset: usize, number: usize) -> Option<(usize, Tip)> {
+    /// What the chain may lead to behind a lost header in this segment.
+    fn known_behind(&self, number: usize) -> Vec<Tip> {
         let next =
             self.segments.get(number + 1).and_then(|next| next.header.ok()).map(|header| header.previous);
         let mark = self.certain.mark.map(|mark| mark.durable);
-        let known: Vec<Tip> = [next, mark, Some(self.certain.snapshot)].into_iter().flatten().collect();
-        for at in (offset + FRAME_ALIGNMENT..bytes.len()).step_by(FRAME_ALIGNMENT) {
-            let Ok(frame) = Frame::verify(&bytes[at..]) else { continue };
-            let header = frame.header();
-            if header.first_index <= self.tip.index().next() || header.epoch < self.tip.epoch() {
-                continue;
-            }
-            let same = |index: Index, hash| known.iter().find(|tip| tip.index() == index && tip.hash == hash);
-            let before = header.first_index.previous();
-            if let Some(end) = same(before, header.previous_hash) {
-                return Some((at, *end));
-            }
-            if header.epoch != self.tip.epoch() {
-                continue; // Nothing says in which epoch the frame before it was written.
-            }
-            let mut rest = &bytes[at..];
-            let mut tip = Tip { position: Position::new(header.epoch, before), hash: header.previous_hash };
-            let end = tip;
-            while let Ok(frame) = Frame::verify(rest)
-                && frame.follows(&tip)
-            {
-                tip = frame.tip();
-                rest = &rest[frame.bytes().len()..];
-                if same(tip.index(), tip.hash).is_some() {
-                    return Some((at, end));
-                }
-            }
-        }
-        None
+        [next, mark, Some(self.certain.snapshot)].into_iter().flatten().collect()
     }
 }
 

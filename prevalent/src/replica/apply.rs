@@ -55,7 +55,7 @@ impl<S: Prevalent> Replica<S> {
         out.applied = Some(engine.applied());
         self.hand_out_answers(out);
         if let Some(tip) = self.answers.snapshot_due {
-            self.jobs.want_snapshot(tip);
+            self.jobs.snapshotting.want(tip);
         }
         self.start_jobs(out);
         Ok(true)
@@ -115,6 +115,7 @@ impl<S: Prevalent> Replica<S> {
         if self.jobs.is_due(now.time, EXPIRY_PERIOD) {
             self.expire_sessions(now);
         }
+        self.look_after_snapshots(now);
         self.start_jobs(out);
         self.resend_chunks(now, out);
     }

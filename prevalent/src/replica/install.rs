@@ -18,13 +18,18 @@ pub(crate) enum InstallError {
     Load(#[from] LoadError),
     #[error("the snapshot at {0} does not load")]
     NotLoaded(Tip),
+    #[error("the program panicked: {0}")]
+    Panicked(String),
 }
+
+/// A snapshot that is durable, and the engine that it holds.
+pub(crate) type Installed<S> = (Opened, Box<Engine<S>>);
 
 pub(crate) fn install<S: Prevalent>(
     incoming: Incoming,
     shelf: &Shelf,
     cluster: ClusterId,
-) -> Result<(Opened, Box<Engine<S>>), InstallError> {
+) -> Result<Installed<S>, InstallError> {
     let opened = incoming.finish()?;
     let loaded = snapshotter::load::<S>(shelf, cluster)?;
     match loaded.head {
@@ -35,7 +40,7 @@ pub(crate) fn install<S: Prevalent>(
 
 impl<S: Prevalent> Replica<S> {
     pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
-        self.jobs.installing = true;
+        self.jobs.begin_install();
         let incoming = Box::new(incoming);
         let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
         out.start.push(Job(Work::Install { incoming, shelf, cluster }));
@@ -64,7 +69,7 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn on_install_done(
         &mut self,
         now: Now,
-        installed: Result<(Opened, Box<Engine<S>>), InstallError>,
+        installed: Result<Installed<S>, InstallError>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let (opened, engine) = match installed {
@@ -75,7 +80,7 @@ impl<S: Prevalent> Replica<S> {
             }
         };
         let base = opened.head().tip;
-        self.jobs.snapshot_made(base.index());
+        self.jobs.snapshotting.made(base.index());
         if self.journal.tip_at(base.index()) == Some(base) {
             return self.mend_with(now, base, *engine, out);
         }

@@ -20,8 +20,9 @@ const PENDING_MAX: usize = 65_536;
 /// commands take some milliseconds.
 const FRAME_ENTRIES_MAX: u32 = 4096;
 
-/// The journal on this disk may take so much: several times what lies between two snapshots.
-const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
+/// The journal on this disk may take so much, beside the past that is kept: several times what lies between two
+/// snapshots.
+pub(crate) const JOURNAL_BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// Who waits for the answer of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -158,11 +159,16 @@ impl<S: Prevalent> Replica<S> {
             Some(Refused::NotMaster)
         } else if self.engine.is_none() || self.pending.len() >= PENDING_MAX {
             Some(Refused::Busy)
-        } else if self.journal.bytes() >= JOURNAL_BYTES_MAX {
+        } else if self.journal_is_full() {
             Some(Refused::NoRoom)
         } else {
             None
         }
+    }
+
+    /// Whether snapshots could not be made for so long that the journal takes no more commands.
+    pub(crate) fn journal_is_full(&self) -> bool {
+        self.journal.bytes() >= self.journal_bytes_max.saturating_add(self.history_bytes_max)
     }
 
     /// Puts an entry into the frame that is being packed; a full one is written first.

@@ -1,22 +1,20 @@
 //! Work that would stall the loop: it runs elsewhere, holds what it needs, and comes back as an input.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use position::{ClusterId, Index, Member, Tip};
+use position::{ClusterId, Member, Tip};
 use quorum::Time;
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
-use storage::DiskError;
 
-use crate::replica::install::{InstallError, install};
+use crate::execution::message_of;
+use crate::replay::Replayed;
+use crate::replica::install::{InstallError, Installed, install};
 use crate::replica::rebuild::{Rebuild, RebuildError};
+use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
-use crate::retention::Retention;
-use crate::snapshotter::{LoadError, Made, SnapshotJob, SnapshotJobError};
-use crate::{Chore, ChoreDone, Engine, Prevalent};
-
-/// So many commands may have panicked behind the newest snapshot. The next one is then made before it is due: each
-/// further panic has everything behind it replayed, and so has a start for each of them.
-const PANICS_MAX: usize = 8;
+use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
+use crate::{Chore, ChoreDone, Prevalent};
 
 /// Work for another thread.
 #[derive(Debug)]
@@ -29,7 +27,7 @@ pub(crate) enum Work<S: Prevalent> {
     /// Verifies the newest snapshot, for a standby that needs it.
     Open { shelf: Shelf, to: Member },
     /// Makes a snapshot from the previous one and the journal.
-    Snapshot { job: Box<SnapshotJob<S>>, shelf: Shelf, retention: Retention },
+    Snapshot(Box<SnapshotJob<S>>),
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
@@ -38,47 +36,55 @@ pub(crate) enum Work<S: Prevalent> {
 
 /// What came of a [`Job`].
 #[derive(Debug)]
-pub struct Finished<S: Prevalent>(Box<Outcome<S>>);
+pub struct Finished<S: Prevalent> {
+    outcome: Box<Outcome<S>>,
+    panicked: bool,
+}
+
+impl<S: Prevalent> Finished<S> {
+    /// Whether the program panicked: that is a fault of it, although the voter goes on.
+    #[must_use]
+    pub fn has_panicked(&self) -> bool {
+        self.panicked
+    }
+}
 
 #[derive(Debug)]
 enum Outcome<S: Prevalent> {
     Chore(ChoreDone),
-    Opened {
-        to: Member,
-        newest: Result<Option<Opened>, SnapshotError>,
-    },
-    /// With where the past begins from now on.
-    Made {
-        made: Result<Made, SnapshotJobError>,
-        begin: Result<Index, DiskError>,
-    },
-    Installed(Result<(Opened, Box<Engine<S>>), InstallError>),
-    Rebuilt(Result<Box<Engine<S>>, RebuildError>),
+    Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
+    Made { target: Tip, made: Result<Made, SnapshotJobError> },
+    Installed(Result<Installed<S>, InstallError>),
+    Rebuilt { number: u64, rebuilt: Result<Replayed<S>, RebuildError> },
+}
+
+/// A job by what becomes of it if it panics.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Chore,
+    Open { to: Member },
+    Snapshot { target: Tip },
+    Install,
+    Rebuild { number: u64 },
 }
 
 impl<S: Prevalent> Job<S> {
     /// Does the work. Blocks on disks, and takes as long as it takes.
+    ///
+    /// A panic in it is an outcome like another: at most one of each kind runs, so one that never came back would be
+    /// the last, and the journal would grow until it takes no command any more.
     #[must_use]
     pub fn run(self) -> Finished<S> {
-        Finished(Box::new(match self.0 {
-            Work::Chore(chore) => Outcome::Chore(chore.perform()),
-            Work::Open { shelf, to } => {
-                Outcome::Opened { to, newest: shelf.newest_valid().map(|newest| newest.snapshot) }
+        let (kind, name) = (self.kind(), self.name());
+        // What the work held is dropped with it.
+        match catch_unwind(AssertUnwindSafe(|| self.0.perform())) {
+            Ok(outcome) => Finished { outcome: Box::new(outcome), panicked: false },
+            Err(panic) => {
+                let message = message_of(panic);
+                tracing::error!(message, "the program panicked when it was to {name}; please report it");
+                Finished { outcome: Box::new(kind.panicked(message)), panicked: true }
             }
-            Work::Snapshot { job, shelf, retention } => {
-                let begin = || Ok(retention.begin(&shelf.list()?));
-                match begin() {
-                    Ok(from) => Outcome::Made { made: job.keeping(from).run(), begin: begin() },
-                    Err(error) => {
-                        Outcome::Made { made: Err(LoadError::Disk(error).into()), begin: Ok(Index::NONE) }
-                    }
-                }
-            }
-            Work::Install { incoming, shelf, cluster } => {
-                Outcome::Installed(install(*incoming, &shelf, cluster))
-            }
-            Work::Rebuild(rebuild) => Outcome::Rebuilt(rebuild.run().map(Box::new)),
-        }))
+        }
     }
 
     /// The job's name in logs.
@@ -87,40 +93,85 @@ impl<S: Prevalent> Job<S> {
         match &self.0 {
             Work::Chore(chore) => chore.name(),
             Work::Open { .. } => "verify a snapshot",
-            Work::Snapshot { .. } => "make a snapshot",
+            Work::Snapshot(_) => "make a snapshot",
             Work::Install { .. } => "install a snapshot",
             Work::Rebuild(_) => "rebuild the state",
         }
     }
+
+    fn kind(&self) -> Kind {
+        match &self.0 {
+            Work::Chore(_) => Kind::Chore,
+            Work::Open { to, .. } => Kind::Open { to: *to },
+            Work::Snapshot(job) => Kind::Snapshot { target: job.target() },
+            Work::Install { .. } => Kind::Install,
+            Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
+        }
+    }
 }
 
-/// Which jobs run, and which wait for their turn. At most one of each kind runs.
-#[derive(Debug, Default)]
+impl<S: Prevalent> Work<S> {
+    fn perform(self) -> Outcome<S> {
+        match self {
+            Work::Chore(chore) => Outcome::Chore(chore.perform()),
+            Work::Open { shelf, to } => {
+                Outcome::Opened { to, newest: shelf.newest_valid().map(|newest| newest.snapshot) }
+            }
+            Work::Snapshot(job) => Outcome::Made { target: job.target(), made: job.run() },
+            Work::Install { incoming, shelf, cluster } => {
+                Outcome::Installed(install(*incoming, &shelf, cluster))
+            }
+            Work::Rebuild(rebuild) => Outcome::Rebuilt { number: rebuild.number, rebuilt: rebuild.run() },
+        }
+    }
+}
+
+impl Kind {
+    fn panicked<S: Prevalent>(self, message: String) -> Outcome<S> {
+        match self {
+            Kind::Chore => Outcome::Chore(ChoreDone::nothing()),
+            Kind::Open { to } => Outcome::Opened { to, newest: Ok(None) },
+            Kind::Snapshot { target } => {
+                Outcome::Made { target, made: Err(SnapshotJobError::Panicked { target, message }) }
+            }
+            Kind::Install => Outcome::Installed(Err(InstallError::Panicked(message))),
+            Kind::Rebuild { number } => {
+                Outcome::Rebuilt { number, rebuilt: Err(RebuildError::Panicked(message)) }
+            }
+        }
+    }
+}
+
+/// Which jobs run, and which wait for their turn. At most one of each kind runs, but for a rebuild that an installed
+/// snapshot has made pointless.
+#[derive(Debug)]
 pub(crate) struct Jobs {
-    snapshotting: bool,
-    pub(crate) installing: bool,
-    wanted: Option<Tip>,
-    /// The newest snapshot that is known to be good ends here.
-    newest: Index,
+    pub(crate) snapshotting: Snapshotting,
+    installing: bool,
+    rebuilds: u64,
     looked_at: Time,
 }
 
 impl Jobs {
-    pub(crate) fn behind_snapshot(newest: Index) -> Jobs {
-        Jobs { newest, ..Jobs::default() }
-    }
-
-    /// The engine has passed a position at which a snapshot is due. Only the latest is still of use.
-    pub(crate) fn want_snapshot(&mut self, tip: Tip) {
-        self.wanted = Some(tip);
-    }
-
-    pub(crate) fn snapshot_made(&mut self, at: Index) {
-        self.newest = self.newest.max(at);
+    pub(crate) fn new(snapshotting: Snapshotting) -> Jobs {
+        Jobs { snapshotting, installing: false, rebuilds: 0, looked_at: Time::default() }
     }
 
     pub(crate) fn is_installing(&self) -> bool {
         self.installing
+    }
+
+    pub(crate) fn begin_install(&mut self) {
+        self.installing = true;
+    }
+
+    pub(crate) fn next_rebuild(&mut self) -> u64 {
+        self.rebuilds += 1;
+        self.rebuilds
+    }
+
+    pub(crate) fn is_newest_rebuild(&self, number: u64) -> bool {
+        self.rebuilds == number
     }
 
     pub(crate) fn is_due(&mut self, now: Time, period: Duration) -> bool {
@@ -137,21 +188,7 @@ impl<S: Prevalent> Replica<S> {
         if let Some(chore) = self.journal.next_chore() {
             out.start.push(Job(Work::Chore(chore)));
         }
-        let Some(engine) = self.engine.as_ref().filter(|_| !self.jobs.snapshotting && !self.jobs.installing)
-        else {
-            return;
-        };
-        if let Some(target) = self.jobs.wanted.take() {
-            self.jobs.snapshotting = true;
-            let frames = self.journal.frames_between(self.journal.base().index(), target.index());
-            let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
-            let retention = Retention {
-                bytes_max: self.history_bytes_max,
-                base: self.journal.base().index(),
-                parts: self.journal.parts(),
-            };
-            out.start.push(Job(Work::Snapshot { job: Box::new(job), shelf: self.shelf.clone(), retention }));
-        }
+        self.start_snapshot(out);
     }
 
     pub(crate) fn on_finished(
@@ -160,53 +197,18 @@ impl<S: Prevalent> Replica<S> {
         finished: Finished<S>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        match *finished.0 {
-            Outcome::Chore(done) => {
-                self.journal.chore_done(done);
-                self.start_jobs(out);
-            }
+        match *finished.outcome {
+            Outcome::Chore(done) => self.journal.chore_done(done),
             Outcome::Opened { to, newest } => self.start_transfer(now, to, newest?, out),
-            Outcome::Made { made, begin } => {
-                self.jobs.snapshotting = false;
-                self.on_made(made, begin?);
-                self.start_jobs(out);
-            }
+            Outcome::Made { target, made } => self.on_made(now, target, made),
             Outcome::Installed(installed) => {
                 self.jobs.installing = false;
                 self.on_install_done(now, installed, out)?;
             }
-            Outcome::Rebuilt(Ok(engine)) => {
-                // What was committed meanwhile is applied as usual.
-                out.applied = Some(engine.applied());
-                let panics = engine.panics().range(self.jobs.newest.next()..).count();
-                if panics >= PANICS_MAX {
-                    self.jobs.want_snapshot(engine.applied());
-                }
-                self.engine = Some(*engine);
-                self.hand_out_kept_answers(out);
-                self.start_jobs(out);
-            }
-            Outcome::Rebuilt(Err(error)) => return Err(Fatal::Rebuild(error)),
+            Outcome::Rebuilt { number, rebuilt } => self.on_rebuilt(number, rebuilt, out)?,
         }
+        self.start_jobs(out);
         Ok(())
-    }
-
-    /// With a new snapshot, what lies before the past that is kept may go.
-    fn on_made(&mut self, made: Result<Made, SnapshotJobError>, begin: Index) {
-        match made {
-            Ok(made) => {
-                self.jobs.snapshot_made(made.snapshot.index());
-                for passed_over in &made.passed_over {
-                    tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
-                }
-                self.journal.compact(begin);
-            }
-            Err(SnapshotJobError::Overtaken { .. }) => {}
-            // The journal holds everything: the next position that is due tries again.
-            Err(error) => {
-                tracing::error!(%error, "no snapshot was made; the journal keeps what it would have covered");
-            }
-        }
     }
 
     /// A standby needs frames that are compacted away.

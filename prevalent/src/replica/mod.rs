@@ -14,6 +14,7 @@ mod intake;
 mod jobs;
 mod open;
 mod rebuild;
+mod snapshotting;
 mod transfer;
 
 use std::collections::VecDeque;
@@ -82,6 +83,7 @@ pub struct Replica<S: Prevalent> {
     reads: VecDeque<(ReadToken, Index)>,
 
     history_bytes_max: u64,
+    journal_bytes_max: u64,
     sync_in_flight: Option<Ticket>,
     jobs: Jobs,
     transfers: Transfers,

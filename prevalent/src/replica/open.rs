@@ -10,9 +10,11 @@ use storage::{Disk, DiskError};
 use crate::engine::SnapshotRule;
 use crate::founding::{Founding, members_of};
 use crate::meta::{FoundMeta, Meta};
-use crate::replay::{ReplayError, replay_past_panics};
+use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
+use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
+use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
 use crate::snapshotter::{self, LoadError};
@@ -35,6 +37,9 @@ pub struct Options {
     pub salvage: bool,
     /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
     pub history_bytes_max: u64,
+    /// The journal may take so much beside that; then no more commands are taken until there is a snapshot. Only
+    /// tests, which cannot write that much, set it.
+    pub journal_bytes_max: u64,
     /// The protocol's times.
     pub times: Times,
     /// A random number of this process.
@@ -53,6 +58,7 @@ impl Options {
             snapshot_rule: SnapshotRule::default(),
             salvage: false,
             history_bytes_max: 0,
+            journal_bytes_max: JOURNAL_BYTES_MAX,
             times: Times::LAN,
             process,
             seed: process,
@@ -174,7 +180,11 @@ impl<S: Prevalent> Replica<S> {
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
-        let engine = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;
+        let Replayed { engine, due } = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;
+        // A snapshot that the process before had no time for, or could not make, is made now.
+        let mut snapshotting = Snapshotting::behind(base.map_or(Index::NONE, |base| base.index()));
+        due.into_iter().for_each(|due| snapshotting.want(due));
+        snapshotting.want_for_panics(&engine);
 
         let voter = Voter::start(
             now.time,
@@ -208,8 +218,9 @@ impl<S: Prevalent> Replica<S> {
             pending: std::collections::VecDeque::new(),
             reads: std::collections::VecDeque::new(),
             history_bytes_max: options.history_bytes_max,
+            journal_bytes_max: options.journal_bytes_max,
             sync_in_flight: None,
-            jobs: Jobs::behind_snapshot(base.map_or(Index::NONE, |base| base.index())),
+            jobs: Jobs::new(snapshotting),
             transfers: Transfers::default(),
             receiving: None,
             decisions: Vec::new(),
@@ -315,7 +326,7 @@ fn replay_committed<S: Prevalent>(
     shelf: &Shelf,
     cluster: ClusterId,
     commit: Index,
-) -> Result<Engine<S>, OpenError> {
+) -> Result<Replayed<S>, OpenError> {
     let frames = journal.frames_between(journal.base().index(), commit);
     let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
     replay_past_panics(engine, begin, &frames, commit)

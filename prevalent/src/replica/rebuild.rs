@@ -2,23 +2,27 @@
 
 use std::collections::BTreeSet;
 
-use position::{ClusterId, Index};
+use position::{ClusterId, Index, Tip};
 use snapshots::Shelf;
 use storage::Slice;
 
 use crate::engine::SnapshotRule;
-use crate::replay::replay_past_panics;
+use crate::replay::{Replayed, replay_past_panics};
 use crate::replica::jobs::Work;
-use crate::replica::{Effects, Job, Replica};
+use crate::replica::{Effects, Fatal, Job, Replica};
 use crate::snapshotter::{self, LoadError};
 use crate::{Engine, Prevalent};
 
 /// A state to be built.
 #[derive(Debug)]
 pub(crate) struct Rebuild {
+    /// Counts them: what an earlier one brings is of no use any more.
+    pub(crate) number: u64,
     shelf: Shelf,
     cluster: ClusterId,
     frames: Vec<Slice>,
+    /// What the state before had applied.
+    needed: Tip,
     through: Index,
     panics: BTreeSet<Index>,
     rule: SnapshotRule,
@@ -33,15 +37,29 @@ pub enum RebuildError {
     /// The journal could not be replayed.
     #[error(transparent)]
     Replay(#[from] crate::replay::ReplayError),
+    /// The newest snapshot that can be read is older than the journal's beginning.
+    #[error("snapshot and journal lead to {reached} only, and {needed} was applied before")]
+    Gap {
+        /// Where they lead.
+        reached: Tip,
+        /// Where the state was.
+        needed: Tip,
+    },
+    /// Something else than executing a command panicked.
+    #[error("the rebuilding panicked: {0}")]
+    Panicked(String),
 }
 
 impl Rebuild {
-    pub(crate) fn run<S: Prevalent>(self) -> Result<Engine<S>, RebuildError> {
-        let begin = || -> Result<Engine<S>, RebuildError> {
-            Ok(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine)
-        };
+    pub(crate) fn run<S: Prevalent>(self) -> Result<Replayed<S>, RebuildError> {
+        let begin = || Ok::<_, RebuildError>(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine);
         let engine = begin()?.with_panics(&self.panics).with_snapshot_rule(self.rule);
-        replay_past_panics(engine, begin, &self.frames, self.through)
+        let replayed = replay_past_panics(engine, begin, &self.frames, self.through)?;
+        let reached = replayed.engine.applied();
+        if reached.index() < self.needed.index() {
+            return Err(RebuildError::Gap { reached, needed: self.needed });
+        }
+        Ok(replayed)
     }
 }
 
@@ -54,12 +72,42 @@ impl<S: Prevalent> Replica<S> {
         panics.insert(index);
         let commit = self.committed_tip().index();
         out.start.push(Job(Work::Rebuild(Rebuild {
+            number: self.jobs.next_rebuild(),
             shelf: self.shelf.clone(),
             cluster: self.meta.cluster,
             frames: self.journal.frames_between(self.journal.base().index(), commit),
+            needed: engine.applied(),
             through: commit,
             panics,
             rule: engine.snapshot_rule(),
         })));
+    }
+
+    pub(crate) fn on_rebuilt(
+        &mut self,
+        number: u64,
+        rebuilt: Result<Replayed<S>, RebuildError>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
+        // An installed snapshot may have brought a state meanwhile, and that one may have met a panic since.
+        let present = self.engine.as_ref().map(Engine::applied);
+        let pointless = !self.jobs.is_newest_rebuild(number);
+        let Replayed { engine, due } = match rebuilt {
+            Ok(replayed) => replayed,
+            Err(_) if pointless || present.is_some() => return Ok(()),
+            Err(error) => return Err(Fatal::Rebuild(error)),
+        };
+        if pointless || present.is_some_and(|present| present.index() >= engine.applied().index()) {
+            return Ok(());
+        }
+        let applied = engine.applied();
+        assert!(applied.index() >= self.journal.base().index(), "the journal goes on from {applied}");
+        // What was committed meanwhile is applied as usual.
+        out.applied = Some(applied);
+        due.into_iter().for_each(|due| self.jobs.snapshotting.want(due));
+        self.jobs.snapshotting.want_for_panics(&engine);
+        self.engine = Some(engine);
+        self.hand_out_kept_answers(out);
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Group commit: the first thread that waits leads for all.
 
 use std::fmt;
+use std::ops::Deref;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use quorum::Time;
 use storage::DiskError;
 
 use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
-use crate::store::pending::{Pending, Slot, Verdict, Woken};
+use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
 use crate::store::{ExecuteError, wall_time};
 use crate::{
@@ -51,6 +52,12 @@ pub(crate) struct Group<S: Prevalent> {
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
+/// The group as those who use the store hold it: a background job holds the group alone, and never the last of this.
+///
+/// With the last of it everything has ended and the directory is free. A job that was just handing in its result
+/// would otherwise hold the directory a little longer, and opening it again would find it locked.
+pub(crate) struct Held<S: Prevalent>(Arc<Group<S>>);
+
 /// Where threads stand and wait.
 struct Line {
     queue: Queue,
@@ -58,6 +65,8 @@ struct Line {
     led: bool,
     /// The store has failed: what it said.
     failed: Option<String>,
+    /// Nobody uses the store any more, and no further job is begun.
+    closing: bool,
 }
 
 struct Round<S: Prevalent> {
@@ -67,7 +76,7 @@ struct Round<S: Prevalent> {
 
 impl<S: Prevalent> Group<S> {
     /// Founds an epoch of its own, registers a session and applies everything.
-    pub(crate) fn start(mut replica: Replica<S>, clock: Clock) -> Result<Arc<Group<S>>, Fatal> {
+    pub(crate) fn start(mut replica: Replica<S>, clock: Clock) -> Result<Held<S>, Fatal> {
         let mut effects = Effects::new();
         replica.step(clock.now(), Input::Tick, &mut effects)?;
         settle_inline(&mut replica, clock, &mut effects)?;
@@ -82,19 +91,24 @@ impl<S: Prevalent> Group<S> {
             clock,
             session,
             replica: RwLock::new(replica),
-            line: Mutex::new(Line { queue: Queue::new(session, next), led: false, failed: None }),
+            line: Mutex::new(Line {
+                queue: Queue::new(session, next),
+                led: false,
+                failed: None,
+                closing: false,
+            }),
             room: Condvar::new(),
             round: Mutex::new(Round { effects, entries: Vec::new() }),
             threads: Mutex::new(Vec::new()),
         });
         jobs.into_iter().for_each(|job| group.spawn(job));
-        Ok(group)
+        Ok(Held(group))
     }
 
     pub(crate) fn submit(
         self: &Arc<Self>,
         command: &S::Command,
-    ) -> Result<Pending<S>, ExecuteError<S::Rejection>> {
+    ) -> Result<Arc<Slot>, ExecuteError<S::Rejection>> {
         let mut payload = Vec::new();
         encode(command, &mut payload)?;
         if payload.len() > PAYLOAD_BYTES_MAX {
@@ -117,9 +131,7 @@ impl<S: Prevalent> Group<S> {
         if let Some(why) = &line.failed {
             return Err(ExecuteError::Failed(why.clone()));
         }
-        let slot = line.queue.push(payload);
-        drop(line);
-        Ok(Pending { group: Arc::clone(self), slot })
+        Ok(line.queue.push(payload))
     }
 
     /// Waits for a slot's verdict; leads as long as nobody else does.
@@ -234,6 +246,9 @@ impl<S: Prevalent> Group<S> {
 
     /// Runs a job on a thread of its own and gives its result to the replica.
     fn spawn(self: &Arc<Self>, job: Job<S>) {
+        if self.lock_line().closing {
+            return;
+        }
         let group = Arc::downgrade(self);
         let started = std::thread::Builder::new().name("prevalent-job".to_owned()).spawn(move || {
             let finished = job.run();
@@ -273,6 +288,19 @@ impl<S: Prevalent> Group<S> {
         self.replica.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 
+    /// Does something on a thread that holds the group, as a job does that hands in its result.
+    #[cfg(test)]
+    pub(crate) fn run_beside(self: &Arc<Self>, work: impl FnOnce(&Group<S>) + Send + 'static) {
+        let group = Arc::clone(self);
+        let thread = std::thread::spawn(move || work(&group));
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
+    #[cfg(test)]
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock_line().closing
+    }
+
     #[cfg(test)]
     pub(crate) fn sessions(&self) -> usize {
         let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
@@ -288,26 +316,40 @@ impl<S: Prevalent> Group<S> {
     }
 }
 
-impl<S: Prevalent> Drop for Group<S> {
+impl<S: Prevalent> Deref for Held<S> {
+    type Target = Arc<Group<S>>;
+
+    fn deref(&self) -> &Arc<Group<S>> {
+        &self.0
+    }
+}
+
+impl<S: Prevalent> Drop for Held<S> {
     fn drop(&mut self) {
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        // The last clone may have been dropped by a job that was just handing in its result.
-        let others = threads.into_iter().filter(|thread| thread.thread().id() != std::thread::current().id());
-        for thread in others {
-            if thread.join().is_err() {
-                tracing::error!("a background job panicked; the store's files are as they were before it");
+        self.lock_line().closing = true;
+        // One that looked before may still have begun another.
+        loop {
+            let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+            if threads.is_empty() {
+                break;
+            }
+            for thread in threads {
+                if thread.join().is_err() {
+                    tracing::error!(
+                        "a background job panicked; the store's files are as they were before it"
+                    );
+                }
             }
         }
-        let replica = self.replica.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Err(error) = replica.stop() {
+        if let Err(error) = self.write_replica().stop() {
             tracing::warn!(%error, "the store did not note its clean end; the next opening recovers as after a crash");
         }
     }
 }
 
-impl<S: Prevalent> fmt::Debug for Group<S> {
+impl<S: Prevalent> fmt::Debug for Held<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Group").field("session", &self.session).finish_non_exhaustive()
+        f.debug_struct("Held").field("session", &self.session).finish_non_exhaustive()
     }
 }
 

@@ -21,15 +21,15 @@ use storage::{Disk, DiskError, LocalDisk};
 
 use crate::replica::{Fatal, OpenError, Options, Replica};
 use crate::{CodecError, Founding, Prevalent, Reply, ReplyError};
-use group::Group;
+use group::{Group, Held};
 pub use pending::Pending;
 
 /// State that survives its process: plain structs, a journal, snapshots, in one directory.
 ///
 /// Cheap to clone; all clones are the same store. Commands of many threads share syncs. The directory is
-/// locked until the last clone is dropped.
+/// locked until the last clone and the last [`Pending`] are dropped, which waits for background work to end.
 pub struct Store<S: Prevalent> {
-    group: Arc<Group<S>>,
+    group: Arc<Held<S>>,
 }
 
 /// A store cannot be opened. The directory was left as it was.
@@ -138,7 +138,7 @@ impl<S: Prevalent> Store<S> {
         if voters != 1 {
             return Err(StoreOpenReason::NotAlone(voters));
         }
-        Ok(Store { group: Group::start(replica, clock)? })
+        Ok(Store { group: Arc::new(Group::start(replica, clock)?) })
     }
 
     /// Executes a command and returns its outcome once it is durable.
@@ -157,11 +157,12 @@ impl<S: Prevalent> Store<S> {
     /// # Errors
     /// If the command cannot be journaled at all.
     pub fn submit(&self, command: &S::Command) -> Result<Pending<S>, ExecuteError<S::Rejection>> {
-        self.group.submit(command)
+        Ok(Pending { slot: self.group.submit(command)?, group: Arc::clone(&self.group) })
     }
 
     /// Looks at the state: as of the last command whose answer was handed out, or later. Commands wait
-    /// meanwhile; other readers do not.
+    /// meanwhile; other readers do not. So whatever executes a command of this store within `look`, or waits for a
+    /// thread that does, waits for ever: take out what is needed and let go first.
     ///
     /// # Panics
     /// If the state is gone because the disk failed while it was being rebuilt after a panic.

@@ -2,12 +2,12 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Prevalent;
-use crate::store::group::Group;
+use crate::store::group::Held;
 use crate::store::{ExecuteError, read_answer};
 
 /// A command under way. Dropping it does not take the command back.
 pub struct Pending<S: Prevalent> {
-    pub(crate) group: Arc<Group<S>>,
+    pub(crate) group: Arc<Held<S>>,
     pub(crate) slot: Arc<Slot>,
 }
 

@@ -326,7 +326,9 @@ impl Simulation {
     pub(super) fn job_runs(&mut self, machine: usize, life: Life, number: u64) {
         let Some(process) = self.running(machine, life) else { return };
         let Some(JobInFlight::Waiting(job)) = process.jobs.remove(&number) else { return };
-        process.jobs.insert(number, JobInFlight::Done(Box::new(job.run())));
+        let finished = job.run();
+        assert!(!finished.has_panicked(), "a job of machine {machine} panicked");
+        process.jobs.insert(number, JobInFlight::Done(Box::new(finished)));
         let delay = self.chance.skewed(Duration::from_micros(10), Duration::from_millis(100));
         self.agenda.after(delay, Event::JobReturns(machine, life, number));
         self.look_at_snapshots(machine);

@@ -473,3 +473,13 @@ fn a_frame_of_another_history_is_not_appended() {
     rig.epoch = Epoch(2);
     rig.append(PLAIN).ok();
 }
+
+#[test]
+fn a_file_of_a_generation_that_no_journal_comes_to_is_refused() {
+    let mut rig = Rig::with_frames(1, 2);
+    let name = "journal/00000000000000000002-4294967295.journal";
+    rig.machine.disk().replace(name, &[0; 1024]).unwrap();
+    assert!(matches!(rig.try_open(), Err(JournalError::Generation { .. })));
+    rig.machine.disk().remove(name).unwrap();
+    assert_eq!(rig.open().journal.last().index(), Index(2));
+}

@@ -1,0 +1,140 @@
+//! Directories that a crash, a full disk or a bad one has left.
+
+use storage::SimDisk;
+
+use super::{Numbers, numbers, open};
+use crate::Store;
+
+#[test]
+fn a_founding_that_was_cut_short_is_made_anew() {
+    let founded = (0..100).find(|&syncs| {
+        let machine = SimDisk::new(syncs);
+        machine.fail_sync_after(syncs);
+        let opened = Store::<Numbers>::open_on(machine.disk(), false).is_ok();
+        machine.power_cut();
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        machine.power_cut();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "after {syncs} syncs");
+        opened
+    });
+    assert!(
+        founded.is_some_and(|syncs| syncs > 10),
+        "{founded:?}: a founding takes many syncs, and some end"
+    );
+}
+
+#[test]
+fn a_founding_on_a_full_disk_succeeds_once_there_is_room() {
+    let mut refused = 0;
+    for free_bytes in (0..80_000).step_by(113) {
+        let machine = SimDisk::new(1);
+        machine.fill_up(free_bytes);
+        let opened = Store::<Numbers>::open_on(machine.disk(), false);
+        refused += usize::from(opened.is_err());
+        drop(opened);
+        machine.fill_up(u64::MAX);
+        let store = open(&machine);
+        store.execute(2).unwrap();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [2], "with {free_bytes} bytes");
+    }
+    assert!((500..700).contains(&refused), "{refused} foundings met a full disk");
+}
+
+/// It may hold what was acknowledged, and a new identity would bury that.
+#[test]
+fn a_store_that_lost_its_identity_is_not_founded_again() {
+    let machine = SimDisk::new(1);
+    drop(open(&machine));
+    machine.disk().remove("meta.0").unwrap();
+    machine.disk().remove("meta.1").unwrap();
+    let before = files(&machine);
+    for _ in 0..2 {
+        let refused = Store::<Numbers>::open_on(machine.disk(), false).unwrap_err().to_string();
+        assert!(refused.contains("holds a journal already"), "{refused}");
+        assert_eq!(files(&machine), before);
+    }
+    machine.disk().overwrite("meta.0", b"damaged").unwrap();
+    let before = files(&machine);
+    let refused = Store::<Numbers>::open_on(machine.disk(), false).unwrap_err().to_string();
+    assert!(refused.contains("are damaged"), "{refused}");
+    assert_eq!(files(&machine), before);
+}
+
+/// Everything that lies in a data directory.
+fn files(machine: &SimDisk) -> Vec<(String, Vec<u8>)> {
+    let disk = machine.disk();
+    let folders = [("", ""), ("journal", "journal/"), ("snapshots", "snapshots/")];
+    let names = folders.iter().flat_map(|(folder, before)| {
+        disk.list(folder).unwrap().into_iter().map(move |entry| format!("{before}{}", entry.name))
+    });
+    names.map(|name| (name.clone(), machine.bytes_of(&name).unwrap())).collect()
+}
+
+/// Executes 1 to 4, has `damage` damage the journal's only file (it is given the file's bytes from after 2), and
+/// checks that the store is refused unchanged and can be salvaged with no more than `left`.
+#[track_caller]
+fn check_damage(damage: impl FnOnce(&SimDisk, &str, Vec<u8>), what: &str, left: &[u64]) {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    for number in 1..=2 {
+        store.execute(number).unwrap();
+    }
+    let name = format!("journal/{}", machine.disk().list("journal").unwrap()[0].name);
+    let earlier = machine.bytes_of(&name).unwrap();
+    for number in 3..=4 {
+        store.execute(number).unwrap();
+    }
+    drop(store);
+    damage(&machine, &name, earlier);
+    let before = files(&machine);
+    for _ in 0..2 {
+        let refused = Store::<Numbers>::open_on(machine.disk(), false).unwrap_err().to_string();
+        assert!(refused.contains(what) && refused.contains("nothing was changed"), "{refused}");
+        assert!(refused.contains("Store::salvage"), "{refused}");
+        assert_eq!(files(&machine), before);
+    }
+    let store = Store::<Numbers>::open_on(machine.disk(), true).unwrap();
+    assert_eq!(numbers(&store), left);
+    store.execute(9).unwrap();
+    drop(store);
+    assert_eq!(numbers(&open(&machine)), [left, &[9]].concat());
+}
+
+/// Where a frame lies that holds this entry, by its header.
+fn place_of(bytes: &[u8], first: u64) -> u64 {
+    let starts =
+        |at: &usize| bytes[*at..].starts_with(b"PVFR") && bytes[at + 24..at + 32] == first.to_le_bytes();
+    (512..bytes.len() - 128).step_by(128).find(starts).expect("the frame is there") as u64
+}
+
+/// The founding, the epoch's first entry and the session come before the first command.
+const FIRST_COMMAND: u64 = 4;
+
+#[test]
+fn a_store_whose_last_frame_is_damaged_is_refused_and_can_be_salvaged() {
+    let damage = |machine: &SimDisk, name: &str, _: Vec<u8>| {
+        let bytes = machine.bytes_of(name).unwrap();
+        machine.rot(name, place_of(&bytes, FIRST_COMMAND + 3) + 140, 1);
+    };
+    check_damage(damage, "damaged", &[1, 2, 3]);
+}
+
+#[test]
+fn a_store_with_damage_in_the_middle_is_refused_and_can_be_salvaged() {
+    let damage = |machine: &SimDisk, name: &str, _: Vec<u8>| {
+        let bytes = machine.bytes_of(name).unwrap();
+        machine.rot(name, place_of(&bytes, FIRST_COMMAND + 1) + 140, 1);
+    };
+    check_damage(damage, "entries 5 to 5 of the journal are damaged", &[1]);
+}
+
+#[test]
+fn a_store_that_lost_what_was_durable_is_refused_and_can_be_salvaged() {
+    let damage = |machine: &SimDisk, name: &str, earlier: Vec<u8>| {
+        machine.disk().replace(name, &earlier).unwrap();
+    };
+    check_damage(damage, "ends at entry 5, and the rest of the data directory tells of more", &[1, 2]);
+}
