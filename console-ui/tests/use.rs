@@ -269,7 +269,9 @@ fn without_a_master_the_picture_stays_and_says_how_old_it_is() {
     harness.state_mut().view = samples::restored();
     settle(&mut harness);
     harness.get_by_label("pc2 is master");
-    harness.get_by_label("pc1 to pc2 in 141 ms");
+    harness.get_by_label_contains("pc1 to pc2 in 141 ms").click();
+    settle(&mut harness);
+    harness.get_by_label_contains("epoch 4   pc1 to pc2   141 ms");
     assert!(harness.query_by_label_contains("The picture is").is_none());
 }
 
