@@ -379,3 +379,28 @@ fn a_small_window_has_everything_in_its_place() {
         }
     }
 }
+
+/// A row that is a little wider than its panel makes the panel wider, and then the next row is.
+#[test]
+fn panels_keep_their_size() {
+    for scale in [1.0, 1.25, 1.5] {
+        let mut harness = open(samples::drift());
+        harness.set_pixels_per_point(scale);
+        card(&harness, "pc2").click();
+        for tab in [Key::Num1, Key::Num2, Key::Num3, Key::S] {
+            press(&mut harness, Modifiers::COMMAND, tab);
+            if tab == Key::S {
+                harness.event(Event::Text("Day".into()));
+                settle(&mut harness);
+                harness.get_by_label("Replace");
+            }
+            let edges = |harness: &Harness<'_, Window>| {
+                let live = harness.get_by_role_and_label(Role::Button, "Live").rect().top();
+                (harness.get_by_role_and_label(Role::Button, "Properties").rect().left(), live)
+            };
+            let before = edges(&harness);
+            harness.run_steps(100);
+            assert_eq!(edges(&harness), before, "{tab:?} at {scale}");
+        }
+    }
+}

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prevalent::Reply;
+use prevalent::{Actor, Reply, Role};
 use serde::{Serialize, Serializer};
 
 use crate::{Command, Configuration, Fleet, ImportMode, NodeName, Outcome, Revision, Value};
@@ -205,6 +205,16 @@ impl fmt::Display for Outcome {
     }
 }
 
+/// Who gave a command: people and PCs have names, voters have numbers.
+#[must_use]
+pub fn called(actor: Option<&Actor>) -> String {
+    match actor {
+        None => "unknown".to_owned(),
+        Some(Actor { name, role: Role::Voter }) => format!("voter {name}"),
+        Some(Actor { name, .. }) => name.clone(),
+    }
+}
+
 /// What came of a command: what it did, or why it did nothing.
 ///
 /// # Errors
@@ -382,6 +392,15 @@ mod tests {
         check(imported(vec![], vec![]), "no node had to be changed");
         check(imported(vec![name("a")], vec![name("b")]), "added 1 node: a; removed 1 node: b");
         check(Outcome::Scene { nodes: 1 }, "done: a scene of 1 node");
+    }
+
+    #[test]
+    fn voters_are_called_by_their_number() {
+        let called = |name: &str, role| super::called(Some(&Actor { name: name.into(), role }));
+        assert_eq!(called("ann", Role::Operator), "ann");
+        assert_eq!(called("pc3", Role::Node), "pc3");
+        assert_eq!(called("3", Role::Voter), "voter 3");
+        assert_eq!(super::called(None), "unknown");
     }
 
     #[test]
