@@ -13,9 +13,9 @@ use crate::request::{Act, Ticket};
 use crate::selection::Selection;
 
 /// The widths of the buttons beside a field, so that all fields are equally wide.
-const BUTTON: f32 = 48.0;
+const BUTTON: f32 = 52.0;
 /// See [`BUTTON`].
-const CROSS: f32 = 28.0;
+const CROSS: f32 = 32.0;
 
 /// What is being typed.
 #[derive(Debug, Default)]

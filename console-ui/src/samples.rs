@@ -136,7 +136,7 @@ pub fn drift() -> View {
     let mut story = day(8);
     story.on(2, |node| set_reported(node, "brightness", "55"));
     story.says(58, 2, Condition::Drifted, None);
-    story.goes(47, 6, "pc1");
+    story.goes(47, 6, "voter 1");
     story.says(22, 4, Condition::Failed, Some("lamp 2 does not answer"));
     story.set(6, &[7], "pc7", "input", "hdmi2");
     let mut view = view(&story);
@@ -170,7 +170,7 @@ pub fn restored() -> View {
     story.set(5, &[1, 2, 3], "row:1", "brightness", "40");
     story.reports(4, 2, TEMPERATURES[1]);
     story.reports(4, 3, "42.6");
-    story.goes(3, 1, "pc2");
+    story.goes(3, 1, "voter 2");
     let mut view = view(&story);
     view.cluster.master = Some("pc2".into());
     view.cluster.epoch = 4;

@@ -11,7 +11,7 @@ use crate::request::{Act, Request};
 use crate::selection::Selection;
 
 /// The width of the button beside the name, which says *Save* or *Replace*.
-const SAVE: f32 = 74.0;
+const SAVE: f32 = 80.0;
 
 /// What is being typed.
 #[derive(Debug, Default)]

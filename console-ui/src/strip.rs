@@ -1,12 +1,15 @@
 //! The strip at the top: how the cluster is, and who looks.
 
-use egui::{Align, Layout, Response, RichText, Ui, vec2};
+use egui::text::{LayoutJob, TextFormat};
+use egui::{Align, Layout, RichText, Ui, vec2};
 
 use crate::icon;
 use crate::model::{Failover, Link, View, VoterView};
 use crate::palette::Palette;
 
 const HEIGHT: f32 = 44.0;
+/// What the last change of master and the operator's name take.
+const FAILOVER_WIDTH: f32 = 270.0;
 
 /// Shows the strip.
 pub(crate) fn show(ui: &mut Ui, view: &View) {
@@ -20,25 +23,27 @@ pub(crate) fn show(ui: &mut Ui, view: &View) {
         for voter in &view.cluster.voters {
             show_voter(ui, voter, view, &palette);
         }
-        if let Some(last) = view.cluster.failovers.last() {
+        // In a very narrow window the voters are what has to be seen.
+        if let Some(last) = view.cluster.failovers.last()
+            && ui.available_width() > FAILOVER_WIDTH
+        {
             ui.add_space(10.0);
-            show_failovers(ui, last, view);
+            show_failovers(ui, last, view, &palette);
         }
         ui.with_layout(Layout::right_to_left(Align::Center), |ui| show_access(ui, view, &palette));
     });
 }
 
 /// Two lines of text, one above the other, in the middle of the strip. Sizes are in points.
-fn two_lines(ui: &mut Ui, first: (String, f32), second: (String, f32)) -> Response {
+fn two_lines(ui: &mut Ui, first: (String, f32), second: (String, f32)) {
     let palette = Palette::here(ui);
-    let lines = ui.vertical(|ui| {
+    ui.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         // A line is a good fifth higher than its letters.
         ui.add_space(((HEIGHT - 1.22 * (first.1 + second.1)) / 2.0).max(0.0));
         ui.label(RichText::new(first.0).size(first.1));
         ui.label(RichText::new(second.0).size(second.1).color(palette.muted));
     });
-    lines.response
 }
 
 /// The master, or that there is none.
@@ -119,25 +124,26 @@ fn show_access(ui: &mut Ui, view: &View, palette: &Palette) {
     ui.label(RichText::new(words).size(14.0).color(color)).on_hover_text(hint);
 }
 
-fn show_failovers(ui: &mut Ui, last: &Failover, view: &View) {
+/// The last change of master; a click, or Enter, shows all.
+fn show_failovers(ui: &mut Ui, last: &Failover, view: &View, palette: &Palette) {
     let took =
         |failover: &Failover| failover.took_ms.map_or("not measured".to_owned(), |ms| format!("{ms} ms"));
-    let from = last.from.as_deref().unwrap_or("?");
-    let first = format!("{from} to {} in {}", last.to, took(last));
+    let from = |failover: &Failover| failover.from.clone().unwrap_or_else(|| "?".to_owned());
     let age = last.at.age(view.now).ago();
     let count = view.cluster.failovers.len();
     let more = if count > 1 { format!(" · {count} in all") } else { String::new() };
-    let answer = two_lines(ui, (first, 14.0), (format!("last failover {age}{more}"), 12.0));
-    answer.on_hover_ui(|ui| {
+    let mut words = LayoutJob::default();
+    let font = egui::FontId::proportional;
+    let first = format!("{} to {} in {}\n", from(last), last.to, took(last));
+    words.append(&first, 0.0, TextFormat::simple(font(14.0), palette.text));
+    let second = format!("last failover {age}{more}");
+    words.append(&second, 0.0, TextFormat::simple(font(12.0), palette.muted));
+    let button = egui::Button::new(words).frame_when_inactive(false);
+    egui::containers::menu::MenuButton::from_button(button).ui(ui, |ui| {
         for failover in view.cluster.failovers.iter().rev().take(12) {
-            let from = failover.from.as_deref().unwrap_or("?");
             let at = failover.at.clock(view.utc_offset_s);
-            ui.label(format!(
-                "{at}   epoch {}   {from} to {}   {}",
-                failover.epoch,
-                failover.to,
-                took(failover)
-            ));
+            let (epoch, from, took) = (failover.epoch, from(failover), took(failover));
+            ui.label(format!("{at}   epoch {epoch}   {from} to {}   {took}", failover.to));
         }
     });
 }

@@ -269,7 +269,9 @@ fn without_a_master_the_picture_stays_and_says_how_old_it_is() {
     harness.state_mut().view = samples::restored();
     settle(&mut harness);
     harness.get_by_label("pc2 is master");
-    harness.get_by_label("pc1 to pc2 in 141 ms");
+    harness.get_by_label_contains("pc1 to pc2 in 141 ms").click();
+    settle(&mut harness);
+    harness.get_by_label_contains("epoch 4   pc1 to pc2   141 ms");
     assert!(harness.query_by_label_contains("The picture is").is_none());
 }
 
@@ -374,6 +376,31 @@ fn a_small_window_has_everything_in_its_place() {
                 let rect = card(&harness, name).rect();
                 assert!(window.contains_rect(rect) && rect.height() > 30.0, "{name} is at {rect:?}");
             }
+        }
+    }
+}
+
+/// A row that is a little wider than its panel makes the panel wider, and then the next row is.
+#[test]
+fn panels_keep_their_size() {
+    for scale in [1.0, 1.25, 1.5] {
+        let mut harness = open(samples::drift());
+        harness.set_pixels_per_point(scale);
+        card(&harness, "pc2").click();
+        for tab in [Key::Num1, Key::Num2, Key::Num3, Key::S] {
+            press(&mut harness, Modifiers::COMMAND, tab);
+            if tab == Key::S {
+                harness.event(Event::Text("Day".into()));
+                settle(&mut harness);
+                harness.get_by_label("Replace");
+            }
+            let edges = |harness: &Harness<'_, Window>| {
+                let live = harness.get_by_role_and_label(Role::Button, "Live").rect().top();
+                (harness.get_by_role_and_label(Role::Button, "Properties").rect().left(), live)
+            };
+            let before = edges(&harness);
+            harness.run_steps(100);
+            assert_eq!(edges(&harness), before, "{tab:?} at {scale}");
         }
     }
 }

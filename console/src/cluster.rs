@@ -8,6 +8,8 @@ use shipper::{Reached, Standing, VoterStatus};
 
 /// Changes of master that are kept.
 const FAILOVERS_MAX: usize = 50;
+/// A voter that has not said for so long how it is has gone: how far it is behind then is no lag.
+const SILENCE_MAX_MS: i64 = 3000;
 
 /// What is known of the cluster.
 #[derive(Default)]
@@ -82,13 +84,14 @@ impl Cluster {
     }
 
     /// A second has passed.
-    pub(crate) fn second(&mut self) {
+    pub(crate) fn second(&mut self, now: Time) {
         let commands = f64::from(std::mem::take(&mut self.commands_now));
         let answers = std::mem::take(&mut self.answers_now);
         let mean = answers.iter().sum::<Duration>().checked_div(u32::try_from(answers.len()).unwrap_or(0));
         push(&mut self.commands, commands);
         push(&mut self.latency_ms, mean.map(|mean| mean.as_secs_f64() * 1000.0));
-        let lag = self.statuses.keys().filter_map(|name| self.lag_of(name)).max().unwrap_or(0);
+        let there = self.statuses.iter().filter(|(_, heard)| now <= heard.at.plus_ms(SILENCE_MAX_MS));
+        let lag = there.filter_map(|(name, _)| self.lag_of(name)).max().unwrap_or(0);
         push(&mut self.lag, f64::from(u32::try_from(lag).unwrap_or(u32::MAX)));
     }
 
@@ -143,5 +146,40 @@ fn push<T>(values: &mut VecDeque<T>, value: T) {
     values.push_back(value);
     while values.len() > usize::from(Charts::SECONDS) {
         values.pop_front();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use position::Index;
+
+    #[test]
+    fn a_voter_that_has_gone_is_not_behind() {
+        let status = |durable: u64| VoterStatus {
+            voter: position::MemberId(1),
+            version: String::new(),
+            role: String::new(),
+            view: shipper::ClusterView::default(),
+            last: Index(90),
+            durable: Index(durable),
+            commit: Index(90),
+            applied: Index(90),
+            outcome_hash: String::new(),
+            standbys: Vec::new(),
+        };
+        let mut cluster = Cluster { master: Some("pc1".into()), ..Cluster::default() };
+        let mut lag = |seconds: i64| {
+            let now = Time(0).plus_ms(1000 * seconds);
+            cluster.heard("pc1".into(), status(90), now);
+            if seconds == 0 {
+                cluster.heard("pc2".into(), status(74), now);
+            }
+            cluster.second(now);
+            cluster.charts().lag.last().copied()
+        };
+        assert_eq!(lag(0), Some(16.0));
+        assert_eq!(lag(3), Some(16.0));
+        assert_eq!(lag(4), Some(0.0));
     }
 }

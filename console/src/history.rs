@@ -65,7 +65,7 @@ fn shown(line: &Line<Fleet>) -> LogLine {
     LogLine {
         index: line.index.0,
         at: Time(line.wall_time),
-        actor: line.actor.as_ref().map_or_else(|| "unknown".to_owned(), |actor| actor.name.clone()),
+        actor: fleet::called(line.actor.as_ref()),
         origin: match role {
             Some(Role::Node) => Origin::Node,
             Some(Role::Voter) => Origin::Voter,

@@ -142,7 +142,7 @@ impl Worker {
                     self.cluster.stand(&standing, Instant::now(), clock());
                 }
                 _second = seconds.tick() => {
-                    self.cluster.second();
+                    self.cluster.second(clock());
                     self.complete_log();
                 }
                 () = sleep_until(shown_at + SHOW_EVERY), if is_new => {

@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use crate::wording::named;
 use crate::{Fleet, Key, Label, NodeName, NodeView, Place, Presence, Properties, Revision, SceneName, Value};
 
 /// One difference between two looks at the fleet.
@@ -234,8 +235,7 @@ impl fmt::Display for Change {
             }
             Change::Presence { node, presence } => write!(f, "{node}: {}", presence.name()),
             Change::SceneSaved { scene, nodes } => {
-                let nodes: Vec<&str> = nodes.iter().map(NodeName::as_str).collect();
-                write!(f, "scene {scene}: saved for {}", nodes.join(" "))
+                write!(f, "scene {scene}: saved for {}", named(nodes.iter()))
             }
             Change::SceneDeleted { scene } => write!(f, "scene {scene}: deleted"),
         }

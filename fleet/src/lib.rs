@@ -70,4 +70,4 @@ pub use selector::{Selector, SelectorError};
 pub use state::Fleet;
 pub use value::{Value, ValueProblem};
 pub use view::{Cell, Condition, NodeView, SceneView, Status};
-pub use wording::{came_of, counted, failure};
+pub use wording::{called, came_of, counted, failure};

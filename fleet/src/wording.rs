@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prevalent::Reply;
+use prevalent::{Actor, Reply, Role};
 use serde::{Serialize, Serializer};
 
 use crate::{Command, Configuration, Fleet, ImportMode, NodeName, Outcome, Revision, Value};
@@ -128,11 +128,11 @@ impl Command {
                 words
             }
             Command::Remove { nodes, addresses } => {
-                let nodes = nodes.join(" ");
+                let nodes = named(nodes.iter());
                 let addresses = match addresses.as_slice() {
                     [] => String::new(),
                     [node] => format!("the address of {node}"),
-                    several => format!("the addresses of {}", several.join(" ")),
+                    several => format!("the addresses of {}", named(several.iter())),
                 };
                 let and = if nodes.is_empty() || addresses.is_empty() { "" } else { " and " };
                 format!("remove {nodes}{and}{addresses}")
@@ -177,7 +177,7 @@ impl fmt::Display for Outcome {
                     changed => write!(f, "changed {}", listed(changed))?,
                 }
                 if !missing.is_empty() {
-                    write!(f, "; no longer in the fleet: {}", joined(missing))?;
+                    write!(f, "; no longer in the fleet: {}", named(missing.iter()))?;
                 }
                 Ok(())
             }
@@ -202,6 +202,16 @@ impl fmt::Display for Outcome {
                 )
             }
         }
+    }
+}
+
+/// Who gave a command: people and PCs have names, voters have numbers.
+#[must_use]
+pub fn called(actor: Option<&Actor>) -> String {
+    match actor {
+        None => "unknown".to_owned(),
+        Some(Actor { name, role: Role::Voter }) => format!("voter {name}"),
+        Some(Actor { name, .. }) => name.clone(),
     }
 }
 
@@ -233,11 +243,20 @@ pub fn failure(reply: &Reply<Fleet>) -> Option<&'static str> {
 }
 
 fn listed(nodes: &[NodeName]) -> String {
-    format!("{}: {}", counted(nodes.len(), "node"), joined(nodes))
+    format!("{}: {}", counted(nodes.len(), "node"), named(nodes.iter()))
 }
 
-fn joined(nodes: &[NodeName]) -> String {
-    nodes.iter().map(NodeName::as_str).collect::<Vec<_>>().join(" ")
+/// So many names are in a line; of more the number is. Programs are told all.
+const NAMES_MAX: usize = 16;
+
+/// Names one after the other, as far as they can be read.
+pub(crate) fn named<T: fmt::Display>(names: impl ExactSizeIterator<Item = T>) -> String {
+    let more = names.len().saturating_sub(NAMES_MAX);
+    let mut words: Vec<String> = names.take(NAMES_MAX).map(|name| name.to_string()).collect();
+    if more > 0 {
+        words.push(format!("and {more} more"));
+    }
+    words.join(" ")
 }
 
 /// `1 node`, `3 nodes`.
@@ -363,11 +382,25 @@ mod tests {
         let nodes = |changed, missing| Outcome::Nodes { changed, missing };
         check(nodes(vec![], vec![]), "nothing had to be changed");
         check(nodes(vec![name("a"), name("b")], vec![]), "changed 2 nodes: a b");
+        let many: Vec<NodeName> = (1..=20).map(|number| name(&format!("n{number}"))).collect();
+        check(
+            nodes(many, vec![]),
+            "changed 20 nodes: n1 n2 n3 n4 n5 n6 n7 n8 n9 n10 n11 n12 n13 n14 n15 n16 and 4 more",
+        );
         check(nodes(vec![name("a")], vec![name("c")]), "changed 1 node: a; no longer in the fleet: c");
         let imported = |added, removed| Outcome::Imported { added, changed: vec![], removed };
         check(imported(vec![], vec![]), "no node had to be changed");
         check(imported(vec![name("a")], vec![name("b")]), "added 1 node: a; removed 1 node: b");
         check(Outcome::Scene { nodes: 1 }, "done: a scene of 1 node");
+    }
+
+    #[test]
+    fn voters_are_called_by_their_number() {
+        let called = |name: &str, role| super::called(Some(&Actor { name: name.into(), role }));
+        assert_eq!(called("ann", Role::Operator), "ann");
+        assert_eq!(called("pc3", Role::Node), "pc3");
+        assert_eq!(called("3", Role::Voter), "voter 3");
+        assert_eq!(super::called(None), "unknown");
     }
 
     #[test]

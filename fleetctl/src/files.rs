@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use app::replace_file;
 use fleet::{Configuration, Format, Mapping};
 
@@ -24,9 +24,9 @@ pub(crate) fn read(
         bail!("--map is for CSV files, and {} is read as JSON. Nothing was changed", file.display());
     }
     let mut bytes = Vec::new();
-    let unread = || format!("cannot read {}. Nothing was changed", file.display());
-    let opened = File::open(file).with_context(unread)?;
-    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).with_context(unread)?;
+    let unread = |error: io::Error| anyhow!("cannot read {}: {error}. Nothing was changed", file.display());
+    let opened = File::open(file).map_err(unread)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unread)?;
     if bytes.len() as u64 > FILE_BYTES_MAX {
         bail!("{} is larger than {FILE_BYTES_MAX} bytes. Nothing was changed", file.display());
     }

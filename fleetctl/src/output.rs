@@ -94,7 +94,7 @@ impl Layout {
         }
     }
 
-    /// Nodes, one a row.
+    /// Nodes, one a row, in the order in which they stand.
     pub(crate) fn nodes(self, nodes: &[NodeView]) -> String {
         const COLUMNS: [Column; 8] = [
             Column::new("NODE"),
@@ -119,7 +119,10 @@ impl Layout {
                 different(node),
             ]
         };
-        table::render(&COLUMNS, &nodes.iter().map(row).collect::<Vec<_>>(), self.width)
+        // Answers are in the order of names, in which pc10 comes before pc2.
+        let mut nodes: Vec<&NodeView> = nodes.iter().collect();
+        nodes.sort_by_key(|node| node.place);
+        table::render(&COLUMNS, &nodes.into_iter().map(row).collect::<Vec<_>>(), self.width)
     }
 
     /// Scenes, one a row.
@@ -286,6 +289,16 @@ mod tests {
             assert!(shown.contains("| a2 ") && shown.contains("drifted"), "{shown}");
             assert_eq!(shown.contains("no room for"), width < 120, "{shown}");
         }
+    }
+
+    #[test]
+    fn nodes_are_in_the_order_in_which_they_stand() {
+        let mut nodes = nodes(&wall());
+        nodes[0].place = fleet::Place { row: 9, column: 9 };
+        let table = WIDE.nodes(&nodes);
+        let names: Vec<&str> =
+            table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names, ["a2", "b2", "a1"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! looks is decided by [`draw`], what keys do by [`view`], and the terminal is taken and given back by
 //! [`screen`].
 
+mod cells;
 mod draw;
 mod picture;
 mod screen;

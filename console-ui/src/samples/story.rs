@@ -45,7 +45,7 @@ impl Story {
         let nothing = FleetView { nodes: Vec::new(), scenes: Vec::new() };
         let mut story = Story { fleet: nothing, lines: Vec::new(), index: 21 };
         let effect = format!("added 9 nodes: {}", names(1..=9).join(" "));
-        let revision = story.tell(seconds, ("pc1", Origin::Voter), "import 9 nodes", Ok(&effect));
+        let revision = story.tell(seconds, ("operator", Origin::Operator), "import 9 nodes", Ok(&effect));
         story.fleet.nodes = (1..=9).map(|number| node(number, revision)).collect();
         story
     }
@@ -76,7 +76,7 @@ impl Story {
     /// The PC connects to a master.
     pub(super) fn comes(&mut self, seconds: i64, number: u16) {
         let what = format!("pc{number} is present");
-        self.tell(seconds, ("pc1", Origin::Voter), &what, Ok(&format!("changed 1 node: pc{number}")));
+        self.tell(seconds, ("voter 1", Origin::Voter), &what, Ok(&format!("changed 1 node: pc{number}")));
         self.on(number, |node| node.presence = Presence::Present { since: before(seconds) });
     }
 

@@ -11,12 +11,10 @@ use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::cells::Cells;
 use super::picture::{Freshness, Picture, Voter};
 use super::view::{Open, View};
 
-const CELL_WIDTH_MIN: u16 = 12;
-const CELL_WIDTH_MAX: u16 = 26;
-const CELL_HEIGHT_MAX: u16 = 4;
 /// With so many lines voters get a line each, and the chosen node some of its own.
 const TALL: u16 = 24;
 /// With so many columns the chosen node stands beside the grid.
@@ -179,65 +177,27 @@ impl Page<'_> {
     }
 
     fn grid(&mut self, picture: &Picture, view: &mut View) {
-        let (rows, columns) = picture.extent();
-        let area = self.rest;
-        if rows == 0 || area.width == 0 || area.height == 0 {
+        let extent = picture.extent();
+        if extent.0 == 0 || self.rest.is_empty() {
             return;
         }
-        let cell_height = (area.height / rows).clamp(1, CELL_HEIGHT_MAX);
-        let name = picture.nodes.iter().map(|node| node.name.as_str().len()).max().unwrap_or(0);
-        // Beside the name: a mark, a space to the neighbour, and on a line of one the condition.
-        let needed = name + if cell_height == 1 { 10 } else { 2 };
-        let least = u16::try_from(needed).unwrap_or(u16::MAX).clamp(CELL_WIDTH_MIN, CELL_WIDTH_MAX);
-        let cell_width = (area.width / columns).clamp(least, CELL_WIDTH_MAX).min(area.width);
-        let visible = ((area.height / cell_height).max(1), (area.width / cell_width).max(1));
-        view.scroll(visible, (rows, columns));
-        for node in &picture.nodes {
-            let (row, column) = (node.place.row - 1, node.place.column - 1);
-            let inside = |at: u16, first: u16, count: u16| at.checked_sub(first).filter(|at| *at < count);
-            let (Some(row), Some(column)) =
-                (inside(row, view.scrolled.0, visible.0), inside(column, view.scrolled.1, visible.1))
-            else {
-                continue;
-            };
-            let cell = Rect {
-                x: area.x + column * cell_width,
-                y: area.y + row * cell_height,
-                width: cell_width,
-                height: cell_height,
-            };
-            let chosen = view.chosen == Some((node.place.row, node.place.column));
-            draw_cell(self.buffer, cell.intersection(area), node, chosen);
+        let mut cells = Cells::of(picture, self.rest);
+        let hides_some = cells.visible.0 < extent.0 || cells.visible.1 < extent.1;
+        if hides_some {
+            let area = self.take_top(1);
+            cells = Cells::of(picture, self.rest);
+            view.scroll(cells.visible, extent);
+            line(
+                self.buffer,
+                area,
+                0,
+                &cells.which(view.scrolled, extent),
+                Style::new().add_modifier(Modifier::DIM),
+            );
+        } else {
+            view.scroll(cells.visible, extent);
         }
-    }
-}
-
-/// A cell of one to four lines: the name first, then how it is, then in what it differs.
-fn draw_cell(buffer: &mut Buffer, cell: Rect, node: &NodeView, chosen: bool) {
-    // A space between neighbours.
-    let inner = Rect { width: cell.width.saturating_sub(1), ..cell };
-    let mut style = style_of(node.condition);
-    if chosen {
-        style = style.add_modifier(Modifier::REVERSED);
-    }
-    let mark = if chosen { ">" } else { " " };
-    let condition = node.condition.name();
-    if inner.height == 1 {
-        // The condition is what is looked for; the name gives way.
-        let room = usize::from(inner.width).saturating_sub(condition.len() + 2);
-        let text = format!("{mark}{} {condition}", clipped(node.name.as_str(), room));
-        line(buffer, inner, 0, &padded(&text, inner.width), style);
-        return;
-    }
-    let name = style.add_modifier(Modifier::BOLD);
-    line(buffer, inner, 0, &padded(&format!("{mark}{}", node.name), inner.width), name);
-    line(buffer, inner, 1, &padded(&format!(" {condition}"), inner.width), style);
-    if inner.height > 2 {
-        let different = match &node.reported {
-            Some(report) if report.error.is_some() => report.error.clone().unwrap_or_default(),
-            _ => node.drift.iter().map(fleet::Key::as_str).collect::<Vec<_>>().join(" "),
-        };
-        line(buffer, inner, 2, &padded(&format!(" {different}"), inner.width), style);
+        cells.draw(self.buffer, picture, view);
     }
 }
 
@@ -311,7 +271,7 @@ fn voter_style(voter: &Voter) -> Style {
     }
 }
 
-fn style_of(condition: Condition) -> Style {
+pub(super) fn style_of(condition: Condition) -> Style {
     match condition {
         Condition::Absent => Style::new().fg(Color::Red).add_modifier(Modifier::BOLD),
         Condition::Unseen => Style::new().fg(Color::DarkGray),
@@ -334,7 +294,7 @@ fn title(buffer: &mut Buffer, area: Rect, text: &str) {
 }
 
 /// Writes a line of an area, as much of it as fits. Control characters have no place on a screen.
-fn line(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) {
+pub(super) fn line(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) {
     if row < area.height {
         let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         let text = clipped(&text, usize::from(area.width));
@@ -343,7 +303,7 @@ fn line(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) {
 }
 
 /// As much of a text as fits, and `~` where there is more.
-fn clipped(text: &str, width: usize) -> String {
+pub(super) fn clipped(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
     }
@@ -362,7 +322,7 @@ fn clipped(text: &str, width: usize) -> String {
     clipped
 }
 
-fn padded(text: &str, width: u16) -> String {
+pub(super) fn padded(text: &str, width: u16) -> String {
     let missing = usize::from(width).saturating_sub(text.width());
     format!("{text}{}", " ".repeat(missing))
 }
@@ -521,7 +481,7 @@ pub(crate) mod tests {
     fn a_fleet_larger_than_the_screen_scrolls() {
         let mut view = View { chosen: Some((16, 16)), ..View::default() };
         let lines = shown(40, 12, &picture(16, 16), &mut view);
-        check(&lines, &[">pc256 unseen"]);
+        check(&lines, &[">pc256 unseen", "rows 10-16 of 16, columns 15-16 of 16"]);
         view.chosen = Some((1, 1));
         check(&shown(40, 12, &picture(16, 16), &mut view), &[">pc1 settled"]);
     }

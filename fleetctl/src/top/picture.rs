@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
-use fleet::{Fleet, NodeView, WallTime, came_of, counted};
+use fleet::{Fleet, NodeView, WallTime, called, came_of, counted};
 use position::{Epoch, MemberId};
 use shipper::{ClusterView, Condition, NextLine, Progress, Standing, VoterStatus};
 
@@ -81,7 +81,7 @@ impl Picture {
     pub(crate) fn note(&mut self, line: NextLine<Fleet>) {
         self.recent.push_front(match line {
             NextLine::Line(line) => {
-                let actor = line.actor.as_ref().map_or("(unknown)", |actor| actor.name.as_str());
+                let actor = called(line.actor.as_ref());
                 let (Ok(came_of_it) | Err(came_of_it)) = came_of(&line.reply);
                 format!("{} {actor}: {} -> {came_of_it}", clock(WallTime(line.wall_time)), line.command)
             }
@@ -243,7 +243,7 @@ mod tests {
             picture.recent,
             [
                 "7 commands more, which fleetctl log has",
-                "12:00:00 (unknown): delete scene day -> done: a scene of 1 node",
+                "12:00:00 unknown: delete scene day -> done: a scene of 1 node",
                 "12:00:00 ann: delete scene day -> done: a scene of 1 node",
             ]
         );

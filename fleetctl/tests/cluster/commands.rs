@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
+use fleet::Command;
 use serde_json::Value;
 
 use crate::schema::check;
@@ -44,6 +45,9 @@ async fn every_subcommand_keeps_to_its_schema() {
     std::fs::write(wall.with_file_name("new.csv"), "name,row,column\npc10,4,1\n").unwrap();
     check("changes", &site.json(&["import", "new.csv", "--dry-run"]));
     check("outcome", &site.json(&["import", "new.csv"]));
+    // Undo in the console sends it; no subcommand does.
+    let remove = Command::Remove { nodes: vec!["pc10".into()], addresses: vec!["pc1".into()] };
+    site.operator.client().execute(&remove).await.unwrap().unwrap();
     for line in site.told(&["log", "--last", "1000", "--json"]).lines() {
         check("log", &serde_json::from_str(line).unwrap());
     }
