@@ -153,9 +153,12 @@ fn judge(answer: Answer) -> ActionState {
     match answer {
         Ok(Ok(outcome)) => ActionState::Applied { effect: outcome.to_string() },
         Ok(Err(rejection)) => ActionState::Rejected { reason: rejection.to_string() },
-        Err(error @ (ClientError::Unknown { .. } | ClientError::SessionExpired | ClientError::Closed)) => {
-            ActionState::Unknown { reason: format!("{error}. The log shows whether it was") }
-        }
+        Err(
+            error @ (ClientError::Unknown { .. }
+            | ClientError::SessionExpired
+            | ClientError::Reply(_)
+            | ClientError::Closed),
+        ) => ActionState::Unknown { reason: format!("{error}. The log shows whether it was") },
         Err(error) => ActionState::NotApplied { reason: error.to_string() },
     }
 }
@@ -220,6 +223,10 @@ mod tests {
             matches!(s, ActionState::Unknown { .. })
         });
         check(Err(ClientError::SessionExpired), |s| matches!(s, ActionState::Unknown { .. }));
+        let unreadable = prevalent::Reply::<Fleet>::read(&[0xff]).unwrap_err();
+        check(Err(unreadable.into()), |s| matches!(s, ActionState::Unknown { .. }));
+        let reason = "no room".to_owned();
+        check(Err(ClientError::NotNow { reason }), |s| matches!(s, ActionState::NotApplied { .. }));
     }
 
     #[test]

@@ -96,9 +96,16 @@ pub enum ClientError {
         "the session has expired; the command may or may not have been executed: look before you repeat it"
     )]
     SessionExpired,
-    /// Not allowed, or malformed. Nothing was changed.
+    /// Not allowed, or malformed, and so it will be the next time. Nothing was changed.
     #[error("refused: {reason}; nothing was changed")]
     Refused {
+        /// What the voter says.
+        reason: String,
+    },
+    /// The cluster has no room, on its master's disk or for another session. Nothing was changed, and it may
+    /// be sent again later.
+    #[error("not now: {reason}; nothing was changed")]
+    NotNow {
         /// What the voter says.
         reason: String,
     },
@@ -113,11 +120,11 @@ pub enum ClientError {
         /// How large it may be.
         max: usize,
     },
-    /// The command or query cannot be archived, or the answer not be read.
+    /// The command or query cannot be archived, and was not sent; or the answer to a query not be read.
     #[error(transparent)]
     Codec(#[from] CodecError),
-    /// The answer to a command cannot be read.
-    #[error(transparent)]
+    /// The command was answered, and the answer cannot be read: mostly since the voters run another version.
+    #[error("the command was answered, so take it for executed, but the answer is of no use: {0}")]
     Reply(#[from] ReplyError),
     /// The client was closed, or its runtime is shutting down.
     #[error("the client is closed; the command may or may not have been executed")]
@@ -172,8 +179,10 @@ impl<S: Prevalent> Client<S> {
     /// Has a command executed, exactly once, and returns what came of it.
     ///
     /// # Errors
-    /// [`ClientError::Unknown`] and [`ClientError::SessionExpired`] leave it open whether the command was
-    /// executed; all other errors say that it was not.
+    /// [`ClientError::Unknown`], [`ClientError::SessionExpired`] and [`ClientError::Closed`] leave it open
+    /// whether the command was executed, and [`ClientError::Reply`] says that it was, with a result that this
+    /// program cannot read. All other errors say that it was not. After [`ClientError::NotNow`] it may be
+    /// sent again.
     pub async fn execute(
         &self,
         command: &S::Command,

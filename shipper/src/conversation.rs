@@ -105,6 +105,12 @@ pub(crate) enum Told {
     },
     /// Nothing more is accepted here, and what is unanswered may or may not have been journaled.
     NotMaster,
+    /// As `Refused`, for a reason that passes.
+    NotNow {
+        session: u64,
+        sequence: u64,
+        reason: String,
+    },
 }
 
 /// What a voter says on all other streams.
@@ -255,6 +261,7 @@ mod tests {
         check(&Told::Busy { session: 7, from: 4 }, TOLD);
         check(&Told::Refused { session: 7, sequence: 4, reason: "no".into() }, TOLD);
         check(&Told::NotMaster, TOLD);
+        check(&Told::NotNow { session: 7, sequence: 4, reason: "no room".into() }, TOLD);
         check(&Answered::Answer { epoch: Epoch(3), index: Index(900) }, ANSWERED);
         check(&Answered::Frames { commit: Index(900) }, ANSWERED);
         check(&Answered::Snapshot { bytes: 1 << 40, base: Tip::NONE }, ANSWERED);

@@ -58,11 +58,15 @@ async fn answer(
             FromLoop::Busy { session, from } => {
                 writer.write(&Told::Busy { session: session.0, from: from.0 }, &[]).await?;
             }
-            FromLoop::Refused { session, sequence, mut reason } => {
-                reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
-                writer
-                    .write(&Told::Refused { session: session.0, sequence: sequence.0, reason }, &[])
-                    .await?;
+            FromLoop::Refused { session, sequence, reason } => {
+                let reason = cut(reason);
+                let refused = Told::Refused { session: session.0, sequence: sequence.0, reason };
+                writer.write(&refused, &[]).await?;
+            }
+            FromLoop::NotNow { session, sequence, reason } => {
+                let reason = cut(reason);
+                let not_now = Told::NotNow { session: session.0, sequence: sequence.0, reason };
+                writer.write(&not_now, &[]).await?;
             }
             FromLoop::NotMaster => {
                 writer.write(&Told::NotMaster, &[]).await?;
@@ -72,6 +76,11 @@ async fn answer(
         }
     }
     Ok(())
+}
+
+fn cut(mut reason: String) -> String {
+    reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+    reason
 }
 
 /// Writes answers, in as many messages as it takes: a message of the loop may cover a whole session.

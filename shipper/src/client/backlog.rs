@@ -54,6 +54,8 @@ struct Pending<A> {
 pub(crate) struct GivingUp {
     pub(crate) waited: Duration,
     pub(crate) tried: String,
+    /// Why the master has not opened a session, if it has said so.
+    pub(crate) not_now: Option<String>,
 }
 
 pub(crate) struct Backlog<A> {
@@ -189,12 +191,12 @@ impl<A> Backlog<A> {
     /// Gives up the commands whose time is over.
     pub(crate) fn give_up(&mut self, now: Instant, why: impl Fn() -> GivingUp) {
         while self.deadline().is_some_and(|deadline| deadline <= now) {
-            let GivingUp { waited, tried } = why();
+            let GivingUp { waited, tried, not_now } = why();
             let was_sent = self.numbered > 0;
-            let error = if was_sent {
-                ClientError::Unknown { waited, tried }
-            } else {
-                ClientError::NoMaster { waited, tried }
+            let error = match not_now {
+                _ if was_sent => ClientError::Unknown { waited, tried },
+                Some(reason) => ClientError::NotNow { reason },
+                None => ClientError::NoMaster { waited, tried },
             };
             answer(self.remove(0), Err(error));
         }
@@ -251,6 +253,14 @@ mod tests {
     fn check(backlog: &mut Backlog<&'static str>, expected: &[(u64, u64, &str)]) {
         let expected: Vec<_> = expected.iter().map(|&(s, l, payload)| (s, l, payload.to_owned())).collect();
         assert_eq!(sent(backlog), expected);
+    }
+
+    fn give_up(backlog: &mut Backlog<&'static str>, not_now: Option<&str>) {
+        backlog.give_up(Instant::now(), || GivingUp {
+            waited: Duration::ZERO,
+            tried: String::new(),
+            not_now: not_now.map(str::to_owned),
+        });
     }
 
     fn settled(backlog: &mut Backlog<&'static str>, sequence: u64) -> bool {
@@ -317,12 +327,19 @@ mod tests {
         let (mut backlog, mut answers) = backlog(&["a", "b"]);
         check(&mut backlog, &[(1, 1, "a"), (2, 1, "b")]);
         let mut c = push(&mut backlog, "c");
-        backlog.give_up(Instant::now(), || GivingUp { waited: Duration::ZERO, tried: String::new() });
+        give_up(&mut backlog, None);
         assert!(matches!(answers[0].try_recv(), Ok(Err(ClientError::Unknown { .. }))));
         assert!(matches!(answers[1].try_recv(), Ok(Err(ClientError::Unknown { .. }))));
         assert!(matches!(c.try_recv(), Ok(Err(ClientError::NoMaster { .. }))));
         let _d = push(&mut backlog, "d");
         check(&mut backlog, &[(3, 3, "d")]);
+    }
+
+    #[test]
+    fn who_gives_up_on_a_full_table_learns_that_it_is_full() {
+        let (mut backlog, mut answers) = backlog(&["a"]);
+        give_up(&mut backlog, Some("full"));
+        assert!(matches!(answers[0].try_recv(), Ok(Err(ClientError::NotNow { reason })) if reason == "full"));
     }
 
     #[test]

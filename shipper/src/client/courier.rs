@@ -32,6 +32,8 @@ pub(crate) struct Courier<S: Prevalent> {
     resume_at: Option<Instant>,
     /// Which connection the pause is for.
     paused: Option<usize>,
+    /// Why no session could be opened on the present stream yet.
+    not_now: Option<String>,
     backoff: Backoff,
 }
 
@@ -67,6 +69,7 @@ impl<S: Prevalent> Courier<S> {
             stream: None,
             resume_at: None,
             paused: None,
+            not_now: None,
             backoff: Backoff::new(),
         }
     }
@@ -153,6 +156,7 @@ impl<S: Prevalent> Courier<S> {
 
     fn drop_stream(&mut self) {
         self.stream = None;
+        self.not_now = None;
         self.backlog.disconnected();
         if matches!(self.session, Session::Asked) {
             // Perhaps it was opened, and nobody will ever use it; it expires.
@@ -177,14 +181,16 @@ impl<S: Prevalent> Courier<S> {
             self.resume_at = None;
             self.follow_master();
         }
-        let (waited, standing) = (self.time_out, &self.standing);
-        self.backlog.give_up(now, || GivingUp { waited, tried: standing.borrow().tried() });
+        let (waited, standing, not_now) = (self.time_out, &self.standing, &self.not_now);
+        let why = || GivingUp { waited, tried: standing.borrow().tried(), not_now: not_now.clone() };
+        self.backlog.give_up(now, why);
     }
 
     fn hear(&mut self, told: Told, payload: Bytes) {
         match told {
             Told::Registered { session } => {
                 self.backoff.reset();
+                self.not_now = None;
                 self.session = Session::Open(SessionId(session));
             }
             Told::Answers { session, list } if self.is_session(session) => self.deliver(&list, payload),
@@ -205,8 +211,17 @@ impl<S: Prevalent> Courier<S> {
             Told::Refused { session, sequence, reason } if self.is_session(session) => {
                 self.backlog.settle(Sequence(sequence), Err(ClientError::Refused { reason }));
             }
+            // There may be room for a session before the first command's time is over.
+            Told::NotNow { sequence: 0, reason, .. } => {
+                self.session = Session::None;
+                self.not_now = Some(reason);
+                self.pause();
+            }
+            Told::NotNow { session, sequence, reason } if self.is_session(session) => {
+                self.backlog.settle(Sequence(sequence), Err(ClientError::NotNow { reason }));
+            }
             // Of a session that was given up meanwhile.
-            Told::Answers { .. } | Told::Refused { .. } => {}
+            Told::Answers { .. } | Told::Refused { .. } | Told::NotNow { .. } => {}
             Told::Busy { .. } => {
                 if let Some(stream) = &mut self.stream {
                     stream.attempt += 1;

@@ -139,6 +139,15 @@ pub enum FromLoop {
         /// For people.
         reason: String,
     },
+    /// As `Refused`, for a reason that passes.
+    NotNow {
+        /// Whose it is.
+        session: SessionId,
+        /// Which; 0: the registration.
+        sequence: Sequence,
+        /// For people.
+        reason: String,
+    },
     /// This voter is not master, or not any more: the client asks another.
     NotMaster,
 }

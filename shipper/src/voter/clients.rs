@@ -66,6 +66,9 @@ impl Clients {
         replies.send(match &unanswered.why {
             Refused::NotMaster => FromLoop::NotMaster,
             Refused::Busy => FromLoop::Busy { session, from: sequence },
+            passing @ (Refused::NoRoom | Refused::TableFull) => {
+                FromLoop::NotNow { session, sequence, reason: passing.to_string() }
+            }
             refused => FromLoop::Refused { session, sequence, reason: refused.to_string() },
         });
     }
@@ -91,9 +94,51 @@ fn registration<S: Prevalent>(answer: &Answered, bytes: &[u8]) -> FromLoop {
     match Reply::<S>::read(&bytes[answer.bytes.clone()]) {
         Ok(Reply::Registered(session)) => FromLoop::Registered { session },
         Ok(Reply::TableFull) => {
-            refused("the cluster has no room for another session; try again later".to_owned())
+            let (session, sequence) = (answer.session, Sequence(0));
+            FromLoop::NotNow { session, sequence, reason: Refused::TableFull.to_string() }
         }
         Ok(other) => refused(format!("a registration was answered with {other:?}")),
         Err(error) => refused(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::service::tests::Echo;
+    use prevalent::SessionId;
+
+    const SESSION: SessionId = SessionId(7);
+
+    /// What the client of a command, or of a registration, hears when it was not journaled because of `why`.
+    fn told(sequence: Option<Sequence>, why: Refused) -> FromLoop {
+        let (mut clients, (replies, mut told)) = (Clients::default(), Replies::channel());
+        let client = clients.admit(replies, 1);
+        let mut effects = Effects::<Echo>::new();
+        effects.unanswered.push(Unanswered { client, session: SESSION, sequence, commands: 1, why });
+        clients.hand_out(&effects);
+        told.try_recv().unwrap()
+    }
+
+    #[test]
+    fn what_passes_is_told_apart_from_what_does_not() {
+        let command = Some(Sequence(3));
+        assert!(matches!(told(command, Refused::Busy), FromLoop::Busy { from: Sequence(3), .. }));
+        let no_room = told(command, Refused::NoRoom);
+        assert!(matches!(no_room, FromLoop::NotNow { session: SESSION, sequence: Sequence(3), .. }));
+        assert!(matches!(told(None, Refused::TableFull), FromLoop::NotNow { sequence: Sequence(0), .. }));
+        assert!(matches!(told(command, Refused::WrongActor), FromLoop::Refused { .. }));
+    }
+
+    #[test]
+    fn a_registration_that_found_the_table_full_may_come_again() {
+        let (mut clients, (replies, mut told)) = (Clients::default(), Replies::channel());
+        let client = clients.admit(replies, 1);
+        let mut effects = Effects::<Echo>::new();
+        // The answer as an engine gives it: docs/format/image.md.
+        effects.bytes.push(5);
+        effects.answers.push(Answered { client, session: SESSION, sequence: None, bytes: 0..1 });
+        clients.hand_out(&effects);
+        assert!(matches!(told.try_recv(), Ok(FromLoop::NotNow { sequence: Sequence(0), .. })));
     }
 }

@@ -85,6 +85,20 @@ async fn a_pause_that_outlasts_the_session_costs_no_command_and_doubles_none() {
 }
 
 #[tokio::test]
+async fn a_client_waits_for_a_session_as_long_as_its_callers_do() {
+    let cluster = FakeCluster::start(1);
+    cluster.promote(1);
+    cluster.fill(3);
+    let client = Client::<Ledger>::connect(cluster.options("anna")).unwrap();
+    assert_eq!(client.execute(&1).await.unwrap(), Ok(1), "there is room the fourth time");
+    cluster.fill(usize::MAX);
+    let hasty = ClientOptions { time_out: Duration::from_millis(300), ..cluster.options("otto") };
+    let error = Client::<Ledger>::connect(hasty).unwrap().execute(&2).await.unwrap_err();
+    assert!(matches!(&error, ClientError::NotNow { reason } if reason == "full"), "{error}");
+    assert_eq!(cluster.numbers(), [1]);
+}
+
+#[tokio::test]
 async fn a_rejection_is_an_answer() {
     let cluster = FakeCluster::start(1);
     cluster.promote(1);

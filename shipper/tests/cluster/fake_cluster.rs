@@ -13,8 +13,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
 use prevalent::{
-    Answers, Engine, Entries, Entry, EntryKind, Frame, FrameBuilder, Moment, Prevalent, Schema, Stamp,
-    answer_query, registration,
+    Answers, Engine, Entries, Entry, EntryKind, Frame, FrameBuilder, Moment, Prevalent, Schema, Sequence,
+    SessionId, Stamp, answer_query, registration,
 };
 use prevalent::{archive_tag, rkyv};
 use shipper::{
@@ -94,6 +94,8 @@ struct World {
     script: VecDeque<(usize, Event)>,
     cluster_time: Duration,
     busy: bool,
+    /// So many registrations find no room.
+    full: usize,
 }
 
 struct FakeVoter {
@@ -120,6 +122,7 @@ impl FakeCluster {
             script: VecDeque::new(),
             cluster_time: Duration::ZERO,
             busy: false,
+            full: 0,
         };
         let cluster = FakeCluster { folder, world: Arc::new(Mutex::new(world)) };
         for id in 1..=voters {
@@ -167,6 +170,11 @@ impl FakeCluster {
     /// What is to happen when the ledger has so many numbers; in order.
     pub(crate) fn script(&self, events: &[(usize, Event)]) {
         self.world().script.extend(events.iter().copied());
+    }
+
+    /// The next registrations find no room.
+    pub(crate) fn fill(&self, registrations: usize) {
+        self.world().full = registrations;
     }
 
     /// Lets two hours pass.
@@ -385,6 +393,11 @@ impl World {
             }
             ToLoop::Read { reply, .. } if !leads => drop(reply.send(Err(Denied::NotMaster))),
             ToLoop::Watch { .. } if !leads => {}
+            ToLoop::Register { replies, .. } if self.full > 0 => {
+                self.full -= 1;
+                let (session, sequence) = (SessionId(0), Sequence(0));
+                replies.send(FromLoop::NotNow { session, sequence, reason: "full".to_owned() });
+            }
             ToLoop::Register { actor, replies } => {
                 let payload = registration(&actor).unwrap();
                 let answers = self
