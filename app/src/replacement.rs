@@ -4,8 +4,6 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
-use crate::folder_of;
-
 /// Writes a file: an existing one stays as it was until the new one is complete. When this returns the file is on the
 /// disk under its name: it may be somebody's only backup.
 ///
@@ -32,7 +30,7 @@ fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Without it a power cut could bring back what the file was before.
 #[cfg(unix)]
 fn sync_name(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
+    File::open(crate::folder_of(path))?.sync_all()
 }
 
 /// Windows has no sync of a folder. NTFS writes changes of names into its log, in order, and a sync of the

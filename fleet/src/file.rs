@@ -134,6 +134,8 @@ mod tests {
         );
         check("{\"nodes\": [{\"name\": \"pc1\", \"row\": -1}]}", "line 1, character ", "u16");
         check("{\"nodes\": [", "line 1, character ", "EOF");
+        check("[]", "line 1, character ", "an object with nodes");
+        check("{\"nodes\": [\"pc1\"]}", "line 1, character ", "an object with a node's name");
         check(
             "{\"nodes\": [{\"name\": \"pc1\", \"desired\": {\"a\": 1, \"a\": 2}}]}",
             "line 1, character ",

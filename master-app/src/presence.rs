@@ -19,6 +19,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// A node may have been connected before an operator added it to the fleet; nothing changes here when that
 /// happens, so a master looks again this often.
 const LOOK: Duration = Duration::from_secs(1);
+/// Trouble that lasts longer than any change of master is told.
+const LASTING: Duration = Duration::from_secs(10);
 /// How long one command may take.
 const TIME_OUT: Duration = Duration::from_secs(5);
 
@@ -38,6 +40,7 @@ pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
         }
     };
     let mut leads_since: Option<Instant> = None;
+    let mut trouble = Trouble::default();
     loop {
         let leads = running.view.borrow_and_update().master == Some(running.me);
         leads_since = leads.then(|| leads_since.unwrap_or_else(Instant::now));
@@ -45,17 +48,19 @@ pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
             Some(since) => {
                 let connected = running.nodes.borrow_and_update().clone();
                 let settled = since.elapsed() >= HOLD;
-                match record(&client, &connected, settled).await {
+                let recorded = record(&client, &connected, settled).await;
+                trouble.judge(&recorded);
+                match recorded {
                     Ok(()) if settled => Instant::now() + LOOK,
                     Ok(()) => since + HOLD,
-                    Err(error) => {
-                        tracing::debug!(%error, "presence could not be recorded yet");
-                        Instant::now() + RETRY
-                    }
+                    Err(_told) => Instant::now() + RETRY,
                 }
             }
             // Only a change of master matters.
-            None => Instant::now() + Duration::from_secs(3600),
+            None => {
+                trouble = Trouble::default();
+                Instant::now() + Duration::from_secs(3600)
+            }
         };
         let open = tokio::select! {
             changed = running.view.changed() => changed.is_ok(),
@@ -64,6 +69,26 @@ pub(crate) async fn keep(mut running: Running, cluster: ClusterSettings) {
         };
         if !open {
             return;
+        }
+    }
+}
+
+/// What keeps presence from being recorded: told once, when it lasts.
+#[derive(Debug, Default)]
+struct Trouble {
+    since: Option<Instant>,
+    is_told: bool,
+}
+
+impl Trouble {
+    fn judge(&mut self, recorded: &Result<(), ClientError>) {
+        let Err(error) = recorded else { return *self = Trouble::default() };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if self.is_told || since.elapsed() < LASTING {
+            tracing::debug!(%error, "presence could not be recorded yet");
+        } else {
+            self.is_told = true;
+            tracing::warn!(%error, "presence cannot be recorded for some time; it is tried again and again");
         }
     }
 }
