@@ -178,7 +178,7 @@ impl Identity {
             voted_for: meta.ballot.voted_for.map(|member| member.to_string()),
             standing: match meta.ballot.standing {
                 Standing::Settled => "settled",
-                Standing::Unsettled => "unsettled",
+                Standing::Unsettled(_) => "unsettled",
                 Standing::Amnesiac => "amnesiac",
             },
         })

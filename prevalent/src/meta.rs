@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use position::{ClusterId, Epoch, Incarnation, Member, MemberId};
-use quorum::{Ballot, Standing};
+use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId};
+use quorum::{Ballot, Doubted, FrameId, Standing, Tail};
 use storage::{Disk, DiskError};
 
 const COPIES: [&str; 2] = ["meta.0", "meta.1"];
@@ -22,12 +22,27 @@ const CLUSTER: usize = 24;
 const INCARNATION: usize = 40;
 const BOOTS: usize = 56;
 const EPOCH: usize = 64;
-const VOTED_INCARNATION: usize = 72;
 const ID: usize = 88;
-const VOTED_ID: usize = 90;
-const HAS_VOTED: usize = 92;
+const VOTE: Vote = Vote { incarnation: 72, id: 90, is_given: 92 };
 const STANDING: usize = 93;
-const USED: usize = 94;
+const TAIL: usize = 94;
+const MORE: usize = 95;
+const AT: usize = 96;
+const AFTER: usize = 104;
+const DOUBTED_EPOCH: usize = 112;
+const DOUBTED_VOTE: Vote = Vote { incarnation: 120, id: 136, is_given: 138 };
+const FRAME_EPOCH: usize = 144;
+const FRAME_FIRST: usize = 152;
+const FRAME_LAST: usize = 160;
+const FRAME_HASH: usize = 168;
+const USED: usize = 200;
+
+/// Where the fields of a vote stand.
+struct Vote {
+    incarnation: usize,
+    id: usize,
+    is_given: usize,
+}
 
 /// A voter's identity and ballot, as its data directory holds them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,20 +135,15 @@ impl Meta {
 
     fn encode(&self) -> [u8; META_BYTES] {
         let mut bytes = [0; META_BYTES];
-        let mut put = |at: usize, field: &[u8]| bytes[at..at + field.len()].copy_from_slice(field);
-        put(0, &MAGIC);
-        put(GENERATION, &self.generation.to_le_bytes());
-        put(CLUSTER, &self.cluster.0.to_le_bytes());
-        put(INCARNATION, &self.me.incarnation.0.to_le_bytes());
-        put(BOOTS, &self.boots.to_le_bytes());
-        put(EPOCH, &self.ballot.epoch.0.to_le_bytes());
-        if let Some(voted_for) = self.ballot.voted_for {
-            put(VOTED_INCARNATION, &voted_for.incarnation.0.to_le_bytes());
-            put(VOTED_ID, &voted_for.id.0.to_le_bytes());
-            put(HAS_VOTED, &[1]);
-        }
-        put(ID, &self.me.id.0.to_le_bytes());
-        put(STANDING, &[standing_code(self.ballot.standing)]);
+        put(&mut bytes, 0, &MAGIC);
+        put(&mut bytes, GENERATION, &self.generation.to_le_bytes());
+        put(&mut bytes, CLUSTER, &self.cluster.0.to_le_bytes());
+        put(&mut bytes, INCARNATION, &self.me.incarnation.0.to_le_bytes());
+        put(&mut bytes, BOOTS, &self.boots.to_le_bytes());
+        put(&mut bytes, EPOCH, &self.ballot.epoch.0.to_le_bytes());
+        VOTE.put(&mut bytes, self.ballot.voted_for);
+        put(&mut bytes, ID, &self.me.id.0.to_le_bytes());
+        put_standing(&mut bytes, self.ballot.standing);
         let checksum = checksum(&bytes);
         bytes[CHECKSUM..GENERATION].copy_from_slice(&checksum);
         bytes
@@ -145,18 +155,14 @@ impl Meta {
         if !whole || bytes[USED..].iter().any(|&byte| byte != 0) {
             return None;
         }
-        let voted_for = Member {
-            id: MemberId(u16_at(bytes, VOTED_ID)),
-            incarnation: incarnation_at(bytes, VOTED_INCARNATION),
-        };
         Some(Meta {
             cluster: ClusterId(u128_at(bytes, CLUSTER)),
             me: Member { id: MemberId(u16_at(bytes, ID)), incarnation: incarnation_at(bytes, INCARNATION) },
             boots: u64_at(bytes, BOOTS),
             ballot: Ballot {
                 epoch: Epoch(u64_at(bytes, EPOCH)),
-                voted_for: (bytes[HAS_VOTED] == 1).then_some(voted_for),
-                standing: standing_of(bytes[STANDING])?,
+                voted_for: VOTE.get(bytes),
+                standing: standing_at(bytes)?,
             },
             generation: u64_at(bytes, GENERATION),
         })
@@ -203,18 +209,70 @@ fn checksum(bytes: &[u8; META_BYTES]) -> [u8; 8] {
     hasher.finalize().as_bytes()[..8].try_into().expect("eight of thirty-two bytes")
 }
 
-fn standing_code(standing: Standing) -> u8 {
-    match standing {
-        Standing::Settled => 0,
-        Standing::Unsettled => 1,
-        Standing::Amnesiac => 2,
+impl Vote {
+    fn put(&self, bytes: &mut [u8; META_BYTES], voted_for: Option<Member>) {
+        let Some(Member { id, incarnation }) = voted_for else { return };
+        put(bytes, self.incarnation, &incarnation.0.to_le_bytes());
+        put(bytes, self.id, &id.0.to_le_bytes());
+        put(bytes, self.is_given, &[1]);
+    }
+
+    fn get(&self, bytes: &[u8; META_BYTES]) -> Option<Member> {
+        let id = MemberId(u16_at(bytes, self.id));
+        let incarnation = incarnation_at(bytes, self.incarnation);
+        (bytes[self.is_given] == 1).then_some(Member { id, incarnation })
     }
 }
 
-fn standing_of(code: u8) -> Option<Standing> {
-    [Standing::Settled, Standing::Unsettled, Standing::Amnesiac]
-        .into_iter()
-        .find(|&s| standing_code(s) == code)
+fn put_standing(bytes: &mut [u8; META_BYTES], standing: Standing) {
+    let doubted = match standing {
+        Standing::Settled => return,
+        Standing::Amnesiac => return put(bytes, STANDING, &[2]),
+        Standing::Unsettled(doubted) => doubted,
+    };
+    put(bytes, STANDING, &[1]);
+    put(bytes, DOUBTED_EPOCH, &doubted.epoch.0.to_le_bytes());
+    DOUBTED_VOTE.put(bytes, doubted.voted_for);
+    let Tail::Uncertain { frame, at, after, more } = doubted.tail else { return };
+    put(bytes, TAIL, &[if frame.is_some() { 2 } else { 1 }]);
+    put(bytes, MORE, &[u8::from(more)]);
+    put(bytes, AT, &at.0.to_le_bytes());
+    put(bytes, AFTER, &after.0.to_le_bytes());
+    if let Some(FrameId { epoch, first, last, hash }) = frame {
+        put(bytes, FRAME_EPOCH, &epoch.0.to_le_bytes());
+        put(bytes, FRAME_FIRST, &first.0.to_le_bytes());
+        put(bytes, FRAME_LAST, &last.0.to_le_bytes());
+        put(bytes, FRAME_HASH, &hash.0);
+    }
+}
+
+fn standing_at(bytes: &[u8; META_BYTES]) -> Option<Standing> {
+    match bytes[STANDING] {
+        0 => return Some(Standing::Settled),
+        1 => {}
+        2 => return Some(Standing::Amnesiac),
+        _ => return None,
+    }
+    let frame = FrameId {
+        epoch: Epoch(u64_at(bytes, FRAME_EPOCH)),
+        first: Index(u64_at(bytes, FRAME_FIRST)),
+        last: Index(u64_at(bytes, FRAME_LAST)),
+        hash: ChainHash(bytes[FRAME_HASH..USED].try_into().expect("32 bytes")),
+    };
+    let (at, after) = (Index(u64_at(bytes, AT)), Epoch(u64_at(bytes, AFTER)));
+    let uncertain = |frame| Tail::Uncertain { frame, at, after, more: bytes[MORE] == 1 };
+    let tail = match bytes[TAIL] {
+        0 => Tail::Clean,
+        1 => uncertain(None),
+        2 => uncertain(Some(frame)),
+        _ => return None,
+    };
+    let (epoch, voted_for) = (Epoch(u64_at(bytes, DOUBTED_EPOCH)), DOUBTED_VOTE.get(bytes));
+    Some(Standing::Unsettled(Doubted { tail, epoch, voted_for }))
+}
+
+fn put(bytes: &mut [u8; META_BYTES], at: usize, field: &[u8]) {
+    bytes[at..at + field.len()].copy_from_slice(field);
 }
 
 fn u16_at(bytes: &[u8; META_BYTES], at: usize) -> u16 {
@@ -242,7 +300,11 @@ mod tests {
     fn example() -> Meta {
         let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
         let voted_for = Some(Member { id: MemberId(2), incarnation: Incarnation(66) });
-        let ballot = Ballot { epoch: Epoch(9), voted_for, standing: Standing::Unsettled };
+        let hash = ChainHash([0x5a; 32]);
+        let frame = FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash };
+        let tail = Tail::Uncertain { frame: Some(frame), at: frame.first, after: Epoch(6), more: true };
+        let standing = Standing::Unsettled(Doubted { tail, epoch: Epoch(8), voted_for });
+        let ballot = Ballot { epoch: Epoch(9), voted_for, standing };
         Meta::founded(ClusterId(5), me).started_again(ballot)
     }
 
@@ -298,6 +360,24 @@ mod tests {
             let mut flipped = bytes;
             flipped[bit / 8] ^= 1 << (bit % 8);
             assert_eq!(Meta::decode(&flipped), None, "bit {bit}");
+        }
+    }
+
+    #[test]
+    fn every_standing_is_read_as_it_was_written() {
+        let Ballot { epoch, voted_for, standing } = example().ballot;
+        let Standing::Unsettled(doubted) = standing else { panic!() };
+        let nameless = Tail::Uncertain { frame: None, at: Index(41), after: Epoch(7), more: false };
+        let standings = [
+            Standing::Settled,
+            Standing::Amnesiac,
+            standing,
+            Standing::Unsettled(Doubted { tail: nameless, voted_for: None, ..doubted }),
+            Standing::Unsettled(Doubted { tail: Tail::Clean, ..doubted }),
+        ];
+        for standing in standings {
+            let meta = example().with_ballot(Ballot { epoch, voted_for, standing });
+            assert_eq!(Meta::decode(&meta.encode()), Some(meta));
         }
     }
 

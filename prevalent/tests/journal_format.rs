@@ -10,7 +10,7 @@ use prevalent::{
     FrameBuilder, JOURNAL_FORMAT, Journal, JournalTag, Meta, PAYLOAD_BYTES_MAX, SEGMENT_BYTES,
     SEGMENT_HEADER_BYTES, Schema, Sequence, SessionId, Stamp,
 };
-use quorum::Tail;
+use quorum::{Ballot, Doubted, FrameId, Standing, Tail};
 use storage::{Disk, LocalDisk, SimDisk};
 
 /// Written by the first release; read for ever. The zeros behind the last frame are left out.
@@ -272,9 +272,18 @@ fn the_document_describes_the_golden_files() {
 
 #[test]
 fn the_document_describes_the_identity() {
+    let number = u64::to_le_bytes;
     let machine = SimDisk::new(1);
     let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
-    Meta::founded(TAG.cluster, me).write(&*machine.disk()).unwrap();
+    let voted_for = Some(Member { id: MemberId(2), incarnation: Incarnation(66) });
+    let frame =
+        FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash: ChainHash([0x5a; 32]) };
+    let tail = Tail::Uncertain { frame: Some(frame), at: frame.first, after: Epoch(6), more: true };
+    let standing = Standing::Unsettled(Doubted { tail, epoch: Epoch(8), voted_for });
+    let ballot = Ballot { epoch: Epoch(9), voted_for, standing };
+    let mut meta = Meta::founded(TAG.cluster, me);
+    meta.ballot = ballot;
+    meta.write(&*machine.disk()).unwrap();
     let meta = machine.bytes_of("meta.0").unwrap();
     assert_eq!(machine.bytes_of("meta.1").as_ref(), Some(&meta));
     check(
@@ -288,12 +297,24 @@ fn the_document_describes_the_identity() {
             ("cluster", &TAG.cluster.0.to_le_bytes()),
             ("incarnation", &77_u128.to_le_bytes()),
             ("starts", &[0; 8]),
-            ("epoch", &[0; 8]),
-            ("voted incarnation", &[0; 16]),
+            ("epoch", &number(9)),
+            ("voted incarnation", &66_u128.to_le_bytes()),
             ("voter", &3_u16.to_le_bytes()),
-            ("voted voter", &[0; 2]),
-            ("has voted", &[0]),
-            ("standing", &[0]),
+            ("voted voter", &2_u16.to_le_bytes()),
+            ("has voted", &[1]),
+            ("standing", &[1]),
+            ("doubt", &[2]),
+            ("doubt's more", &[1]),
+            ("doubt's start", &number(40)),
+            ("doubt's last good epoch", &number(6)),
+            ("doubt's epoch", &number(8)),
+            ("doubt's voted incarnation", &66_u128.to_le_bytes()),
+            ("doubt's voted voter", &2_u16.to_le_bytes()),
+            ("doubt's has voted", &[1]),
+            ("frame's epoch", &number(7)),
+            ("frame's first entry", &number(40)),
+            ("frame's last entry", &number(44)),
+            ("frame's hash", &[0x5a; 32]),
         ],
     );
 }

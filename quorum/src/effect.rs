@@ -135,6 +135,16 @@ pub enum Alarm {
         /// The voter.
         of: Member,
     },
+    /// Another voter says that it leads the epoch that this one leads.
+    #[error(
+        "voter {other} says that it leads epoch {epoch}, which this voter leads: a vote was given twice; check the disks of all voters"
+    )]
+    TwoMasters {
+        /// The other.
+        other: Member,
+        /// The epoch.
+        epoch: Epoch,
+    },
     /// This voter's disk has lost what it once acknowledged.
     #[error(
         "this voter has acknowledged or voted for more than its disk holds: it no longer votes; remove it and add it anew"

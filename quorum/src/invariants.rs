@@ -36,7 +36,7 @@ pub fn check_state(voter: &Voter, history: &impl History) {
         assert_eq!(voter.ballot.voted_for, Some(voter.me), "a candidate has voted for itself");
     }
     match (&voter.doubt, voter.ballot.standing) {
-        (None, Standing::Unsettled) => panic!("unsettled without a doubt: nothing would ever settle it"),
+        (None, Standing::Unsettled(_)) => panic!("unsettled without a doubt: nothing would ever settle it"),
         (Some(doubt), Standing::Settled) => assert!(doubt.is_torn(), "a doubt without its durable mark"),
         _ => {}
     }

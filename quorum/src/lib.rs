@@ -101,6 +101,6 @@ pub use message::{
     Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, ProbeReply,
     Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
-pub use settle::Tail;
+pub use settle::{Doubted, Tail};
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
 pub use voter::{Ballot, Founding, RoleName, Standing, Start, Voter, VoterView};

@@ -4,7 +4,7 @@
 //! others are certain not to have it; a master's word proves it only if that master was elected without
 //! this voter. ("Protocol-Aware Recovery for Consensus-Based Storage", Alagappan et al., FAST 2018.)
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use position::{Epoch, Index, Member, MemberId, Tip};
 
@@ -41,17 +41,45 @@ pub enum Tail {
     },
 }
 
+/// What made a voter unsettled. It is kept with the ballot: a later start sees a journal that may go on behind it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubted {
+    /// How the journal ended when that was found: uncertain; or clean in a directory that may be a fresh copy of one
+    /// that had more, about which nobody can be asked.
+    pub tail: Tail,
+    /// The epoch at that time.
+    pub epoch: Epoch,
+    /// Who had got the vote in it: a master that was elected with it is no witness.
+    pub voted_for: Option<Member>,
+}
+
+impl Doubted {
+    pub(crate) fn copied_afresh() -> Doubted {
+        Doubted { tail: Tail::Clean, epoch: Epoch::NONE, voted_for: None }
+    }
+
+    /// After another start, which found this tail: what lies lower takes the place of what was known, and all that
+    /// lay between was lost with it.
+    pub(crate) fn found_again(self, found: Tail) -> Doubted {
+        let tail = match (self.tail, found) {
+            (Tail::Uncertain { at: known, .. }, Tail::Uncertain { at, after, .. }) if at < known => {
+                Tail::Uncertain { frame: None, at, after, more: true }
+            }
+            (known, _) => known,
+        };
+        Doubted { tail, ..self }
+    }
+}
+
 /// What keeps a voter from counting, and what it has learned since its start.
 #[derive(Clone, Debug)]
 pub(crate) struct Doubt {
-    tail: Tail,
-    /// The ballot at the start: a master that was elected with this vote is no witness.
-    voted: Ballot,
+    doubted: Doubted,
     /// Numbers the question, which stays the same: answers to other questions, of this life or an
     /// earlier one, say nothing about it.
     attempt: u64,
-    /// Who does not have the frame.
-    dont_have: BTreeSet<MemberId>,
+    /// Who has what in its place: nothing, or a frame. A frame of which the name is known is absent or comes back.
+    answers: BTreeMap<MemberId, Option<FrameId>>,
     /// (epoch, end) that a master stated after it had heard of this start.
     masters_last: Option<(Epoch, Index)>,
 }
@@ -61,39 +89,32 @@ impl Doubt {
         match (ballot.standing, tail) {
             (Standing::Amnesiac, _) | (Standing::Settled, Tail::Clean) => None,
             (Standing::Settled, Tail::Uncertain { .. }) => panic!("a doubt that was not made durable"),
-            (Standing::Unsettled, Tail::Torn { .. }) => {
-                panic!("a voter that was unsettled before this start must give its tail as clean")
+            (Standing::Settled, Tail::Torn { .. }) => {
+                Some(Doubt::about(Doubted { tail, epoch: ballot.epoch, voted_for: ballot.voted_for }))
             }
-            (Standing::Settled, Tail::Torn { .. }) | (Standing::Unsettled, _) => {
-                Some(Doubt::new(tail, *ballot))
-            }
+            (Standing::Unsettled(doubted), _) => Some(Doubt::about(doubted)),
         }
     }
 
-    pub(crate) fn copied_afresh() -> Doubt {
-        let never = Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled };
-        Doubt::new(Tail::Clean, never)
-    }
-
-    fn new(tail: Tail, voted: Ballot) -> Doubt {
-        Doubt { tail, voted, attempt: 0, dont_have: BTreeSet::new(), masters_last: None }
+    pub(crate) fn about(doubted: Doubted) -> Doubt {
+        Doubt { doubted, attempt: 0, answers: BTreeMap::new(), masters_last: None }
     }
 
     /// Whether the frame was never synced here, and so never acknowledged.
     pub(crate) fn is_torn(&self) -> bool {
-        matches!(self.tail, Tail::Torn { .. })
+        matches!(self.doubted.tail, Tail::Torn { .. })
     }
 
     /// The frame in doubt, if its identity could be read.
     fn frame(&self) -> Option<FrameId> {
-        match self.tail {
+        match self.doubted.tail {
             Tail::Torn { frame, .. } | Tail::Uncertain { frame, .. } => frame,
             Tail::Clean => None,
         }
     }
 
     fn want(&self, ballot: &Ballot) -> Option<Want> {
-        match self.tail {
+        match self.doubted.tail {
             Tail::Clean => None,
             Tail::Torn { frame: Some(frame), .. } | Tail::Uncertain { frame: Some(frame), .. } => {
                 Some(Want::Frame(frame))
@@ -111,6 +132,8 @@ impl Voter {
         // What a snapshot covers by now is not needed any more.
         self.repairs.retain(|damaged| damaged.last > history.base().index());
         self.leave_epoch_in_doubt();
+        // An earlier start may have got it back without noting that the doubt was over.
+        self.settle_by_durability(history);
         if let Some(want) = self.doubt.as_ref().and_then(|doubt| doubt.want(&self.ballot)) {
             let attempt = self.doubts_attempt();
             self.ask_everyone(Fetch { attempt, want });
@@ -139,18 +162,17 @@ impl Voter {
         }
     }
 
-    /// Before absence is asked for, the epoch of the start is left, and whoever answers leaves it too.
+    /// Before absence is asked for, the epoch of the doubt is left, and whoever answers leaves it too.
     ///
     /// The damaged frame may have been acknowledged to a master that still counts this acknowledgement.
     /// Were the others free to acknowledge the same frame to it after they had said they don't have it,
     /// it would be committed by an acknowledgement that this voter is about to forget. Whatever was
-    /// acknowledged before the start was so in the epoch of the start or an earlier one; what has been
-    /// since did not count.
+    /// acknowledged before was so in that epoch or an earlier one; what has been since did not count.
     fn leave_epoch_in_doubt(&mut self) {
         let Some(doubt) = &self.doubt else { return };
-        let uncertain = matches!(doubt.tail, Tail::Uncertain { .. });
-        let in_epoch_of_start = doubt.voted.epoch == self.ballot.epoch;
-        if uncertain && in_epoch_of_start && !self.has_contact() && self.membership.counts(self.me) {
+        let uncertain = matches!(doubt.doubted.tail, Tail::Uncertain { .. });
+        let in_epoch_of_doubt = doubt.doubted.epoch == self.ballot.epoch;
+        if uncertain && in_epoch_of_doubt && !self.has_contact() && self.membership.counts(self.me) {
             let epoch = self.epoch_seen.max(self.ballot.epoch).next();
             self.enter_epoch(Ballot { epoch, voted_for: None, ..self.ballot });
         }
@@ -166,16 +188,26 @@ impl Voter {
         {
             self.adopt_epoch(envelope.epoch, history);
         }
-        // Who follows a master may yet get from it what it does not have.
-        let bound = self.ballot.epoch >= envelope.epoch && self.ballot_is_durable() && !self.has_contact();
         let (outcome, frames) = self.look_up(&fetch.want, history);
+        let bound = match (fetch.want, frames) {
+            (Want::After(_), _) => true,
+            // Whatever it may yet get from a master, no frame of this epoch or an earlier one will take the place of
+            // this one.
+            (Want::Any { until, .. }, Some((_, through)))
+                if history.frame_containing(through).is_some_and(|own| own.epoch >= until) =>
+            {
+                true
+            }
+            // Who follows a master may yet get from it what it does not have.
+            _ => self.ballot.epoch >= envelope.epoch && self.ballot_is_durable() && !self.has_contact(),
+        };
         if matches!((fetch.want, &outcome), (Want::Frame(_), FetchOutcome::Compacted)) {
             self.mend_by_snapshot(envelope.from);
         }
         let reply = FetchReply {
             attempt: fetch.attempt,
             last: history.tip().position,
-            certain: self.is_certain() && (bound || !by_identity),
+            certain: self.is_certain() && bound,
             outcome,
         };
         let envelope = self.envelope(envelope.from, Message::FetchReply(reply));
@@ -245,12 +277,17 @@ impl Voter {
         if let Some(frame) = self.repairs.iter().find(|damaged| is_copy_of(damaged, frames)) {
             // Whoever sends it: its hash says that it is the right one.
             self.out.push(Effect::Repair(*frame));
-        } else if !self.membership.counts(envelope.from) {
-        } else if matches!(self.role, Role::Pulling(_)) {
+            return;
+        }
+        if !self.membership.counts(envelope.from) {
+            return;
+        }
+        if matches!(self.role, Role::Pulling(_)) {
             self.on_pulled(envelope, reply, frames, history);
         } else if self.doubt.as_ref().is_some_and(|doubt| doubt.attempt == reply.attempt) {
             match reply.outcome {
                 FetchOutcome::Frames { prev } if self.is_in_doubt(frames) => self.on_found(prev, history),
+                FetchOutcome::Frames { .. } if self.is_nameless() => self.on_other(envelope, reply, frames),
                 _ => self.on_not_found(envelope, reply, history),
             }
         }
@@ -273,8 +310,8 @@ impl Voter {
         let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
         let Some(doubt) = &mut self.doubt else { return };
         let absent = matches!(reply.outcome, FetchOutcome::DontHave { .. }) && reply.certain;
-        let left_epoch = envelope.epoch > doubt.voted.epoch;
-        let needed = match doubt.tail {
+        let left_epoch = envelope.epoch > doubt.doubted.epoch;
+        let needed = match doubt.doubted.tail {
             // It was never synced here, so it counted nowhere on this voter's word. That it is asked for
             // at all is a second look, and after a power cut everyone's tail may be torn: any answer counts.
             Tail::Torn { .. } => majority - 1,
@@ -284,9 +321,46 @@ impl Voter {
             }
             _ => return,
         };
-        doubt.dont_have.insert(envelope.from.id);
-        if doubt.dont_have.len() >= needed {
-            self.settle();
+        doubt.answers.insert(envelope.from.id, None);
+        self.conclude(needed);
+    }
+
+    /// Whether one frame is in doubt, of which nothing is known but its place.
+    fn is_nameless(&self) -> bool {
+        let tail = self.doubt.as_ref().map(|doubt| doubt.doubted.tail);
+        matches!(tail, Some(Tail::Uncertain { frame: None, more: false, .. }))
+    }
+
+    /// Somebody has a frame in the place of the nameless one.
+    fn on_other(&mut self, envelope: &Envelope, reply: &FetchReply, frames: &[FrameId]) {
+        let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
+        let (Some(doubt), [frame]) = (&mut self.doubt, frames) else { return };
+        let left_epoch = envelope.epoch.max(frame.epoch.next()) > doubt.doubted.epoch;
+        if reply.certain && left_epoch {
+            doubt.answers.insert(envelope.from.id, Some(*frame));
+            self.conclude(voters - majority + 1);
+        }
+    }
+
+    /// Enough have answered: nobody has anything, and the frame is gone; or all who have something have the same, and
+    /// then this is what it was, or it was never committed and never will be.
+    fn conclude(&mut self, needed: usize) {
+        let Some(doubt) = &mut self.doubt else { return };
+        if doubt.answers.len() < needed {
+            return;
+        }
+        let found: Vec<FrameId> = doubt.answers.values().flatten().copied().collect();
+        match (&mut doubt.doubted.tail, found.first()) {
+            (_, None) => self.settle(),
+            (Tail::Uncertain { frame, at, .. }, Some(name))
+                if name.first == *at && found.iter().all(|other| other == name) =>
+            {
+                *frame = Some(*name);
+                // It is another question now.
+                doubt.attempt = 0;
+                doubt.answers.clear();
+            }
+            _ => {}
         }
     }
 
@@ -294,7 +368,8 @@ impl Voter {
     pub(crate) fn note_masters_last(&mut self, master: Member, last: Index, history: &impl History) {
         let epoch = self.ballot.epoch;
         let Some(doubt) = &mut self.doubt else { return };
-        let elected_with_my_vote = doubt.voted.epoch == epoch && doubt.voted.voted_for == Some(master);
+        let Doubted { epoch: voted_in, voted_for, .. } = doubt.doubted;
+        let elected_with_my_vote = voted_in == epoch && voted_for == Some(master);
         let is_witness = doubt.is_torn() || !elected_with_my_vote;
         if is_witness && doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
             doubt.masters_last = Some((epoch, last));
@@ -305,7 +380,7 @@ impl Voter {
     /// Ends a doubt once what proves it wrong is durable here.
     pub(crate) fn settle_by_durability(&mut self, history: &impl History) {
         let Some(doubt) = &self.doubt else { return };
-        let more = matches!(doubt.tail, Tail::Uncertain { more: true, .. });
+        let more = matches!(doubt.doubted.tail, Tail::Uncertain { more: true, .. });
         // However it came back, fetched or sent by a master: it is what this voter may have acknowledged.
         let by_identity = doubt.frame().is_some_and(|frame| {
             !more && self.durable >= frame.last && history.frame_containing(frame.first) == Some(frame)
@@ -320,7 +395,7 @@ impl Voter {
 
     fn settle(&mut self) {
         self.doubt = None;
-        if self.ballot.standing == Standing::Unsettled {
+        if self.ballot.is_unsettled() {
             self.ballot.standing = Standing::Settled;
             self.persist();
         }

@@ -4,7 +4,7 @@ use position::{Index, Member, Tip};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::voter::Role;
-use crate::{Effect, FrameId, History, Voter};
+use crate::{Alarm, Effect, FrameId, History, Voter};
 
 /// What frames are for that the driver was told to write. Nothing is promised of them before it says how far
 /// it got: a disk may have no room, and its voter then goes on with what it has.
@@ -35,7 +35,14 @@ impl Voter {
         if envelope.epoch > self.ballot.epoch {
             self.adopt_epoch(envelope.epoch, history);
         }
-        assert!(!self.leads(), "two masters in epoch {}", self.ballot.epoch);
+        if self.leads() {
+            // Somebody has lost a vote that it gave, or this is no voter's word. An epoch that nobody leads yet ends
+            // both masterships.
+            self.alarm(Alarm::TwoMasters { other: envelope.from, epoch: envelope.epoch });
+            self.adopt_epoch(envelope.epoch.next(), history);
+            self.contact = None;
+            return false;
+        }
         if self.master != Some(envelope.from) || !matches!(self.role, Role::Standby) {
             self.stand_by(Some(envelope.from));
         }

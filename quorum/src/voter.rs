@@ -14,7 +14,7 @@ use crate::link::Link;
 use crate::master::Mastership;
 use crate::message::{Envelope, Message};
 use crate::random::Random;
-use crate::settle::{Doubt, Tail};
+use crate::settle::{Doubt, Doubted, Tail};
 use crate::standby::Adopting;
 use crate::vote::Grant;
 use crate::{FrameId, History, Kind, Membership, Time, Times};
@@ -36,6 +36,30 @@ pub struct Ballot {
     pub standing: Standing,
 }
 
+impl Ballot {
+    /// The ballot after a start has found the journal to end like this: unsettled, if it was whole once.
+    ///
+    /// A doubt from an earlier start stays what it was. Whatever was written behind it since was not acknowledged in
+    /// a way that counts, so damage there is nothing to ask about.
+    #[must_use]
+    pub fn found(self, tail: Tail) -> Ballot {
+        let standing = match (self.standing, tail) {
+            (Standing::Settled, Tail::Uncertain { .. }) => {
+                Standing::Unsettled(Doubted { tail, epoch: self.epoch, voted_for: self.voted_for })
+            }
+            (Standing::Unsettled(doubted), tail) => Standing::Unsettled(doubted.found_again(tail)),
+            (standing, _) => standing,
+        };
+        Ballot { standing, ..self }
+    }
+
+    /// Whether its votes and acknowledgements wait for the end of a doubt.
+    #[must_use]
+    pub fn is_unsettled(&self) -> bool {
+        matches!(self.standing, Standing::Unsettled(_))
+    }
+}
+
 /// Whether a voter's votes and acknowledgements count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -43,7 +67,7 @@ pub enum Standing {
     Settled,
     /// The end of the journal was damaged and may have held something acknowledged: not until settled.
     /// (A torn tail held nothing acknowledged: it is asked about, but needs no durable mark.)
-    Unsettled,
+    Unsettled(Doubted),
     /// The disk has lost what was acknowledged or voted, or never knew: never again in this life.
     Amnesiac,
 }
@@ -71,7 +95,7 @@ pub struct Start {
     pub boots: u64,
     /// A random number of this process.
     pub process: u64,
-    /// The ballot on disk. A tail that is uncertain has made it [`Standing::Unsettled`], durably, before
+    /// The ballot on disk. A tail that is uncertain has made it [unsettled](Ballot::found), durably, before
     /// anything is written behind that tail.
     pub ballot: Ballot,
     /// The voters.
@@ -80,9 +104,8 @@ pub struct Start {
     pub durable: Index,
     /// What is known to be committed.
     pub commit: Index,
-    /// How the journal ends. [`Tail::Clean`] for a cluster of one, which has nobody to ask; and for a
-    /// voter that was unsettled before this start: what was in doubt then may by now lie below this tail,
-    /// and only a master can settle it.
+    /// How the journal ends. [`Tail::Clean`] for a cluster of one, which has nobody to ask. For a voter that is
+    /// unsettled it does not matter: what made it so stands in its ballot.
     pub tail: Tail,
     /// Frames in the middle that are damaged, to be had from others.
     pub repairs: Vec<FrameId>,
@@ -541,8 +564,9 @@ impl Voter {
         if self.is_pristine(history) && !self.membership.voters().is_empty() && !self.founds_alone() {
             // The directory never voted, yet a master exists: it may be a fresh copy of a machine that
             // acknowledged part of that master's history. It counts once it holds that history.
-            ballot.standing = Standing::Unsettled;
-            self.doubt = Some(Doubt::copied_afresh());
+            let doubted = Doubted::copied_afresh();
+            ballot.standing = Standing::Unsettled(doubted);
+            self.doubt = Some(Doubt::about(doubted));
         }
         self.enter_epoch(ballot);
         if self.leads() {

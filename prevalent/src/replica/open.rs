@@ -155,7 +155,7 @@ impl<S: Prevalent> Replica<S> {
         let mut recovered = recover_journal::<S>(&disk, &meta, base)?;
         let membership = newest_membership(&recovered.journal, &engine);
         let alone = membership.voters().len() == 1;
-        let mut ballot = Ballot { standing: standing(&meta, &recovered), ..meta.ballot };
+        let mut ballot = found_ballot(&meta, &recovered);
         if alone && let Err(why) = check_only_copy(&recovered, ballot.standing) {
             if !options.salvage {
                 return Err(why);
@@ -165,10 +165,7 @@ impl<S: Prevalent> Replica<S> {
             ballot.standing = Standing::Settled;
             ballot.epoch = ballot.epoch.max(recovered.journal.last().epoch());
         }
-        let tail = recovered.tail;
-        // A doubt from before this start is older than what this tail shows: only a master settles it.
-        let doubted_before = meta.ballot.standing == Standing::Unsettled;
-        let tail = if alone || doubted_before { Tail::Clean } else { tail };
+        let tail = if alone { Tail::Clean } else { recovered.tail };
 
         let meta = meta.started_again(ballot);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
@@ -266,16 +263,13 @@ fn identity(disk: &dyn Disk, options: &Options) -> Result<Meta, OpenError> {
     }
 }
 
-/// Whether what the disk holds still allows this voter to count.
-fn standing(meta: &Meta, Recovered { journal, tail, amnesia, .. }: &Recovered) -> Standing {
+/// The ballot, and whether what the disk holds still allows this voter to count.
+fn found_ballot(meta: &Meta, Recovered { journal, tail, amnesia, .. }: &Recovered) -> Ballot {
     let forgot_an_epoch = journal.last().epoch() > meta.ballot.epoch;
-    match meta.ballot.standing {
-        Standing::Amnesiac => Standing::Amnesiac,
-        _ if forgot_an_epoch || *amnesia => Standing::Amnesiac,
-        // A torn frame was never acknowledged; that it is asked about needs no durable mark.
-        Standing::Settled if !matches!(tail, Tail::Uncertain { .. }) => Standing::Settled,
-        _ => Standing::Unsettled,
+    if forgot_an_epoch || *amnesia {
+        return Ballot { standing: Standing::Amnesiac, ..meta.ballot };
     }
+    meta.ballot.found(*tail)
 }
 
 /// Nobody could send a voter that is alone what it lost, and nobody else could lead.

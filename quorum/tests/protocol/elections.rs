@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use position::{Epoch, Index, Position};
-use quorum::{History, Message, ProbeReply, Refusal, RoleName};
+use quorum::{Alarm, History, Message, ProbeReply, Refusal, RoleName};
 
 use crate::cluster::{A, B, C, Cluster, D, E, Order, Weather, ms};
 
@@ -384,4 +384,18 @@ fn a_journal_of_an_absurd_epoch_is_not_believed() {
     cluster.forge(from, to, epoch, Message::ProbeReply(reply));
     cluster.run_until(2_000, "a master", |cluster| cluster.master().is_some());
     assert!(cluster.voter(to).epoch() < Epoch(100));
+}
+
+#[test]
+fn a_second_master_in_an_epoch_ends_both() {
+    let mut cluster = Cluster::running(3, 1);
+    let (epoch, last) = (cluster.voter(A).epoch(), cluster.journal(A).tip());
+    cluster.forge(B, A, epoch, Message::Heartbeat { round: 5, commit: Index(1), last });
+    cluster.run(1);
+    let other = cluster.disks[&B].member;
+    assert!(cluster.processes[&A].alarms.contains(&Alarm::TwoMasters { other, epoch }));
+    assert!(!cluster.voter(A).leads());
+    cluster.run_until(1_000, "a master of a later epoch", |cluster| {
+        cluster.master().is_some_and(|id| cluster.voter(id).epoch() > epoch)
+    });
 }

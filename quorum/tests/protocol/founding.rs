@@ -72,7 +72,7 @@ fn founding_survives_a_master_that_loses_its_first_frame() {
         cluster.stick(id, crate::cluster::Order::Sync);
     }
     cluster.start_all();
-    cluster.run_until(500, "C doubts itself", |cluster| cluster.standing(C) == Standing::Unsettled);
+    cluster.run_until(500, "C doubts itself", |cluster| cluster.is_unsettled(C));
     cluster.run(20);
     for id in [A, B, C] {
         cluster.cut_power(id, 0, crate::cluster::TailDamage::None);

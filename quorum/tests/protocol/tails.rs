@@ -32,7 +32,7 @@ fn cut_by_absence() {
         cluster.start(B);
         cluster.run(3_000);
         assert_eq!(cluster.master(), None, "elected without x");
-        assert_eq!(cluster.standing(B), Standing::Unsettled);
+        assert!(cluster.is_unsettled(B));
         cluster.start(A);
         ends_well(&mut cluster, &x);
     }
@@ -73,7 +73,90 @@ fn answers_to_other_questions_settle_nothing() {
         cluster.forge(from, B, Epoch(9), Message::FetchReply(reply));
     }
     cluster.run(50);
-    assert_eq!(cluster.standing(B), Standing::Unsettled);
+    assert!(cluster.is_unsettled(B));
+}
+
+/// Nobody else could lead, so no master will ever settle it.
+#[test]
+fn a_doubt_outlives_a_start() {
+    for identity_known in [true, false] {
+        let mut cluster = Cluster::running(2, 1);
+        let x = cluster.write(A, 1).expect("leads");
+        cluster.run_until(50, "both have x", |cluster| cluster.disks[&B].durable.holds(&x));
+        cluster.stop_and_rot(B, identity_known);
+        cluster.isolate(B);
+        cluster.start(B);
+        cluster.run(500);
+        assert!(cluster.is_unsettled(B));
+        cluster.restart(B);
+        cluster.heal();
+        ends_well(&mut cluster, &x);
+    }
+}
+
+/// Its vote is part of A's majority, and A goes on leading for months.
+#[test]
+fn a_nameless_frame_is_what_all_others_have_in_its_place() {
+    let mut cluster = Cluster::running(3, 1);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster
+        .run_until(50, "all have x", |cluster| [B, C].iter().all(|id| cluster.disks[id].durable.holds(&x)));
+    let epoch = cluster.voter(A).epoch();
+    cluster.stop_and_rot(B, false);
+    cluster.start(B);
+    ends_well(&mut cluster, &x);
+    assert_eq!(cluster.voter(A).epoch(), epoch, "nobody else had to be elected");
+}
+
+/// A and C have y, but follow B and may yet get x from it, which counts on what E has forgotten.
+#[test]
+fn a_frame_that_may_yet_be_replaced_names_nothing() {
+    let mut cluster = Cluster::running(5, 1);
+    cluster.hold(|envelope| envelope.message.name() == "Append" && envelope.to.id != C);
+    let y = cluster.write(A, 1).expect("leads");
+    cluster.run_until(50, "C has y", |cluster| cluster.disks[&C].durable.holds(&y));
+    cluster.kill(A);
+    cluster.isolate(C);
+    cluster.held.clear();
+    cluster.hold(|envelope| envelope.message.name() == "Append" && envelope.to.id != E);
+    cluster.run_until(1_000, "B leads", |cluster| cluster.master() == Some(B));
+    let &x = cluster.journal(B).frames().last().expect("the no-op of its epoch");
+    cluster.run_until(50, "E has x", |cluster| cluster.disks[&E].durable.holds(&x));
+    cluster.heal();
+    cluster.start(A);
+    cluster.stop_and_rot(E, false);
+    cluster.sever(B, E);
+    cluster.sever(E, B);
+    cluster.start(E);
+    cluster.run(500);
+    assert_eq!(cluster.master(), Some(B), "with A, C and D");
+    assert!(cluster.is_unsettled(E) && !cluster.journal(E).holds(&y));
+    cluster.held.clear();
+    cluster.stop_holding();
+    cluster.heal();
+    cluster.run_until(3_000, "all have x, and E counts", |cluster| {
+        cluster.ids().into_iter().all(|id| cluster.journal(id).holds(&x)) && !cluster.is_unsettled(E)
+    });
+}
+
+/// x is fetched, and the process dies before it has noted that the doubt is over.
+#[test]
+fn a_doubt_that_was_over_before_a_start_ends_after_it() {
+    let (mut cluster, x) = committed_by_a_and_b();
+    cluster.heal();
+    cluster.run_until(500, "C has x", |cluster| cluster.disks[&C].durable.holds(&x));
+    cluster.kill(A);
+    cluster.stop_and_rot(B, true);
+    cluster.hold(|envelope| envelope.to.id == B && envelope.message.name() == "FetchReply");
+    cluster.start(B);
+    cluster.run(500);
+    cluster.stick(B, Order::Ballot);
+    cluster.stop_holding();
+    cluster.run_until(500, "B has fetched x", |cluster| cluster.disks[&B].durable.holds(&x));
+    cluster.kill(B);
+    cluster.unstick(B, Order::Ballot);
+    cluster.start(B);
+    cluster.run_until(2_000, "B leads, or C", |cluster| cluster.master().is_some());
 }
 
 #[test]
@@ -90,7 +173,7 @@ fn settled_by_a_heartbeat() {
     cluster.start(B);
     cluster.run(500);
     assert_eq!(cluster.voter(B).view().master, Some(A), "B hears A");
-    assert_eq!(cluster.standing(B), Standing::Unsettled);
+    assert!(cluster.is_unsettled(B));
     cluster.hold(|_| false);
     cluster.held.clear();
     ends_well(&mut cluster, &x);
@@ -145,7 +228,7 @@ fn absence_asked_for_while_a_master_still_ships_the_frame() {
     cluster.stop_and_rot(B, true);
     cluster.start(B);
     cluster.run(60);
-    assert_eq!(cluster.standing(B), Standing::Unsettled, "who may yet get x said that it does not exist");
+    assert!(cluster.is_unsettled(B), "who may yet get x said that it does not exist");
     // Now A's frames arrive, A goes on, and counts what B had acknowledged before.
     cluster.release();
     cluster.run(5);

@@ -442,7 +442,7 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
     match view.standing {
         quorum::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
         quorum::Standing::Settled => "learner".to_owned(),
-        quorum::Standing::Unsettled => format!("{role}, unsettled"),
+        quorum::Standing::Unsettled(_) => format!("{role}, unsettled"),
         quorum::Standing::Amnesiac => format!("{role}, amnesiac"),
     }
 }

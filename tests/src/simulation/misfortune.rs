@@ -343,7 +343,7 @@ impl Simulation {
         let lost = match alarm {
             Alarm::Amnesia => machine,
             Alarm::CopiedDirectory { of } => super::driver::node_of(of.id),
-            Alarm::EpochJump { .. } => panic!("machine {machine}: {alarm}"),
+            Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => panic!("machine {machine}: {alarm}"),
         };
         assert!(self.plan.bad_disks.contains(&lost), "machine {machine}, without reason: {alarm}");
     }

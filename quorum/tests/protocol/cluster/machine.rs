@@ -110,12 +110,11 @@ impl Disk {
     pub(crate) fn start(&mut self) -> (Tail, Vec<FrameId>) {
         self.boots += 1;
         self.durable = self.written.clone();
-        let mut tail = std::mem::replace(&mut self.tail, Tail::Clean);
-        match (self.ballot.standing, tail) {
-            _ if self.written.tip().epoch() > self.ballot.epoch => self.ballot.standing = Standing::Amnesiac,
-            (Standing::Unsettled, _) => tail = Tail::Clean,
-            (Standing::Settled, Tail::Uncertain { .. }) => self.ballot.standing = Standing::Unsettled,
-            _ => {}
+        let tail = std::mem::replace(&mut self.tail, Tail::Clean);
+        if self.written.tip().epoch() > self.ballot.epoch {
+            self.ballot.standing = Standing::Amnesiac;
+        } else {
+            self.ballot = self.ballot.found(tail);
         }
         (tail, std::mem::take(&mut self.repairs))
     }

@@ -201,6 +201,10 @@ impl Cluster {
         self.voter(id).view().standing
     }
 
+    pub(crate) fn is_unsettled(&self, id: MemberId) -> bool {
+        matches!(self.standing(id), Standing::Unsettled(_))
+    }
+
     pub(crate) fn commit(&self, id: MemberId) -> Index {
         self.voter(id).commit()
     }

@@ -42,7 +42,7 @@ impl Cluster {
                 let vote = ballot.voted_for.map_or("nobody".to_owned(), |member| name(member.id).to_string());
                 let standing = match ballot.standing {
                     Standing::Settled => "",
-                    Standing::Unsettled => ", unsettled",
+                    Standing::Unsettled(_) => ", unsettled",
                     Standing::Amnesiac => ", amnesiac",
                 };
                 self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
