@@ -189,7 +189,7 @@ impl Mission {
 
     async fn voter_returns(&self, pc: &str, operator: &Operator, struck: Instant) -> Result<(), Impatient> {
         let goal = operator.committed().await?;
-        operator.wait_for_role(pc, "standby", goal).await?;
+        operator.wait_until_level(pc, goal).await?;
         self.timeline
             .say_after(struck.elapsed(), format!("{pc} is a standby, and has caught up to entry {goal}"));
         Ok(())

@@ -96,19 +96,28 @@ impl Operator {
         .await
     }
 
-    /// Waits until a voter has this role and has applied the history up to `goal`.
+    /// Waits until a voter counts, as master or standby, and has applied the history up to `goal`.
+    ///
+    /// # Errors
+    /// If that takes too long.
+    pub async fn wait_until_level(&self, voter: &str, goal: Index) -> Result<VoterStatus, Impatient> {
+        self.wait_for_role(voter, &["master", "standby"], goal).await
+    }
+
+    /// Waits until a voter has one of these roles and has applied the history up to `goal`.
     ///
     /// # Errors
     /// If that takes too long.
     pub async fn wait_for_role(
         &self,
         voter: &str,
-        role: &str,
+        roles: &[&str],
         goal: Index,
     ) -> Result<VoterStatus, Impatient> {
-        wait_until(format!("{voter} to be a {role} that has applied {goal}"), async || {
+        let what = format!("{voter} to be {} and to have applied {goal}", roles.join(" or "));
+        wait_until(what, async || {
             let status = self.status_of(voter).await.ok_or_else(|| "it does not answer".to_owned())?;
-            if status.role == role && status.applied >= goal {
+            if roles.contains(&status.role.as_str()) && status.applied >= goal {
                 return Ok(status);
             }
             Err(format!("it says that it is {}, and at {}", status.role, status.applied))

@@ -320,7 +320,7 @@ mod tests {
         assert!(folder.path().join("cluster/pc1/master.toml").exists());
         assert_eq!(left_in(folder.path()), ["cluster", "fleet.csv"]);
         let nameless = init(&one_pc(folder.path(), "pc1", "new/..")).unwrap_err().to_string();
-        assert!(nameless.contains("nothing was made"), "{nameless}");
+        assert!(nameless.contains("; nothing was "), "{nameless}");
     }
 
     #[cfg(unix)]

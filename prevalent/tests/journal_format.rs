@@ -276,8 +276,7 @@ fn the_document_describes_the_identity() {
     let machine = SimDisk::new(1);
     let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
     let voted_for = Some(Member { id: MemberId(2), incarnation: Incarnation(66) });
-    let frame =
-        FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash: ChainHash([0x5a; 32]) };
+    let frame = FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash: ChainHash([0x5a; 32]) };
     let tail = Tail::Uncertain { frame: Some(frame), at: frame.first, after: Epoch(6), more: true };
     let standing = Standing::Unsettled(Doubted { tail, epoch: Epoch(8), voted_for });
     let ballot = Ballot { epoch: Epoch(9), voted_for, standing };

@@ -46,6 +46,8 @@ fn a_certificate_that_is_no_voters_is_refused() {
     check_both(&wall, 4, "viewer");
 }
 
+/// Wine lets programs listen on addresses that the machine does not have.
+#[cfg(unix)]
 #[test]
 fn an_address_that_the_pc_does_not_have_is_warned_of() {
     let wall = Wall::make();

@@ -49,9 +49,8 @@ impl Trial {
 
     /// Waits until a voter has all that is decided.
     pub(crate) async fn wait_until_level(&self, pc: &str) {
-        let role = if self.master().await.pc == pc { "master" } else { "standby" };
         let goal = self.operator.committed().await.unwrap();
-        self.operator.wait_for_role(pc, role, goal).await.unwrap();
+        self.operator.wait_until_level(pc, goal).await.unwrap();
     }
 
     /// A steady flow of commands for all PCs.

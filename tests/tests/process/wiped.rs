@@ -22,7 +22,7 @@ async fn a_wiped_voter_learns_and_never_founds_a_second_history() {
     // Without --standby, too.
     trial.cluster.start_master(&wiped, Start::Founder).unwrap();
     let goal = trial.operator.committed().await.unwrap();
-    trial.operator.wait_for_role(&wiped, "learner", goal).await.unwrap();
+    trial.operator.wait_for_role(&wiped, &["learner"], goal).await.unwrap();
 
     // With the master gone there are two processes, and one of them counts: that is no majority of three.
     trial.cluster.kill(&master.pc, Program::Master).unwrap();
@@ -36,5 +36,5 @@ async fn a_wiped_voter_learns_and_never_founds_a_second_history() {
     trial.set("pc6", 3).await;
     assert_eq!(trial.desired("pc6").await, Some(3.into()));
     let goal = trial.operator.committed().await.unwrap();
-    trial.operator.wait_for_role(&wiped, "learner", goal).await.unwrap();
+    trial.operator.wait_for_role(&wiped, &["learner"], goal).await.unwrap();
 }
