@@ -61,6 +61,7 @@ pub struct Meta {
 
 /// What the two copies say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "read once at a start")]
 pub enum FoundMeta {
     /// There is none: a directory without identity.
     Missing,
@@ -170,6 +171,7 @@ impl Meta {
 }
 
 /// What one copy says.
+#[expect(clippy::large_enum_variant, reason = "read once at a start")]
 enum Copy {
     Missing,
     Good(Meta),

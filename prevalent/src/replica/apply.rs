@@ -81,7 +81,7 @@ impl<S: Prevalent> Replica<S> {
         while let Some(pending) = self.pending.pop_front_if(|pending| pending.index <= applied) {
             let start = out.bytes.len();
             let answered = pending.answered(start..start);
-            let session = engine.sessions().iter().find(|session| session.id() == answered.session);
+            let session = engine.sessions().get(answered.session);
             let kept =
                 |sequence| session?.answers().find(|(kept, _)| *kept == sequence).map(|(_, kept)| kept);
             match (session, pending.sequence) {

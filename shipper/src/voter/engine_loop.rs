@@ -27,13 +27,11 @@ use crate::voter::worker::{self, DONE_MAX, Done, Worker};
 
 /// So many inputs of each kind are taken before the loop turns to what they ask for.
 const INPUTS_PER_TURN: usize = 256;
-/// So many frames are applied before the loop looks at its inputs again.
-const FRAMES_PER_TURN: usize = 16;
 /// Watched answers are made anew at most this often: latest value wins.
 const RENEW_PERIOD: Duration = Duration::from_millis(5);
-/// Reads, and again watched answers, get so much of a turn: a fraction of a heartbeat's period, whatever
-/// clients ask. Watched answers thus take half of the loop's time at most.
-const ANSWERING_MAX: Duration = Duration::from_millis(5);
+/// Committed frames, reads, and again watched answers, get so much of a turn each: a fraction of a heartbeat's
+/// period, whatever clients send and ask. Watched answers thus take half of the loop's time at most.
+const SHARE_OF_TURN: Duration = Duration::from_millis(5);
 /// Batches of clients that have gone are forgotten this often.
 const SWEEP_PERIOD: Duration = Duration::from_secs(5);
 
@@ -147,7 +145,7 @@ impl<S: Prevalent> EngineLoop<S> {
             }
             self.replica.flush(self.now(), &mut self.effects)?;
             self.perform()?;
-            more = self.replica.apply(FRAMES_PER_TURN, &mut self.effects)?;
+            more = self.apply()?;
             self.perform()?;
             self.serve_followers();
             more |= self.answer_reads();
@@ -306,6 +304,7 @@ impl<S: Prevalent> EngineLoop<S> {
         if self.effects.stepped_down {
             self.clients.dismiss();
             self.watches.dismiss();
+            self.stale = false;
         }
         if self.effects.changed {
             self.push_view();
@@ -330,6 +329,19 @@ impl<S: Prevalent> EngineLoop<S> {
             let needed =
                 if founded { "a majority" } else { "all of them: a new cluster begins once all have met" };
             tracing::warn!(not_heard = names.join(", "), needed, "there is no master; waiting for voters");
+        }
+    }
+
+    /// Applies committed frames. `true`: there was no time for all.
+    fn apply(&mut self) -> Result<bool, VoterFailure> {
+        let mut in_time = in_time();
+        loop {
+            if !self.replica.apply(1, &mut self.effects)? {
+                return Ok(false);
+            }
+            if !in_time() {
+                return Ok(true);
+            }
         }
     }
 
@@ -429,7 +441,7 @@ fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
 /// Whether what began now may go on.
 fn in_time() -> impl FnMut() -> bool {
     let begun = Instant::now();
-    move || begun.elapsed() < ANSWERING_MAX
+    move || begun.elapsed() < SHARE_OF_TURN
 }
 
 fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use prevalent::{Finished, Job, MetaOrder, Prevalent, SyncOrder, Ticket};
 use quorum::Ballot;
@@ -21,30 +21,76 @@ pub(crate) enum Done<S: Prevalent> {
 /// More than can be under way at once.
 pub(crate) const DONE_MAX: usize = 64;
 
-/// A thread that performs one order after the other.
+/// A thread that performs one order after the other. One that waits while another is under way is replaced by the
+/// next: a later sync or ballot covers an earlier one. So nobody who gives an order ever waits for the disk.
 #[derive(Debug)]
 pub(crate) struct Worker<O> {
-    orders: SyncSender<O>,
+    desk: Arc<Desk<O>>,
+}
+
+/// Where an order lies until the thread takes it.
+#[derive(Debug)]
+struct Desk<O> {
+    order: Mutex<Waiting<O>>,
+    laid_down: Condvar,
+}
+
+#[derive(Debug)]
+enum Waiting<O> {
+    Nothing,
+    Order(O),
+    /// There will be no more.
+    End,
+}
+
+impl<O> Desk<O> {
+    fn lock(&self) -> MutexGuard<'_, Waiting<O>> {
+        // Nothing that holds it can panic.
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lay_down(&self, waiting: Waiting<O>) {
+        *self.lock() = waiting;
+        self.laid_down.notify_one();
+    }
+
+    /// Waits for the next order; `None`: there will be no more.
+    fn take(&self) -> Option<O> {
+        let mut waiting = self.lock();
+        loop {
+            match std::mem::replace(&mut *waiting, Waiting::Nothing) {
+                Waiting::Nothing => {
+                    waiting = self.laid_down.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                }
+                Waiting::Order(order) => return Some(order),
+                Waiting::End => return None,
+            }
+        }
+    }
+}
+
+impl<O> Drop for Worker<O> {
+    fn drop(&mut self) {
+        // Nobody waits any more for what was ordered and not begun.
+        self.desk.lay_down(Waiting::End);
+    }
 }
 
 impl<O: Send + 'static> Worker<O> {
     /// Starts the thread. It ends with the worker, or when `perform` says that nobody wants its results any
     /// more.
     fn start(name: &str, perform: impl Fn(O) -> ControlFlow<()> + Send + 'static) -> io::Result<Worker<O>> {
-        // The protocol has one sync under way; of ballots a later one may come before the first is durable.
-        let (orders, inbox) = sync_channel(16);
+        let desk = Arc::new(Desk { order: Mutex::new(Waiting::Nothing), laid_down: Condvar::new() });
+        let orders = Arc::clone(&desk);
         std::thread::Builder::new()
             .name(name.to_owned())
-            .spawn(move || while inbox.recv().is_ok_and(|order| perform(order).is_continue()) {})?;
-        Ok(Worker { orders })
+            .spawn(move || while orders.take().is_some_and(|order| perform(order).is_continue()) {})?;
+        Ok(Worker { desk })
     }
 
-    /// Has the order performed. Blocks only if sixteen wait already: then the disk is the bottleneck.
+    /// Has the order performed, in place of one that still waits.
     pub(crate) fn order(&self, order: O) {
-        if self.orders.send(order).is_err() {
-            // The thread ends only after the loop's inbox is gone, so this is the loop's own last breath.
-            tracing::debug!("an order came after the end");
-        }
+        self.desk.lay_down(Waiting::Order(order));
     }
 }
 
@@ -82,4 +128,33 @@ pub(crate) fn run_job<S: Prevalent>(job: Job<S>, done: mpsc::Sender<Done<S>>) ->
         }
     })?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_waits_gives_way_to_the_next() {
+        let (performed, inbox) = std::sync::mpsc::channel();
+        let gate = Arc::new(Mutex::new(()));
+        let (closed, at_work) = (Arc::clone(&gate), std::sync::mpsc::channel());
+        let began = at_work.0;
+        let worker = Worker::start("orders", move |order| {
+            began.send(()).unwrap();
+            let _open = closed.lock().unwrap();
+            performed.send(order).unwrap();
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        let shut = gate.lock().unwrap();
+        worker.order(1);
+        at_work.1.recv().unwrap();
+        (2..5).for_each(|order| worker.order(order));
+        drop(shut);
+        assert_eq!(inbox.recv(), Ok(1));
+        assert_eq!(inbox.recv(), Ok(4));
+        drop(worker);
+        assert!(inbox.recv().is_err(), "the thread has ended");
+    }
 }
