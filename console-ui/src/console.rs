@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use egui::{Align, CentralPanel, Context, Frame, Layout, Margin, Panel, RichText, Theme, Ui};
+use egui::{Align, CentralPanel, Context, Frame, Label, Layout, Margin, Panel, RichText, Theme, Ui};
 
 use crate::actions::{UndoOrRedo, show_actions, show_newest, undo_button};
 use crate::chips::Chips;
@@ -351,17 +351,22 @@ impl Console {
             .stroke(egui::Stroke::new(1.0, color))
             .corner_radius(8);
         frame.inner_margin(Margin::symmetric(14, 8)).show(ui, |ui| {
+            let words = RichText::new(words).size(16.0);
+            if self.timeline.looking().is_none() {
+                ui.take_available_width();
+                let words = Label::new(words);
+                // A reason may be long, and is all that there is to see.
+                let is_all = matches!(view.link, Link::Stopped { .. });
+                ui.add(if is_all { words.wrap() } else { words.truncate() });
+                return;
+            }
             ui.horizontal(|ui| {
-                ui.label(RichText::new(words).size(16.0));
-                if self.timeline.looking().is_some() {
-                    ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
-                        if ui.button("Back to live").clicked() {
-                            self.timeline.look(None, desk);
-                        }
-                    });
-                } else {
-                    ui.take_available_width();
-                }
+                ui.label(words);
+                ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+                    if ui.button("Back to live").clicked() {
+                        self.timeline.look(None, desk);
+                    }
+                });
             });
         });
         ui.add_space(4.0);
@@ -371,7 +376,9 @@ impl Console {
 fn empty(ui: &mut Ui, view: &View, palette: &Palette) {
     let words = match view.link {
         Link::Live => "The fleet has no nodes yet. Import a file, or let the master do it.",
-        _ => "Looking for a master …",
+        Link::Connecting | Link::Lost { .. } => "Looking for a master …",
+        // Why stands above.
+        Link::Stopped { .. } => return,
     };
     ui.centered_and_justified(|ui| ui.label(RichText::new(words).size(18.0).color(palette.muted)));
 }

@@ -110,6 +110,10 @@ fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
 }
 
 fn show_access(ui: &mut Ui, view: &View, palette: &Palette) {
+    if view.access.name.is_empty() {
+        // There is no certificate, and the picture says why.
+        return;
+    }
     let (words, color, hint) = if view.access.may_change {
         (view.access.name.clone(), palette.muted, "This certificate may change the fleet.")
     } else {

@@ -404,3 +404,16 @@ fn panels_keep_their_size() {
         }
     }
 }
+
+/// Whoever starts it with a wrong configuration learns all of why, and is told nothing that is not so.
+#[test]
+fn why_nothing_was_started_can_be_read_to_its_end() {
+    let reason = "cannot read the configuration: ".to_owned() + &"a long way to it ".repeat(20) + "end";
+    let view = View { link: Link::Stopped { reason }, ..View::default() };
+    let harness = open(view);
+    let words = harness.get_by_label_contains("cannot read the configuration");
+    assert!(words.rect().right() <= harness.get_by_label("Properties").rect().left());
+    assert!(words.rect().height() > 30.0, "it takes several lines");
+    assert!(harness.query_by_label_contains("Looking for").is_none());
+    assert!(harness.query_by_label_contains("viewer").is_none());
+}

@@ -8,15 +8,12 @@ use std::time::Instant;
 
 use position::Tip;
 use quorum::Time;
-use storage::DiskError;
 
 use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
 use crate::store::{ExecuteError, wall_time};
-use crate::{
-    Actor, EntryError, PAYLOAD_BYTES_MAX, Prevalent, Sequence, SessionId, SyncOrder, Ticket, encode,
-};
+use crate::{Actor, EntryError, PAYLOAD_BYTES_MAX, Prevalent, Sequence, SessionId, SyncOrder, encode};
 
 /// The store's only client.
 const CLIENT: ClientId = ClientId(0);
@@ -72,6 +69,8 @@ struct Line {
 struct Round<S: Prevalent> {
     effects: Effects<S>,
     entries: Vec<u8>,
+    /// What has been synced, and not yet noted for the next start: whoever waits for an answer need not wait for that.
+    synced: Vec<SyncOrder>,
 }
 
 impl<S: Prevalent> Group<S> {
@@ -98,7 +97,7 @@ impl<S: Prevalent> Group<S> {
                 closing: false,
             }),
             room: Condvar::new(),
-            round: Mutex::new(Round { effects, entries: Vec::new() }),
+            round: Mutex::new(Round { effects, entries: Vec::new(), synced: Vec::new() }),
             threads: Mutex::new(Vec::new()),
         });
         jobs.into_iter().for_each(|job| group.spawn(job));
@@ -168,7 +167,7 @@ impl<S: Prevalent> Group<S> {
     }
 
     fn run_round(&self, round: &mut Round<S>) -> Result<(), Fatal> {
-        let Round { effects, entries } = round;
+        let Round { effects, entries, synced } = round;
         entries.clear();
         self.lock_line().queue.take_batch(entries);
         let actor = Actor::embedded();
@@ -183,23 +182,21 @@ impl<S: Prevalent> Group<S> {
         }
         loop {
             // Readers and other threads' submissions go on while the disk works.
-            let synced = match (effects.sync.take(), effects.persist.take()) {
-                (None, None) => None,
-                (sync, persist) => {
-                    drop(replica);
-                    let persisted = persist.map(|order| order.perform()).transpose()?;
-                    let synced = sync.map(perform_inline).transpose()?;
-                    replica = self.write_replica();
-                    Some((persisted, synced))
+            let (sync, persist) = (effects.sync.take(), effects.persist.take());
+            if sync.is_some() || persist.is_some() {
+                drop(replica);
+                let persisted = persist.map(|order| order.perform()).transpose()?;
+                if let Some(order) = &sync {
+                    order.perform()?;
                 }
-            };
-            if let Some((persisted, synced)) = synced {
+                replica = self.write_replica();
                 let now = self.clock.now();
                 if let Some(ballot) = persisted {
                     replica.step(now, Input::Persisted(ballot), effects)?;
                 }
-                if let Some(ticket) = synced {
-                    replica.step(now, Input::Synced(ticket), effects)?;
+                if let Some(order) = sync {
+                    replica.step(now, Input::Synced(order.ticket()), effects)?;
+                    synced.push(order);
                 }
             }
             let more = replica.apply(APPLY_FRAMES, effects)?;
@@ -214,6 +211,7 @@ impl<S: Prevalent> Group<S> {
         }
         drop(replica);
         self.hand_out(effects);
+        synced.drain(..).try_for_each(|order| order.note_mark())?;
         Ok(())
     }
 
@@ -386,12 +384,6 @@ fn rebuild_inline<S: Prevalent>(
     Ok(())
 }
 
-fn perform_inline(order: SyncOrder) -> Result<Ticket, DiskError> {
-    order.perform()?;
-    order.note_mark()?;
-    Ok(order.ticket())
-}
-
 /// Performs syncs and ballots on this thread until nothing is left to do. A command that panics is dealt with
 /// here too: whoever calls needs a state.
 fn settle_inline<S: Prevalent>(
@@ -404,7 +396,9 @@ fn settle_inline<S: Prevalent>(
             let ballot = order.perform()?;
             replica.step(clock.now(), Input::Persisted(ballot), effects)?;
         } else if let Some(order) = effects.sync.take() {
-            replica.step(clock.now(), Input::Synced(perform_inline(order)?), effects)?;
+            order.perform()?;
+            order.note_mark()?;
+            replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
         } else if replica.apply(APPLY_FRAMES, effects)? {
             // More is committed.
         } else if replica.engine().is_none() {

@@ -124,6 +124,7 @@ pub(crate) fn run_mixed(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()
 pub(crate) fn run_window(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
     // With the dependencies of the whole workspace: with those of one package they would be built again.
     let window = ["--workspace", "--test", "window", "the_window_for_windows"];
+    wine.stop();
     run_test_of_this_system("test the window under Wine", &window, toolchain, wine)
 }
 

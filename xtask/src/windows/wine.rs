@@ -68,6 +68,17 @@ impl Wine {
         command
     }
 
+    /// Ends everything that runs in it. The next program starts it anew, and it takes that one's display: without one,
+    /// as here, it believes for as long as it runs that it has one of 1024 by 768 pixels.
+    pub(crate) fn stop(&self) {
+        let mut stop = Command::new(WINE_SERVER);
+        stop.arg("--kill");
+        self.describe(&mut stop);
+        if let Err(error) = stop.status() {
+            eprintln!("cannot stop Wine: {error}; end it with: {WINE_SERVER} --kill");
+        }
+    }
+
     /// What services may know as `%ProgramData%`: this Wine has two opinions on it.
     pub(crate) fn common_data(&self) -> [PathBuf; 2] {
         ["ProgramData", "users/Public"].map(|folder| self.prefix.join("drive_c").join(folder))
@@ -90,11 +101,6 @@ fn may_be_first_served() -> bool {
 
 impl Drop for Wine {
     fn drop(&mut self) {
-        let mut stop = Command::new(WINE_SERVER);
-        stop.arg("--kill");
-        self.describe(&mut stop);
-        if let Err(error) = stop.status() {
-            eprintln!("cannot stop Wine: {error}; end it with: {WINE_SERVER} --kill");
-        }
+        self.stop();
     }
 }
