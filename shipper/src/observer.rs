@@ -15,6 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -27,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::backoff::Backoff;
 use crate::certificate::CertificateError;
 use crate::client::member_file::MemberFile;
-use crate::client::reach::{self, Standing};
+use crate::client::reach::{self, Standing, attend};
 use crate::client::{PAST_WITHIN, VoterConnection};
 use crate::conversation::{Answered, Ask, PastAt};
 use crate::credentials::Credentials;
@@ -239,9 +240,11 @@ impl<S: Prevalent> Follower<S> {
                     // Closed: this is about to be cancelled.
                     drop(standing.wait_for(is_another).await);
                 };
+                let leads = AtomicBool::new(true);
                 tokio::select! {
                     ended = self.take_in(address, reader) => ended,
                     () = replaced => Ended::Lost,
+                    () = attend(&connection, &leads) => Ended::Lost,
                 }
             }
             Err(_gone) => Ended::Lost,

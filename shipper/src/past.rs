@@ -6,6 +6,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use prevalent::{
 };
 use tokio::time::timeout;
 
+use crate::client::reach::attend;
 use crate::client::{Reached, Standing, VoterConnection};
 use crate::conversation::{Answered, Ask, PastAt};
 use crate::endpoint::{Closed, Endpoint, Protocol, close};
@@ -153,7 +155,12 @@ async fn receive(
             VoterConnection(link.connection).open(Ask::Past { at, entries }, Bytes::new()).await?;
         read(&mut reader).await
     };
-    let received = received.await;
+    // It may be, and the past of a large state takes a master longer than it bears silence.
+    let leads = AtomicBool::new(true);
+    let received = tokio::select! {
+        received = received => received,
+        () = attend(&connection, &leads) => return Err(PastError::Interrupted),
+    };
     close(&connection, Closed::Done);
     match received {
         Ok(Ok(received)) => Ok(received),

@@ -285,7 +285,7 @@ impl VoterLink {
 
 /// Makes itself heard at the master, and returns when it gets no sign of life in return. QUIC would notice only
 /// after its idle time, which is long for the sake of the voters that are not master.
-async fn attend(connection: &Connection, leads: &AtomicBool) {
+pub(crate) async fn attend(connection: &Connection, leads: &AtomicBool) {
     let mut ticks = tokio::time::interval(ALIVE_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut heard = 0;

@@ -1,5 +1,7 @@
 //! A live copy of the state, over snapshots and changes of master.
 
+use std::time::Duration;
+
 use crate::fake_cluster::{FakeCluster, Ledger};
 use shipper::{Client, Condition, Holder, Name, Observer, ObserverError, ObserverOptions};
 
@@ -47,6 +49,18 @@ async fn a_copy_follows_what_is_committed() {
     check(&observer, 20).await;
     setting.add(20..25).await;
     check(&observer, 25).await;
+}
+
+/// A master bears no silence from its clients. Nothing is waited for here: so long nothing must happen.
+#[tokio::test]
+async fn a_copy_of_what_does_not_change_is_not_hung_up_on() {
+    let setting = Setting::with(5).await;
+    let observer = Observer::<Ledger>::start(setting.viewer()).await.unwrap();
+    check(&observer, 5).await;
+    let mut progress = observer.progress();
+    progress.mark_unchanged();
+    let changed = tokio::time::timeout(Duration::from_secs(3), progress.changed()).await;
+    assert!(changed.is_err(), "{:?}", progress.borrow());
 }
 
 #[tokio::test]
