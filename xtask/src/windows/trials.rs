@@ -113,8 +113,7 @@ pub(crate) fn run_demo(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()>
 /// # Errors
 /// If that fails.
 pub(crate) fn run_mixed(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
-    let process = ["--package", "tests", "--test", "process", "mixed"];
-    run_test_of_this_system("test a cluster of Windows and Linux", &process, toolchain, wine)
+    run_test_of_this_system("test a cluster of Windows and Linux", "process", "mixed", toolchain, wine)
 }
 
 /// Clicks in the console's window, with its cluster and the display on this system.
@@ -122,24 +121,32 @@ pub(crate) fn run_mixed(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()
 /// # Errors
 /// If that fails.
 pub(crate) fn run_window(toolchain: &Toolchain, wine: &Wine) -> anyhow::Result<()> {
-    // With the dependencies of the whole workspace: with those of one package they would be built again.
-    let window = ["--workspace", "--test", "window", "the_window_for_windows"];
     wine.stop();
-    run_test_of_this_system("test the window under Wine", &window, toolchain, wine)
+    run_test_of_this_system("test the window under Wine", "window", "the_window_for_windows", toolchain, wine)
 }
 
 /// Runs a test of this system that starts executables for Windows: by the cargo that runs this chore, in the profile
 /// that `cargo test` has.
 fn run_test_of_this_system(
     what: &str,
-    test: &[&str],
+    test: &str,
+    filter: &str,
     toolchain: &Toolchain,
     wine: &Wine,
 ) -> anyhow::Result<()> {
-    // Built first, if need be.
+    // With the dependencies of the whole workspace: with those of one package they would be built again.
+    let cargo = || {
+        let mut command = repository::cargo("test");
+        command.args(["--locked", "--workspace", "--test", test]);
+        command
+    };
+    // Built first, if need be: a Wine that nobody uses for long ends.
     executables::shipped(toolchain)?;
-    let mut command = repository::cargo("test");
-    command.arg("--locked").args(test).args(["--", "--nocapture"]);
+    let mut build = cargo();
+    build.arg("--no-run");
+    step::run(&format!("build the test {test}"), MINUTES, &build)?;
+    let mut command = cargo();
+    command.args([filter, "--", "--nocapture"]);
     command.env("PREVALENT_WINDOWS_RUNNER", WINE);
     command.env("PREVALENT_WINDOWS_EXECUTABLES", executables_folder());
     wine.describe(&mut command);

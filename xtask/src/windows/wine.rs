@@ -38,7 +38,7 @@ impl Wine {
         fs::create_dir_all(&wine.prefix)
             .with_context(|| format!("cannot make the folder {}", wine.prefix.display()))?;
         let mut server = wine.promptly(WINE_SERVER);
-        server.arg("--persistent=60");
+        server.arg("--persistent=600");
         step::run("start Wine", 1, &server)?;
         let mut boot = wine.command(Path::new("wineboot"));
         boot.arg("--init");
