@@ -180,7 +180,18 @@ fn three_voters() {
     storms(3, SEEDS);
 }
 
+/// Two of four are no majority, and neither are the two others.
+#[test]
+fn four_voters() {
+    storms(4, SEEDS / 3);
+}
+
 #[test]
 fn five_voters() {
     storms(5, SEEDS / 3);
+}
+
+#[test]
+fn nine_voters() {
+    storms(9, SEEDS / 15);
 }
