@@ -21,6 +21,9 @@ struct Arguments {
     /// Replay this one and tell what happens.
     #[arg(long, conflicts_with_all = ["seeds", "seconds", "first_seed"])]
     seed: Option<u64>,
+    /// So many voters, instead of one, three or five as the seed chooses: other stories from the same seeds.
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=9))]
+    voters: Option<u16>,
     /// Break this rule on purpose, to see whether it is found.
     #[arg(long)]
     mutant: Option<Mutant>,
@@ -30,18 +33,24 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     hush_panics();
     match arguments.seed {
-        Some(seed) => replay(seed, arguments.mutant),
+        Some(seed) => replay(&arguments, seed),
         None => search(&arguments),
     }
 }
 
-fn replay(seed: u64, mutant: Option<Mutant>) -> ExitCode {
-    match simulate(Order { seed, mutant, trace: Trace::Print, ..Order::default() }) {
+impl Arguments {
+    fn order(&self, seed: u64, trace: Trace) -> Order {
+        Order { seed, voters: self.voters.map(usize::from), mutant: self.mutant, trace }
+    }
+}
+
+fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
+    match simulate(arguments.order(seed, Trace::Print)) {
         Ok((report, _)) => {
             println!("seed {seed} found nothing: {report:?}");
             ExitCode::SUCCESS
         }
-        Err(failure) => failed(seed, mutant, &failure),
+        Err(failure) => failed(arguments, seed, &failure),
     }
 }
 
@@ -57,9 +66,9 @@ fn search(arguments: &Arguments) -> ExitCode {
         if enough {
             break;
         }
-        match simulate(Order { seed, mutant: arguments.mutant, ..Order::default() }) {
+        match simulate(arguments.order(seed, Trace::Off)) {
             Ok((report, _)) => total.add(&report),
-            Err(failure) => return failed(seed, arguments.mutant, &failure),
+            Err(failure) => return failed(arguments, seed, &failure),
         }
         seeds += 1;
     }
@@ -74,10 +83,11 @@ fn search(arguments: &Arguments) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn failed(seed: u64, mutant: Option<Mutant>, failure: &Failure) -> ExitCode {
-    let mutant = mutant.and_then(|mutant| mutant.to_possible_value());
+fn failed(arguments: &Arguments, seed: u64, failure: &Failure) -> ExitCode {
+    let voters = arguments.voters.map_or_else(String::new, |voters| format!(" --voters {voters}"));
+    let mutant = arguments.mutant.and_then(|mutant| mutant.to_possible_value());
     let mutant = mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.get_name()));
     eprintln!("seed {seed} failed: {failure}");
-    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}{mutant}");
+    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}{voters}{mutant}");
     ExitCode::FAILURE
 }
