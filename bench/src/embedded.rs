@@ -15,8 +15,8 @@ use crate::latency::{Latency, Recorder, rate};
 use crate::workload::{Add, PAYLOAD_BYTES, Tally};
 
 /// Bytes of a frame's header, and of one command in it.
-const HEADER_BYTES: usize = prevalent::FRAME_HEADER_BYTES;
-const COMMAND_BYTES: usize = prevalent::ENTRY_HEADER_BYTES + PAYLOAD_BYTES + 8;
+const HEADER_BYTES: usize = journal::FRAME_HEADER_BYTES;
+const COMMAND_BYTES: usize = journal::ENTRY_HEADER_BYTES + PAYLOAD_BYTES + 8;
 /// A segment of the journal.
 const FILE_BYTES: usize = 8 << 20;
 /// Commands that are replayed: as many as fit below the position at which a snapshot is due.
@@ -29,8 +29,7 @@ pub(crate) fn raw(folder: &Path, commands: usize, length: Duration) -> anyhow::R
     std::fs::write(&path, vec![0; FILE_BYTES])?;
     let mut file = OpenOptions::new().write(true).open(&path)?;
     file.sync_all()?;
-    let frame =
-        vec![7; (HEADER_BYTES + commands * COMMAND_BYTES).next_multiple_of(prevalent::FRAME_ALIGNMENT)];
+    let frame = vec![7; (HEADER_BYTES + commands * COMMAND_BYTES).next_multiple_of(journal::FRAME_ALIGNMENT)];
     let mut recorder = Recorder::new();
     let started = Instant::now();
     let mut room = FILE_BYTES;

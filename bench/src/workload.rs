@@ -1,6 +1,7 @@
 //! What the benchmarks run: a state so small that the figures are the store's and not its user's.
 
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::Schema;
+use prevalent::{Moment, Prevalent};
 
 /// Bytes in a command: with the entry's header 128 of them.
 pub(crate) const PAYLOAD_BYTES: usize = 88;

@@ -8,10 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fleet::{Command, Desired, Fleet, NodeView, Outcome};
+use journal::{EntryKind, Frame, JournalError, list_segments, view_segment};
 use position::{Index, Tip};
-use prevalent::{
-    Actor, CodecError, EntryKind, Frame, JournalError, Moment, Prevalent, list_segments, view_segment,
-};
+use prevalent::{Actor, CodecError, Moment, Prevalent};
 use storage::{DiskError, LocalDisk};
 
 use crate::Acknowledged;
@@ -151,8 +150,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use fleet::Selector;
+    use journal::{Entry, FrameBuilder, Journal, JournalTag, Sequence, SessionId, Stamp};
     use position::{ClusterId, Epoch};
-    use prevalent::{Entry, FrameBuilder, Journal, JournalTag, Sequence, SessionId, Stamp};
 
     use super::*;
     use crate::load::numbered;

@@ -1,6 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::Schema;
+use prevalent::{Moment, Prevalent};
 
 use crate::value::shown;
 use crate::{

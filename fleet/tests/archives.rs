@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use fleet::{Command, Configuration, Decimal, Fleet, ImportMode, NodeEntry, Revision, Selector};
 use position::Index;
-use prevalent::{Actor, Moment, Prevalent, Role, Schema, Stored};
+use prevalent::Schema;
+use prevalent::{Actor, Moment, Prevalent, Role, Stored};
 
 /// One command of each kind.
 fn commands() -> Vec<Command> {

@@ -5,8 +5,9 @@ use std::io::Write;
 use std::ops::RangeInclusive;
 
 use fleet::{Command, WallTime};
+use journal::{Entry, EntryKind, SessionId};
 use position::{Index, Position};
-use prevalent::{Actor, Entry, EntryKind, Role, SessionId, decode, decode_members, read_registration};
+use prevalent::{Actor, Role, decode, decode_members, read_registration};
 use serde::Serialize;
 
 use crate::journal::{Finding, JournalFiles, Placed};

@@ -9,11 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::bail;
-use position::{Index, Tip};
-use prevalent::{
+use journal::{
     FRAME_ALIGNMENT, Frame, FrameError, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentInfo,
     SegmentKind, SegmentName, SegmentView, list_segments, view_segment,
 };
+use position::{Index, Tip};
 use storage::Disk;
 
 use crate::problem::Problem;

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, bail};
+use journal::{FoundMeta, Meta, list_segments};
 use position::ClusterId;
-use prevalent::{FoundMeta, Meta, list_segments};
 use snapshots::{Flaw, Opened, Shelf};
 use storage::{Disk, LocalDisk};
 

@@ -6,8 +6,9 @@
 use std::collections::BTreeSet;
 
 use fleet::Fleet;
+use journal::{FrameBuilder, JournalTag};
 use position::{ClusterId, Index};
-use prevalent::{Answers, ApplyError, Engine, FrameBuilder, JournalTag, Prevalent, archive_tag};
+use prevalent::{Answers, ApplyError, Engine, Prevalent, archive_tag};
 use snapshots::{Opened, Shelf};
 
 use crate::journal::{Finding, JournalFiles};

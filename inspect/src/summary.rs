@@ -3,9 +3,8 @@
 use std::io::Write;
 
 use fleet::WallTime;
-use position::{Index, Tip};
-use prevalent::{FoundMeta, Meta, SegmentKind};
-use quorum::Standing;
+use journal::{FoundMeta, Meta, SegmentKind};
+use position::{Index, Standing, Tip};
 use serde::Serialize;
 
 use crate::journal::JournalFiles;

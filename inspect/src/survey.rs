@@ -1,7 +1,8 @@
 //! What one pass over a journal tells, without executing anything.
 
+use journal::EntryKind;
 use position::{Index, Tip};
-use prevalent::{EntryKind, decode_members};
+use prevalent::decode_members;
 use quorum::{Kind, Membership};
 use serde::Serialize;
 

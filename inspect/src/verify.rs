@@ -3,8 +3,9 @@
 use std::io::Write;
 
 use fleet::Command;
+use journal::{EntryKind, FoundMark, SegmentKind, view_mark};
 use position::{Index, Tip};
-use prevalent::{EntryKind, FoundMark, SegmentKind, decode_members, read_registration, validate, view_mark};
+use prevalent::{decode_members, read_registration, validate};
 use serde::Serialize;
 
 use crate::journal::{Finding, JournalFiles, Placed};

@@ -5,7 +5,7 @@ use std::net::{IpAddr, UdpSocket};
 use std::path::Path;
 
 use anyhow::{Context, bail};
-use prevalent::{FoundMeta, Meta};
+use journal::{FoundMeta, Meta};
 use shipper::{Credentials, Holder, VoterError};
 use storage::{Disk, DiskError, LocalDisk};
 

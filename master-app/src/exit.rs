@@ -4,7 +4,8 @@
 //! decides what is done about it: whoever found it has left everything as it was.
 
 use app::Exit;
-use prevalent::{Fatal, JournalError, LoadError, OpenError, ReplayError};
+use journal::JournalError;
+use prevalent::{Fatal, LoadError, OpenError, ReplayError};
 use shipper::{VoterError, VoterFailure};
 use storage::DiskError;
 

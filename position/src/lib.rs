@@ -1,7 +1,9 @@
 //! The words that all packages share, so that none of them is spelled twice.
 //!
 //! Responsible for: naming a place in a journal ([`Index`], [`Epoch`], [`Position`], [`Tip`]), the
-//! history up to it ([`ChainHash`]), and who is speaking ([`ClusterId`], [`Member`]).
+//! history up to it ([`ChainHash`]), a frame ([`FrameId`]) and how a journal ends ([`Tail`]), what a voter has
+//! promised ([`Ballot`]), who is speaking ([`ClusterId`], [`Member`]), and what the protocol asks of a
+//! journal ([`History`]).
 //! Not responsible for: any behaviour. Nothing here decides, stores or sends.
 //!
 //! ```
@@ -13,10 +15,18 @@
 //! assert!(start_of_a_new_master > tail_of_an_old_master);
 //! ```
 
+mod ballot;
 mod chain_hash;
+mod frame_id;
+mod history;
 mod identity;
 mod place;
+mod tail;
 
+pub use ballot::{Ballot, Doubted, Standing};
 pub use chain_hash::ChainHash;
+pub use frame_id::FrameId;
+pub use history::History;
 pub use identity::{ClusterId, Incarnation, Member, MemberId};
 pub use place::{Epoch, Index, Position, Tip};
+pub use tail::Tail;

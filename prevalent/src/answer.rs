@@ -5,9 +5,10 @@
 use std::fmt;
 use std::ops::Range;
 
+use journal::{Entry, Sequence, SessionId};
 use position::{Index, Tip};
 
-use crate::{CodecError, Entry, Prevalent, Sequence, SessionId, decode};
+use crate::{CodecError, Prevalent, decode};
 
 /// The archive of an outcome or a rejection has at most so many bytes: they are kept in memory by every
 /// machine until the client acknowledges them.

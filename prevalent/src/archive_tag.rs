@@ -1,3 +1,6 @@
+use journal::JournalTag;
+use position::ClusterId;
+
 use crate::Prevalent;
 
 /// How the workspace's rkyv lays archives out. Changing its format features changes every file, so they
@@ -16,6 +19,12 @@ pub fn archive_tag<S: Prevalent>() -> u64 {
     hasher.update(S::NAME.as_bytes());
     let hash = hasher.finalize();
     u64::from_le_bytes(std::array::from_fn(|byte| hash.as_bytes()[byte]))
+}
+
+/// The tag of a journal of `S` in this cluster.
+#[must_use]
+pub fn journal_tag<S: Prevalent>(cluster: ClusterId) -> JournalTag {
+    JournalTag { cluster, archive_tag: archive_tag::<S>(), schema: S::SCHEMA }
 }
 
 #[cfg(test)]

@@ -8,16 +8,14 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use journal::{Entry, EntryKind, Frame, Sequence, SessionId};
 use position::{ChainHash, Index, Tip};
 
 use crate::answer::Tag;
 use crate::execution::{Failure, execute};
 use crate::kept::Verdict;
 use crate::registration::read_registration;
-use crate::{
-    Actor, Admission, Answers, CodecError, Entry, EntryKind, Frame, Moment, Prevalent, Sequence, SessionId,
-    Sessions,
-};
+use crate::{Actor, Admission, Answers, CodecError, Moment, Prevalent, Sessions};
 
 /// So many indexes of commands that panicked are kept of those that were applied. An older one that a replay meets
 /// again, as from an older snapshot, costs one more rebuild.

@@ -6,8 +6,10 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use journal::PAYLOAD_BYTES_MAX;
+
 use crate::answer::{ANSWER_BYTES_MAX, Tag};
-use crate::{CodecError, Moment, PAYLOAD_BYTES_MAX, Prevalent, decode, encode, validate};
+use crate::{CodecError, Moment, Prevalent, decode, encode, validate};
 
 /// A command is refused before it is journaled; nothing was changed.
 #[derive(Debug, thiserror::Error)]

@@ -7,15 +7,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Stamp};
 use position::{ClusterId, Epoch, Index, Member, Tip};
 use quorum::{Membership, VoterInfo};
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
-use crate::meta::{FoundMeta, Meta};
-use crate::{
-    Entry, EntryKind, Frame, FrameBuilder, Journal, JournalTag, OpenError, Prevalent, Stamp, archive_tag,
-};
+use crate::{OpenError, Prevalent};
 
 /// Lies in a directory from before the first file of its founding until after the last. What is found beside it
 /// without a good meta was never relied upon. Without it, a journal that has no meta has lost it, and may hold what
@@ -51,7 +49,8 @@ impl Founding {
             return Err(OpenError::AlreadyFounded);
         }
         disk.overwrite(FOUNDING_FILE, &[])?;
-        let mut journal = Journal::create(Arc::clone(disk), JournalTag::of::<S>(self.cluster), Tip::NONE)?;
+        let mut journal =
+            Journal::create(Arc::clone(disk), crate::journal_tag::<S>(self.cluster), Tip::NONE)?;
         let mut builder = FrameBuilder::new();
         let members = encode_members(&self.membership);
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
@@ -88,14 +87,6 @@ impl Founding {
 
 fn is_under_way(disk: &dyn Disk) -> Result<bool, DiskError> {
     Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
-}
-
-impl JournalTag {
-    /// The tag of a journal of `S` in this cluster.
-    #[must_use]
-    pub fn of<S: Prevalent>(cluster: ClusterId) -> JournalTag {
-        JournalTag { cluster, archive_tag: archive_tag::<S>(), schema: S::SCHEMA }
-    }
 }
 
 /// The payload of a members entry. A format: see docs/format/journal.md.

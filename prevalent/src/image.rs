@@ -165,10 +165,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::testing::journal::{JournalWriter, entry};
     use crate::testing::script::Time;
+    use crate::testing::sealing::{JournalWriter, entry};
     use crate::testing::tally::{Order, Tally, payload};
-    use crate::{Actor, Answers, Entry, EntryKind, Frame, registration};
+    use crate::{Actor, Answers, registration};
+    use journal::{Entry, EntryKind, Frame};
 
     /// An engine with something in every field.
     fn engine(panics: &[u64]) -> Engine<Tally> {

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 
 use position::Index;
 
-use crate::session::Sequence;
+use journal::Sequence;
 
 /// A client may have this many sequences between its lowest unacknowledged one and its newest. More in
 /// flight would not fill a frame any better, and each costs every machine memory until acknowledged.

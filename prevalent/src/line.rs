@@ -1,8 +1,9 @@
 //! The journal as people read it: who did what, when, and what came of it.
 
+use journal::{EntryKind, Frame};
 use position::Index;
 
-use crate::{Actor, Answers, CodecError, Engine, EntryKind, Frame, Prevalent, Reply, ReplyError, decode};
+use crate::{Actor, Answers, CodecError, Engine, Prevalent, Reply, ReplyError, decode};
 
 /// One executed command.
 pub struct Line<S: Prevalent> {

@@ -1,15 +1,10 @@
 use std::fmt::Debug;
 use std::time::Duration;
 
+use journal::Schema;
 use position::Index;
 
 use crate::{Actor, Stored};
-
-/// Version of a [`Prevalent`] type's archives: its state, commands, outcomes and rejections.
-///
-/// Archives of another schema are refused, since bytes of a newer struct can validate as an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Schema(pub u32);
 
 /// State that survives: plain structs, changed by commands only.
 ///

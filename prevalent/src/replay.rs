@@ -1,9 +1,10 @@
 //! Brings an engine forward by frames of the journal: at a start, for a snapshot, after a panic.
 
+use journal::{FrameError, UnverifiedFrames};
 use position::{Index, Tip};
 use storage::Slice;
 
-use crate::{Answers, ApplyError, Engine, FrameError, ImageError, Prevalent, UnverifiedFrames};
+use crate::{Answers, ApplyError, Engine, ImageError, Prevalent};
 
 /// After so many panics that were not known before, a replay keeps the state from before the next one. Until then
 /// it begins again instead: a second state in memory is a high price for one command that panics.
@@ -114,10 +115,11 @@ mod tests {
     use storage::{Disk, SimDisk};
 
     use super::*;
-    use crate::testing::journal::{JournalWriter, entry};
     use crate::testing::script::Time;
+    use crate::testing::sealing::{JournalWriter, entry};
     use crate::testing::tally::{Order, Tally, payload};
-    use crate::{Actor, EntryKind, registration};
+    use crate::{Actor, registration};
+    use journal::EntryKind;
 
     /// Replays frames of so many commands, of which all with these numbers panic, and says how often the replay
     /// began again.

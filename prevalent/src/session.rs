@@ -4,47 +4,14 @@
 //! Not responsible for: one session's answers (`kept`), who may register, and the clock: time is the
 //! cluster's, as frames carry it, since the table is replicated state.
 
-use std::fmt;
 use std::time::Duration;
 
+use journal::{Sequence, SessionId};
 use position::Index;
 
 use crate::Actor;
 use crate::kept::{Kept, KeptAnswer, Verdict};
 use crate::registration::{actor_of, role_code};
-
-/// A client's exactly-once identity: the index of the entry that registered it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SessionId(pub u64);
-
-impl fmt::Display for SessionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "session {}", self.0)
-    }
-}
-
-/// A client's number of a command within its session. The first is 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Sequence(pub u64);
-
-impl Sequence {
-    /// A session's first.
-    pub const FIRST: Sequence = Sequence(1);
-    /// No client comes this far by counting, and what is counted on from here stays a number.
-    pub const MAX: Sequence = Sequence(u64::MAX / 2);
-
-    /// The sequence after this one.
-    #[must_use]
-    pub fn next(self) -> Sequence {
-        Sequence(self.0 + 1)
-    }
-}
-
-impl fmt::Display for Sequence {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "sequence {}", self.0)
-    }
-}
 
 /// So many sessions may exist. A full table refuses to register more: nobody's session is taken away for
 /// the sake of somebody else's.

@@ -8,9 +8,9 @@
 //! `HashMap`, a clock, a random source, a field that is not archived.
 
 mod execution;
-pub(crate) mod journal;
 mod replay;
 pub(crate) mod script;
+pub(crate) mod sealing;
 #[cfg(test)]
 pub(crate) mod tally;
 

@@ -53,10 +53,11 @@ mod broken {
     use std::collections::HashMap;
     use std::sync::atomic::{AtomicU64, Ordering};
 
+    use journal::Schema;
     use prevalent::rkyv::with::Skip;
     use prevalent::rkyv::{Archive, Deserialize, Serialize};
     use prevalent::testing::{Nonconformity, What, check};
-    use prevalent::{Moment, Prevalent, Random, Schema};
+    use prevalent::{Moment, Prevalent, Random};
 
     /// A type whose `execute` is the given function of its state and a number.
     macro_rules! broken {

@@ -7,12 +7,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use position::{Epoch, Index, Member, MemberId, Position, Tip};
+use position::{Ballot, Epoch, FrameId, History, Index, Member, MemberId, Position, Standing, Tip};
 
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
 use crate::standby::Adopting;
-use crate::voter::{Ballot, Founding, Role, RoleName, Standing};
-use crate::{Effect, FrameId, History, Kind, Time, Voter};
+use crate::voter::{Founding, Role, RoleName};
+use crate::{Effect, Kind, Time, Voter};
 
 /// Asks everyone whether they would elect anyone now.
 #[derive(Clone, Debug)]

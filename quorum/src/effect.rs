@@ -1,8 +1,8 @@
 //! What goes into a [`Voter`](crate::Voter) and what comes out.
 
-use position::{Epoch, Index, Member, MemberId, Tip};
+use position::{Ballot, Epoch, FrameId, Index, Member, MemberId, Tip};
 
-use crate::{Ballot, Envelope, FrameId};
+use crate::Envelope;
 
 /// Names a read, for its driver. The protocol only keeps the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

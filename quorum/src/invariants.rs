@@ -3,8 +3,10 @@
 //! The simulator calls both after every step. The properties over a whole cluster (one master per epoch,
 //! equal history, nothing acknowledged lost) are its oracles and stand there.
 
-use crate::voter::{Role, RoleName, Standing};
-use crate::{History, Voter};
+use position::{History, Standing};
+
+use crate::Voter;
+use crate::voter::{Role, RoleName};
 
 /// Panics if a voter contradicts itself or its journal.
 ///

@@ -12,11 +12,11 @@
 //! A cluster of one elects itself. Its driver keeps the journal, and does what the effects say:
 //!
 //! ```
-//! use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
-//! use quorum::{
-//!     Ballot, Effect, Founding, FrameId, History, Input, Kind, Membership, Standing, Start, Tail, Time, Times,
-//!     Voter, VoterInfo,
+//! use position::{
+//!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
+//!     Tail, Tip,
 //! };
+//! use quorum::{Effect, Founding, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
 //!
 //! /// A journal with the founding frame, and with frames of one entry each after it.
 //! struct Journal(Vec<FrameId>);
@@ -77,8 +77,6 @@
 
 mod candidate;
 mod effect;
-mod frame_id;
-mod history;
 mod invariants;
 mod link;
 mod master;
@@ -93,14 +91,11 @@ mod vote;
 mod voter;
 
 pub use effect::{Alarm, Effect, Input, ReadToken};
-pub use frame_id::FrameId;
-pub use history::History;
 pub use invariants::{check_state, check_step};
 pub use membership::{Kind, Membership, MembershipError, VoterInfo};
 pub use message::{
     Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, ProbeReply,
     Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
-pub use settle::{Doubted, Tail};
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
-pub use voter::{Ballot, Founding, RoleName, Standing, Start, Voter, VoterView};
+pub use voter::{Founding, RoleName, Start, Voter, VoterView};

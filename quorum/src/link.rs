@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use position::{Epoch, Member, MemberId, Position};
+use position::{Epoch, History, Member, MemberId, Position, Standing};
 
 use crate::message::{Envelope, Hello, Message, Seen};
-use crate::voter::{RoleName, Standing};
-use crate::{Alarm, Effect, History, Time, Voter};
+use crate::voter::RoleName;
+use crate::{Alarm, Effect, Time, Voter};
 
 /// One other voter, or a learner under a voter's id.
 #[derive(Clone, Debug, Default)]

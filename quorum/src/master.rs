@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-use position::{Epoch, Index, Member, MemberId};
+use position::{Epoch, History, Index, Member, MemberId};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::read::Reads;
 use crate::time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
 use crate::voter::Role;
-use crate::{Effect, History, Time, Voter};
+use crate::{Effect, Time, Voter};
 
 /// A repeated Append waits at most this many times δ·2.
 const RETRY_DOUBLINGS_MAX: u32 = 5;

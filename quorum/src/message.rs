@@ -3,10 +3,10 @@
 //! Responsible for: the shapes. Not responsible for: their encoding (`shipper`) and for frames' bytes,
 //! which travel beside a message, verbatim.
 
-use position::{ClusterId, Epoch, Index, Member, MemberId, Position, Tip};
+use position::{ClusterId, Epoch, FrameId, Index, Member, MemberId, Position, Tip};
 use serde::{Deserialize, Serialize};
 
-use crate::{FrameId, Kind};
+use crate::Kind;
 
 /// A message with what every message says of its sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,70 +6,13 @@
 
 use std::collections::BTreeMap;
 
-use position::{Epoch, Index, Member, MemberId, Tip};
+use position::{Ballot, Doubted, Epoch, FrameId, History, Index, Member, MemberId, Standing, Tail, Tip};
 
 use crate::effect::Effect;
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
 use crate::standby::Adopting;
-use crate::voter::{Ballot, Role, Standing};
-use crate::{FrameId, History, REPAIR_BYTES_MAX, Voter};
-
-/// How a journal ends, as recovery found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tail {
-    /// With a whole frame and nothing behind it.
-    Clean,
-    /// With a frame of which a sector was never written: it was never synced, so never acknowledged.
-    Torn {
-        /// What can be read of its identity.
-        frame: Option<FrameId>,
-        /// Where it starts.
-        at: Index,
-        /// Epoch of the last good frame.
-        after: Epoch,
-    },
-    /// With a frame that was whole once, for all one can tell.
-    Uncertain {
-        /// What can be read of its identity.
-        frame: Option<FrameId>,
-        /// Where it starts.
-        at: Index,
-        /// Epoch of the last good frame.
-        after: Epoch,
-        /// Whether something follows it that is damaged too.
-        more: bool,
-    },
-}
-
-/// What made a voter unsettled. It is kept with the ballot: a later start sees a journal that may go on behind it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Doubted {
-    /// How the journal ended when that was found: uncertain; or clean in a directory that may be a fresh copy of one
-    /// that had more, about which nobody can be asked.
-    pub tail: Tail,
-    /// The epoch at that time.
-    pub epoch: Epoch,
-    /// Who had got the vote in it: a master that was elected with it is no witness.
-    pub voted_for: Option<Member>,
-}
-
-impl Doubted {
-    pub(crate) fn copied_afresh() -> Doubted {
-        Doubted { tail: Tail::Clean, epoch: Epoch::NONE, voted_for: None }
-    }
-
-    /// After another start, which found this tail: what lies lower takes the place of what was known, and all that
-    /// lay between was lost with it.
-    pub(crate) fn found_again(self, found: Tail) -> Doubted {
-        let tail = match (self.tail, found) {
-            (Tail::Uncertain { at: known, .. }, Tail::Uncertain { at, after, .. }) if at < known => {
-                Tail::Uncertain { frame: None, at, after, more: true }
-            }
-            (known, _) => known,
-        };
-        Doubted { tail, ..self }
-    }
-}
+use crate::voter::Role;
+use crate::{REPAIR_BYTES_MAX, Voter};
 
 /// What keeps a voter from counting, and what it has learned since its start.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! Following: rounds, frames and snapshots of the master.
 
-use position::{Index, Member, Tip};
+use position::{FrameId, History, Index, Member, Tip};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::voter::Role;
-use crate::{Alarm, Effect, FrameId, History, Voter};
+use crate::{Alarm, Effect, Voter};
 
 /// What frames are for that the driver was told to write. Nothing is promised of them before it says how far
 /// it got: a disk may have no room, and its voter then goes on with what it has.

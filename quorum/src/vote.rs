@@ -1,10 +1,10 @@
 //! Votes and contact: whom a voter grants its vote, and what counts as hearing a master.
 
-use position::{Member, Position};
+use position::{Ballot, History, Member, Position, Standing};
 
+use crate::Voter;
 use crate::message::{Envelope, Message, Refusal};
-use crate::voter::{Ballot, Founding, Standing};
-use crate::{History, Voter};
+use crate::voter::Founding;
 
 /// A vote that was decided and waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

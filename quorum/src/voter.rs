@@ -6,7 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+use position::{
+    Ballot, ClusterId, Doubted, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
+    Tail, Tip,
+};
 
 use crate::candidate::{Campaign, Probing, Pulling};
 use crate::effect::{Alarm, Effect, Input};
@@ -14,63 +17,16 @@ use crate::link::Link;
 use crate::master::Mastership;
 use crate::message::{Envelope, Message};
 use crate::random::Random;
-use crate::settle::{Doubt, Doubted, Tail};
+use crate::settle::Doubt;
 use crate::standby::Adopting;
 use crate::vote::Grant;
-use crate::{FrameId, History, Kind, Membership, Time, Times};
+use crate::{Kind, Membership, Time, Times};
 
 /// The only entry of the founding frame: the list of voters.
 const FOUNDING: Index = Index(1);
 
 /// No election jumps this far ahead: a message that claims to is damaged or hostile.
 const EPOCH_JUMP_MAX: u64 = 1 << 32;
-
-/// What must be durable before a voter promises anything with it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ballot {
-    /// The highest epoch taken part in.
-    pub epoch: Epoch,
-    /// Who got this voter's vote in it.
-    pub voted_for: Option<Member>,
-    /// Whether its votes and acknowledgements count.
-    pub standing: Standing,
-}
-
-impl Ballot {
-    /// The ballot after a start has found the journal to end like this: unsettled, if it was whole once.
-    ///
-    /// A doubt from an earlier start stays what it was. Whatever was written behind it since was not acknowledged in
-    /// a way that counts, so damage there is nothing to ask about.
-    #[must_use]
-    pub fn found(self, tail: Tail) -> Ballot {
-        let standing = match (self.standing, tail) {
-            (Standing::Settled, Tail::Uncertain { .. }) => {
-                Standing::Unsettled(Doubted { tail, epoch: self.epoch, voted_for: self.voted_for })
-            }
-            (Standing::Unsettled(doubted), tail) => Standing::Unsettled(doubted.found_again(tail)),
-            (standing, _) => standing,
-        };
-        Ballot { standing, ..self }
-    }
-
-    /// Whether its votes and acknowledgements wait for the end of a doubt.
-    #[must_use]
-    pub fn is_unsettled(&self) -> bool {
-        matches!(self.standing, Standing::Unsettled(_))
-    }
-}
-
-/// Whether a voter's votes and acknowledgements count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// They do.
-    Settled,
-    /// The end of the journal was damaged and may have held something acknowledged: not until settled.
-    /// (A torn tail held nothing acknowledged: it is asked about, but needs no durable mark.)
-    Unsettled(Doubted),
-    /// The disk has lost what was acknowledged or voted, or never knew: never again in this life.
-    Amnesiac,
-}
 
 /// Who must answer before a cluster that holds only its founding frame elects its first master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -197,7 +197,7 @@ impl<S: Prevalent> Client<S> {
     pub async fn submit(&self, command: &S::Command) -> Result<Submitted<S>, ClientError> {
         let mut payload = Vec::new();
         prevalent::encode(command, &mut payload)?;
-        let (bytes, max) = (payload.len(), prevalent::PAYLOAD_BYTES_MAX);
+        let (bytes, max) = (payload.len(), journal::PAYLOAD_BYTES_MAX);
         if bytes > max {
             return Err(ClientError::TooLarge { bytes, max });
         }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use prevalent::{Entries, EntryKind, Sequence, SessionId};
+use journal::{Entries, EntryKind, Sequence, SessionId};
 use tokio::sync::mpsc;
 
 use crate::conversation::{Submit, TOLD, Told};

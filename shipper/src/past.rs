@@ -10,10 +10,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use bytes::Bytes;
+use journal::{FrameBuilder, UnverifiedFrames};
 use position::Index;
-use prevalent::{
-    Answers, ApplyError, Engine, FrameBuilder, Line, Prevalent, RawLine, UnverifiedFrames, archive_tag, lines,
-};
+use prevalent::{Answers, ApplyError, Engine, Line, Prevalent, RawLine, archive_tag, lines};
 use tokio::time::timeout;
 
 use crate::client::reach::attend;

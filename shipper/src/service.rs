@@ -19,8 +19,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use journal::{EntryError, EntryKind, Sequence, SessionId};
 use position::MemberId;
-use prevalent::{Actor, EntryError, EntryKind, Role, Sequence, SessionId};
+use prevalent::{Actor, Role};
 use quinn::{Connection, RecvStream, SendStream};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};

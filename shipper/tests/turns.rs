@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use journal::Schema;
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
-use prevalent::{Founding, Moment, Prevalent, Schema};
+use prevalent::{Founding, Moment, Prevalent};
 use quorum::{Kind, Membership, VoterInfo};
 use shipper::{
     Authority, Client, ClientOptions, Gate, Holder, Name, Running, Turns, VoterOptions, run_voter,

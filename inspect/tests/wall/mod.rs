@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use fleet::{Command, Fleet, Selector};
-use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
-use prevalent::{
-    Actor, Answers, Engine, Entry, EntryKind, Founding, Frame, FrameBuilder, Journal, JournalTag, Meta,
-    Moment, Prevalent, Role, Schema, Sequence, SessionId, Stamp, Store, encode, list_segments, registration,
+use journal::{
+    Entry, EntryKind, Frame, FrameBuilder, Journal, Meta, Schema, Sequence, SessionId, Stamp, list_segments,
     view_segment,
 };
+use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+use prevalent::{Actor, Answers, Engine, Founding, Moment, Prevalent, Role, Store, encode, registration};
 use quorum::{Kind, Membership, VoterInfo};
 use snapshots::{Head, Shelf};
 use storage::{Disk, LocalDisk};
@@ -130,7 +130,7 @@ pub(crate) fn three_voters(folder: &Path) {
     let founding = founding.spots().next().unwrap().frame.unwrap();
 
     let mut journal =
-        Journal::create(Arc::clone(&disk), JournalTag::of::<Fleet>(cluster), Tip::NONE).unwrap();
+        Journal::create(Arc::clone(&disk), prevalent::journal_tag::<Fleet>(cluster), Tip::NONE).unwrap();
     journal.append(&founding).unwrap();
     let operator = registration(&Actor { name: "ann".into(), role: Role::Operator }).unwrap();
     let mut tip = append(&mut journal, founding.tip(), 1, &[Entry::internal(EntryKind::Register, &operator)]);

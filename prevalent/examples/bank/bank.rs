@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use journal::Schema;
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::{Moment, Prevalent};
 
 /// An amount of money in cents.
 type Cents = u64;

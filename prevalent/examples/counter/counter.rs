@@ -1,7 +1,8 @@
 //! The smallest state there is: one number.
 
+use journal::Schema;
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::{Moment, Prevalent};
 
 /// A sum that never passes [`Counter::TOTAL_MAX`].
 #[derive(Archive, Serialize, Deserialize, Debug, Default)]

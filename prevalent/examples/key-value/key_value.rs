@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
+use journal::Schema;
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::{Moment, Prevalent};
 
 /// Values under keys, each with the number of the command that set it.
 #[derive(Archive, Serialize, Deserialize, Debug, Default)]

@@ -1,11 +1,11 @@
+use journal::PAYLOAD_BYTES_MAX;
+
 use super::*;
 use crate::registration::registration;
-use crate::testing::journal::{JournalWriter, entry};
 use crate::testing::script::Time;
+use crate::testing::sealing::{JournalWriter, entry};
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{
-    PAYLOAD_BYTES_MAX, Reply, Role, SESSION_IDLE, SESSION_WINDOW, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX,
-};
+use crate::{Reply, Role, SESSION_IDLE, SESSION_WINDOW, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX};
 
 /// A journal and the engine that has applied it.
 struct Bench {

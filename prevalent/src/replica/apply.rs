@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use position::Tip;
+use journal::JournalError;
+use position::{History, Tip};
 
 use crate::engine::ApplyError;
-use quorum::History;
 
+use crate::Prevalent;
 use crate::answer::{Tag, append_registered};
 use crate::replica::{Effects, Fatal, Now, Replica};
-use crate::{JournalError, Prevalent};
 
 /// Idle sessions are looked for this often.
 const EXPIRY_PERIOD: Duration = Duration::from_secs(10);

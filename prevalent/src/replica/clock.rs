@@ -1,8 +1,9 @@
 use std::time::Duration;
 
+use journal::Journal;
 use quorum::Time;
 
-use crate::{Engine, Journal, Prevalent};
+use crate::{Engine, Prevalent};
 
 /// The cluster's time: that of the last frame, plus what has passed since on the master's own clock.
 ///

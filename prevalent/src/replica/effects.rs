@@ -1,12 +1,12 @@
 use std::ops::Range;
 
+use journal::{MetaOrder, Sequence, SessionId, SyncOrder};
 use position::Tip;
 use quorum::{Alarm, Envelope, ReadToken};
 use storage::Slice;
 
-use crate::meta::MetaOrder;
+use crate::Prevalent;
 use crate::replica::Job;
-use crate::{Prevalent, Sequence, SessionId, SyncOrder};
 
 /// Names a client's connection, for its driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,8 +1,9 @@
-use position::MemberId;
-use quorum::{Ballot, Envelope, ReadToken, Time};
+use journal::Ticket;
+use position::{Ballot, MemberId};
+use quorum::{Envelope, ReadToken, Time};
 
 use crate::replica::{ClientId, Finished};
-use crate::{Actor, Prevalent, Ticket};
+use crate::{Actor, Prevalent};
 
 /// What a driver's clocks say. The protocol goes by `time` alone; `wall_time` is written into frames for
 /// people to read.

@@ -1,7 +1,6 @@
 //! A snapshot that a master sent takes the place of what this voter's journal no longer leads to.
 
-use position::{ClusterId, Tip};
-use quorum::History;
+use position::{ClusterId, History, Tip};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
 use crate::replica::jobs::Work;

@@ -2,15 +2,13 @@
 
 use std::ops::Range;
 
+use journal::{Entries, Entry, EntryKind, JournalError, Sequence, SessionId, Stamp};
 use position::Index;
 use storage::DiskError;
 
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
-use crate::{
-    Actor, Admission, Engine, Entries, Entry, EntryKind, JournalError, Prevalent, Sequence, SessionId, Stamp,
-    check_command, registration,
-};
+use crate::{Actor, Admission, Engine, Prevalent, check_command, registration};
 
 /// So many entries may wait for their answer. More than a disk of a thousand syncs a second and frames
 /// of sixty commands drain in a second.

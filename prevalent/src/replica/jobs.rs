@@ -3,10 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use journal::{Chore, ChoreDone};
 use position::{ClusterId, Member, Tip};
 use quorum::Time;
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
+use crate::Prevalent;
 use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
@@ -14,7 +16,6 @@ use crate::replica::rebuild::{Rebuild, RebuildError};
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
 use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
-use crate::{Chore, ChoreDone, Prevalent};
 
 /// Work for another thread.
 #[derive(Debug)]

@@ -20,8 +20,11 @@ mod transfer;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use position::{Index, Member, Tip};
-use quorum::{Envelope, FrameId, History, Membership, ReadToken, Voter, VoterView};
+use journal::{
+    Frame, FrameBuilder, FrameError, Journal, JournalError, Meta, MetaOrder, Ticket, UnverifiedFrames,
+};
+use position::{FrameId, History, Index, Member, Tip};
+use quorum::{Envelope, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
 use storage::{Disk, DiskError, Slice};
 
@@ -32,11 +35,7 @@ pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
 
 use crate::founding::members_of;
-use crate::meta::{Meta, MetaOrder};
-use crate::{
-    Answers, Engine, Frame, FrameBuilder, FrameError, Journal, JournalError, Prevalent, Ticket,
-    UnverifiedFrames,
-};
+use crate::{Answers, Engine, Prevalent};
 use clock::ClusterClock;
 use intake::Pending;
 use jobs::Jobs;
@@ -274,7 +273,7 @@ impl<S: Prevalent> Replica<S> {
         match decision {
             quorum::Effect::Persist(ballot) => {
                 self.meta = self.meta.with_ballot(ballot);
-                out.persist = Some(MetaOrder { disk: Arc::clone(&self.disk), meta: self.meta });
+                out.persist = Some(MetaOrder::new(Arc::clone(&self.disk), self.meta));
             }
             quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
             quorum::Effect::SendFrames { envelope, after, through } => {

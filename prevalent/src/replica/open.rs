@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use position::{ClusterId, Incarnation, Index, Member, MemberId, Tip};
-use quorum::{Ballot, FrameId, History, Membership, Standing, Start, Tail, Times, Voter};
+use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered};
+use position::{
+    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+};
+use quorum::{Membership, Start, Times, Voter};
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
 use crate::founding::{Founding, members_of};
-use crate::meta::{FoundMeta, Meta};
 use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
@@ -18,9 +20,7 @@ use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
 use crate::snapshotter::{self, LoadError};
-use crate::{
-    Answers, Engine, FrameBuilder, Journal, JournalError, JournalTag, Prevalent, Recovered, decode_members,
-};
+use crate::{Answers, Engine, Prevalent, decode_members};
 
 /// How a voter runs. What it *is* stands in its data directory.
 #[derive(Clone, Debug)]
@@ -232,7 +232,7 @@ fn recover_journal<S: Prevalent>(
     meta: &Meta,
     base: Option<Tip>,
 ) -> Result<Recovered, OpenError> {
-    let tag = JournalTag::of::<S>(meta.cluster);
+    let tag = crate::journal_tag::<S>(meta.cluster);
     match Journal::recover(Arc::clone(disk), tag, base) {
         Err(JournalError::Missing) if meta.me.incarnation == Incarnation::UNKNOWN => {
             drop(Journal::create(Arc::clone(disk), tag, base.unwrap_or(Tip::NONE))?);

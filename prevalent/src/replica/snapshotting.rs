@@ -5,14 +5,15 @@
 
 use std::time::Duration;
 
-use position::{Index, Tip};
-use quorum::{History, Time};
+use journal::{Entry, EntryKind};
+use position::{History, Index, Tip};
+use quorum::Time;
 
 use crate::replica::jobs::Work;
 use crate::replica::{Effects, Job, Now, Replica};
 use crate::retention::Retention;
 use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
-use crate::{Engine, Entry, EntryKind, Prevalent};
+use crate::{Engine, Prevalent};
 
 /// So many commands may have panicked behind the newest snapshot. The next one is then made before it is due: each
 /// further panic has everything behind it replayed, and so has a start for each of them.

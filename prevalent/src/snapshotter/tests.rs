@@ -1,12 +1,13 @@
 use std::sync::Arc;
 
+use journal::{EntryKind, Frame, Schema};
 use storage::{Disk, Segment, SimDisk};
 
 use super::*;
-use crate::testing::journal::{JournalWriter, entry};
 use crate::testing::script::Time;
+use crate::testing::sealing::{JournalWriter, entry};
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{Actor, EntryKind, Frame, Schema, registration};
+use crate::{Actor, registration};
 
 const CLUSTER: ClusterId = ClusterId(9);
 
@@ -34,7 +35,7 @@ impl Bench {
         bench
     }
 
-    fn append(&mut self, entries: &[crate::Entry<'_>]) {
+    fn append(&mut self, entries: &[journal::Entry<'_>]) {
         let time = Time { cluster: self.live.cluster_time(), wall: 77 };
         let frame = self.journal.frame(time, entries.iter().copied());
         self.segment.append(&frame).unwrap();

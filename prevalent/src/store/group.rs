@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWrit
 use std::thread::JoinHandle;
 use std::time::Instant;
 
+use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder};
 use position::Tip;
 use quorum::Time;
 
@@ -13,7 +14,7 @@ use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replic
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
 use crate::store::{ExecuteError, wall_time};
-use crate::{Actor, EntryError, PAYLOAD_BYTES_MAX, Prevalent, Sequence, SessionId, SyncOrder, encode};
+use crate::{Actor, Prevalent, encode};
 
 /// The store's only client.
 const CLIENT: ClientId = ClientId(0);

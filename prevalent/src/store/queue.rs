@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use journal::{Entry, EntryKind, FRAME_BYTES_MAX, Sequence, SessionId};
+
 use crate::answer::Tag;
 use crate::store::pending::{Slot, Verdict};
-use crate::{Entry, EntryKind, FRAME_BYTES_MAX, Sequence, SessionId};
 
 /// So many commands may be under way: below the window of answers that a session keeps.
 const UNDER_WAY_MAX: usize = 512;
@@ -132,7 +133,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ENTRY_HEADER_BYTES, Entries, PAYLOAD_BYTES_MAX};
+    use journal::{ENTRY_HEADER_BYTES, Entries, PAYLOAD_BYTES_MAX};
 
     fn queue(commands: usize, payload_bytes: usize) -> (Queue, Vec<Arc<Slot>>) {
         let mut queue = Queue::new(SessionId(3), Sequence(10));

@@ -2,12 +2,13 @@ mod damage;
 
 use std::sync::{Arc, Barrier};
 
+use journal::Schema;
 use position::Index;
 use storage::{Disk, SimDisk};
 
 use super::*;
+use crate::Moment;
 use crate::testing::tally::{Order, Tally};
-use crate::{Moment, Schema};
 
 /// Every number that was ever pushed. Odd ones above 1000 are refused, 13 panics.
 #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]

@@ -1,9 +1,11 @@
 //! Replays a script through real frames, from the beginning and from a snapshot in the middle.
 
+use journal::Frame;
+
 use super::execution::{Execution, archive};
 use super::script::{FramePlan, Script};
-use super::{Difference, Nonconformity, What, journal};
-use crate::{Answers, Engine, Frame, Prevalent, Random};
+use super::{Difference, Nonconformity, What, sealing};
+use crate::{Answers, Engine, Prevalent, Random};
 
 /// Compares replays with what executing the script gave.
 pub(super) fn compare<S: Prevalent>(
@@ -11,7 +13,7 @@ pub(super) fn compare<S: Prevalent>(
     live: &Execution,
     random: &mut Random,
 ) -> Result<(), Nonconformity> {
-    let frames = journal::write(script);
+    let frames = sealing::write(script);
     let middle = usize::try_from(random.below(frames.len() as u64)).expect("below a usize");
     let mut engine = Engine::<S>::new();
     let mut command = 0;

@@ -1,7 +1,9 @@
 //! A state with everything that can go wrong with one.
 
+use journal::Schema;
+
 use crate::rkyv::{Archive, Deserialize, Serialize};
-use crate::{Moment, Prevalent, Schema, encode};
+use crate::{Moment, Prevalent, encode};
 
 #[derive(Archive, Serialize, Deserialize, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Tally {

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use position::{Epoch, Index, Position};
-use quorum::{Alarm, History, Message, ProbeReply, Refusal, RoleName};
+use position::{Epoch, History, Index, Position};
+use quorum::{Alarm, Message, ProbeReply, Refusal, RoleName};
 
 use crate::cluster::{A, B, C, Cluster, D, E, Order, Weather, ms};
 
 /// Writes frames with so many entries at `id`, and lets what is sent of them arrive.
-fn write_and_run(cluster: &mut Cluster, id: position::MemberId, frames: u64) -> Vec<quorum::FrameId> {
+fn write_and_run(cluster: &mut Cluster, id: position::MemberId, frames: u64) -> Vec<position::FrameId> {
     let written = (0..frames).map(|_| cluster.write(id, 1).expect("leads")).collect();
     cluster.run(10);
     written

@@ -1,7 +1,7 @@
 //! How a cluster begins: once, and by everyone.
 
-use position::Index;
-use quorum::{Founding, Standing};
+use position::{Index, Standing};
+use quorum::Founding;
 
 use crate::cluster::{A, B, C, Cluster, Disk};
 

@@ -1,7 +1,7 @@
 //! Directories that lost something, or exist twice.
 
-use position::{Epoch, Position};
-use quorum::{Alarm, Message, Standing};
+use position::{Epoch, Position, Standing};
+use quorum::{Alarm, Message};
 
 use crate::cluster::{A, B, C, Cluster};
 

@@ -1,7 +1,6 @@
 //! Frames from a master to its standbys, and what is committed when.
 
-use position::Index;
-use quorum::History;
+use position::{History, Index};
 
 use crate::cluster::{A, B, C, Cluster, Disk, Order, Packet, TailDamage, Weather, ms};
 

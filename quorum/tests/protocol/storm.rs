@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use position::{Epoch, MemberId};
-use quorum::{Ballot, Standing};
+use position::{Ballot, Epoch, MemberId, Standing};
 
 use crate::cluster::{Cluster, Dice, TailDamage, Weather, ms};
 

@@ -1,7 +1,7 @@
 //! Ends of journals that a crash or a rotten sector left in doubt.
 
-use position::{Epoch, Index, MemberId, Position};
-use quorum::{FetchOutcome, FetchReply, FrameId, History, Message, Standing};
+use position::{Epoch, FrameId, History, Index, MemberId, Position, Standing};
+use quorum::{FetchOutcome, FetchReply, Message};
 
 use crate::cluster::{A, B, C, Cluster, D, E, Order, TailDamage, Weather, ms};
 

@@ -23,7 +23,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prevalent::{Entry, EntryKind, SESSION_WINDOW, Sequence, SessionId};
+use journal::{Entry, EntryKind, Sequence, SessionId};
+use prevalent::SESSION_WINDOW;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -220,7 +221,7 @@ fn answer<A>(order: Order<A>, result: Result<A, ClientError>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prevalent::Entries;
+    use journal::Entries;
 
     type Answer = oneshot::Receiver<Result<&'static str, ClientError>>;
 

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use prevalent::{Prevalent, Reply, Sequence, SessionId};
+use journal::{Sequence, SessionId};
+use prevalent::{Prevalent, Reply};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};

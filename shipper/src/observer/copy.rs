@@ -3,11 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use journal::{Frame, FrameError, UnverifiedFrames};
 use position::{ClusterId, Index, Tip};
-use prevalent::{
-    Answers, ApplyError, Engine, Frame, FrameError, LoadError, Prevalent, RawLine, UnverifiedFrames, lines,
-    load,
-};
+use prevalent::{Answers, ApplyError, Engine, LoadError, Prevalent, RawLine, lines, load};
 use snapshots::{Incoming, Shelf, SnapshotError};
 use storage::Disk;
 use tokio::sync::broadcast;

@@ -22,7 +22,7 @@ const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: REPAI
 const WAITING_BYTES_MAX: usize = IN_FLIGHT_BYTES_MAX + REPAIR_BYTES_MAX;
 
 const _: () = assert!(
-    APPEND_BYTES_MAX <= LIMITS.payload_bytes_max && prevalent::FRAME_BYTES_MAX <= LIMITS.payload_bytes_max
+    APPEND_BYTES_MAX <= LIMITS.payload_bytes_max && journal::FRAME_BYTES_MAX <= LIMITS.payload_bytes_max
 );
 
 /// Why nothing more is heard over a connection.

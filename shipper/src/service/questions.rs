@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use bytes::Bytes;
+use journal::{Sequence, SessionId};
 use position::{Epoch, Index, Tip};
-use prevalent::{Actor, SESSION_WINDOW, Sequence, SessionId};
+use prevalent::{Actor, SESSION_WINDOW};
 use snapshots::Shelf;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};

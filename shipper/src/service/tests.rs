@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use journal::{Entries, Entry, PAYLOAD_BYTES_MAX, Schema};
 use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
-use prevalent::{Entries, Entry, Moment, PAYLOAD_BYTES_MAX, Prevalent, Schema};
+use prevalent::{Moment, Prevalent};
 use quinn::{ConnectionError, VarInt};
 use snapshots::Shelf;
 use storage::LocalDisk;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use prevalent::{Answered, ClientId, Effects, Prevalent, Refused, Reply, Sequence, Unanswered};
+use journal::Sequence;
+use prevalent::{Answered, ClientId, Effects, Prevalent, Refused, Reply, Unanswered};
 
 use crate::service::{FromLoop, Replies};
 
@@ -106,7 +107,7 @@ fn registration<S: Prevalent>(answer: &Answered, bytes: &[u8]) -> FromLoop {
 mod tests {
     use super::*;
     use crate::service::tests::Echo;
-    use prevalent::SessionId;
+    use journal::SessionId;
 
     const SESSION: SessionId = SessionId(7);
 

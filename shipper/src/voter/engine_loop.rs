@@ -10,8 +10,9 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use journal::{MetaOrder, SyncOrder};
 use position::{Index, MemberId, Tip};
-use prevalent::{Effects, Fatal, Input, MetaOrder, Now, Outgoing, Prevalent, Replica, SyncOrder};
+use prevalent::{Effects, Fatal, Input, Now, Outgoing, Prevalent, Replica};
 use quorum::{RoleName, Time};
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -240,8 +241,7 @@ impl<S: Prevalent> EngineLoop<S> {
             ToLoop::Commands { batch, actor, replies } => {
                 // Passed over: its client was told `Busy` after sending it, and sends it again.
                 let Some(entries) = batch.entries() else { return Ok(()) };
-                let commands =
-                    prevalent::Entries::check(entries).map_or(1, |entries| entries.count() as usize);
+                let commands = journal::Entries::check(entries).map_or(1, |entries| entries.count() as usize);
                 let client = self.clients.admit(replies, commands);
                 self.step(Input::Commands { client, actor: &actor, entries })
             }
@@ -452,10 +452,10 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
         RoleName::Candidate => "candidate",
     };
     match view.standing {
-        quorum::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
-        quorum::Standing::Settled => "learner".to_owned(),
-        quorum::Standing::Unsettled(_) => format!("{role}, unsettled"),
-        quorum::Standing::Amnesiac => format!("{role}, amnesiac"),
+        position::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
+        position::Standing::Settled => "learner".to_owned(),
+        position::Standing::Unsettled(_) => format!("{role}, unsettled"),
+        position::Standing::Amnesiac => format!("{role}, amnesiac"),
     }
 }
 

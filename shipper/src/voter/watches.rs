@@ -215,7 +215,8 @@ impl<S: Prevalent> Present<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use prevalent::{Moment, Schema};
+    use journal::Schema;
+    use prevalent::Moment;
     use std::cell::Cell;
 
     thread_local! {

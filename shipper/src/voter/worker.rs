@@ -4,8 +4,9 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use prevalent::{Finished, Job, MetaOrder, Prevalent, SyncOrder, Ticket};
-use quorum::Ballot;
+use journal::{MetaOrder, SyncOrder, Ticket};
+use position::Ballot;
+use prevalent::{Finished, Job, Prevalent};
 use storage::DiskError;
 use tokio::sync::mpsc;
 

@@ -3,8 +3,9 @@
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use crate::fake_cluster::{Event, FakeCluster, Ledger, UNLUCKY};
 use position::MemberId;
+
+use crate::fake_cluster::{Event, FakeCluster, Ledger, UNLUCKY};
 use shipper::{Client, ClientError, ClientOptions, Holder, Name, Reached};
 
 /// Submits `0..count` at once, and returns what each got.

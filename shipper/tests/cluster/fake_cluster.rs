@@ -11,11 +11,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
+use journal::{Entries, Entry, EntryKind, Frame, FrameBuilder, Schema, Sequence, SessionId, Stamp};
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
-use prevalent::{
-    Answers, Engine, Entries, Entry, EntryKind, Frame, FrameBuilder, Moment, Prevalent, Schema, Sequence,
-    SessionId, Stamp, answer_query, registration,
-};
+use prevalent::{Answers, Engine, Moment, Prevalent, answer_query, registration};
 use prevalent::{archive_tag, rkyv};
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use position::Standing;
 use prevalent::encode;
-use quorum::Standing;
 
 use super::network::Weather;
 use super::{Event, Simulation, Stage};
@@ -99,7 +99,7 @@ impl Simulation {
                 None => "does not run".to_owned(),
                 Some(process) => {
                     let replica = &process.replica;
-                    let (view, base) = (replica.view(), quorum::History::base(replica.journal()));
+                    let (view, base) = (replica.view(), position::History::base(replica.journal()));
                     format!("{view:?}, journal {} to {}, applied {}", base, replica.last(), replica.applied())
                 }
             };

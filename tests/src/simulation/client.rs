@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use prevalent::{Actor, Entry, EntryKind, Refused, Reply, Role, Sequence, SessionId, encode};
+use journal::{Entry, EntryKind, Sequence, SessionId};
+use prevalent::{Actor, Refused, Reply, Role, encode};
 
 use super::agenda::SimTime;
 use super::chance::Chance;

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::SyncOrder;
 use position::MemberId;
-use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, SyncOrder, Unanswered};
+use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, Unanswered};
 use quorum::{ReadToken, Voter};
 
 use super::agenda::SimTime;

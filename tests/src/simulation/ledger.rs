@@ -1,7 +1,8 @@
 //! The state that the simulated cluster keeps: made so that what is lost, doubled or reordered shows.
 
+use journal::Schema;
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
-use prevalent::{Moment, Prevalent, Schema};
+use prevalent::{Moment, Prevalent};
 
 /// A log of numbers that each client appends, none of them twice.
 #[derive(Archive, Serialize, Deserialize, Debug, Default)]

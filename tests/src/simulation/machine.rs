@@ -7,9 +7,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use position::{ClusterId, Index, Member};
-use prevalent::{Effects, Finished, Job, MetaOrder, Now, OpenError, Options, Replica, SyncOrder};
-use quorum::{Ballot, Time};
+use journal::{MetaOrder, SyncOrder};
+use position::{Ballot, ClusterId, Index, Member};
+use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
+use quorum::Time;
 use storage::{Disk, Image, SimDisk};
 
 use super::agenda::SimTime;

@@ -8,8 +8,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use position::Index;
-use quorum::{Alarm, Standing};
+use position::{Index, Standing};
+use quorum::Alarm;
 use storage::SimDisk;
 
 use super::machine::{Life, Machine, Process};

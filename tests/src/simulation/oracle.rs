@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use position::{ChainHash, Epoch, Index, Position, Tip};
-use prevalent::{Engine, Journal};
-use quorum::History;
+use journal::Journal;
+use position::{ChainHash, Epoch, History, Index, Position, Tip};
+use prevalent::Engine;
 
 use super::ledger::{Ledger, Line};
 use super::machine::{Life, Process};

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use prevalent::{Reply, Sequence, SessionId};
+use journal::{Sequence, SessionId};
+use prevalent::Reply;
 
 use super::ledger::{Ledger, Line, Reading};
 use super::oracle::Oracle;

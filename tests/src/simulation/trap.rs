@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
+use journal::UnverifiedFrames;
 use position::{Epoch, Index};
-use prevalent::UnverifiedFrames;
 use quorum::{Envelope, Message};
 
 use super::agenda::SimTime;

@@ -7,8 +7,8 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use demo::{Executables, Program, Start};
+use journal::{list_segments, view_segment};
 use position::Index;
-use prevalent::{list_segments, view_segment};
 use storage::LocalDisk;
 
 use crate::trial::{Trial, founded, more};

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use journal::{EntryKind, SessionId};
 use position::{ClusterId, Incarnation, Member, MemberId};
 use quorum::{Kind, Membership, Time, VoterInfo};
 use storage::{Disk, SimDisk};
 
 use super::super::*;
-use crate::testing::journal::entry;
+use crate::testing::sealing::entry;
 use crate::testing::tally::{Order, Tally, payload};
-use crate::{Actor, EntryKind, Founding, Reply, Role, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX, SessionId};
+use crate::{Actor, Founding, Reply, Role, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX};
 
 /// Time stands still.
 const NOW: Now = Now { time: Time(0), wall_time: 0 };

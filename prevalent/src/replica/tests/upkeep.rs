@@ -3,13 +3,14 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use journal::{Entry, EntryKind, Schema, Sequence, SessionId};
 use position::{ClusterId, Incarnation, MemberId};
 use quorum::{Kind, Time, VoterInfo};
 use storage::SimDisk;
 
 use super::super::*;
 use crate::engine::SnapshotRule;
-use crate::{Actor, Entry, EntryKind, Founding, Moment, Reply, Schema, Sequence, SessionId, encode};
+use crate::{Actor, Founding, Moment, Reply, encode};
 
 const CLIENT: ClientId = ClientId(1);
 const SOON: Duration = Duration::from_millis(1);

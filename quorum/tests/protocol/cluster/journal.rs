@@ -1,5 +1,4 @@
-use position::{ChainHash, Epoch, Index, Position, Tip};
-use quorum::{FrameId, History};
+use position::{ChainHash, Epoch, FrameId, History, Index, Position, Tip};
 
 use super::dice::mix;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use position::{Epoch, Incarnation, Index, Member, MemberId, Tip};
-use quorum::{Alarm, Ballot, FrameId, History, Standing, Tail, Time, Voter};
+use position::{Ballot, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip};
+use quorum::{Alarm, Time, Voter};
 
 use super::journal::Journal;
 

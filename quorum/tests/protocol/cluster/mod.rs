@@ -10,10 +10,12 @@ mod trace;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+use position::{
+    Ballot, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+};
 use quorum::{
-    Ballot, Envelope, Founding, FrameId, History, Input, Kind, Membership, Message, ReadToken, Standing,
-    Start, Tail, Time, Times, Voter, VoterInfo, check_state, check_step,
+    Envelope, Founding, Input, Kind, Membership, Message, ReadToken, Start, Time, Times, Voter, VoterInfo,
+    check_state, check_step,
 };
 
 pub(crate) use dice::Dice;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use position::{ChainHash, Epoch, Index, Member, MemberId, Tip};
-use quorum::{Envelope, FrameId, History, Message, ReadToken};
+use position::{ChainHash, Epoch, FrameId, History, Index, Member, MemberId, Tip};
+use quorum::{Envelope, Message, ReadToken};
 
 use super::journal::Journal;
 use super::machine::Disk;

@@ -1,7 +1,7 @@
 //! The driver's part: effects, in the order named.
 
-use position::{Epoch, Index, MemberId, Tip};
-use quorum::{Ballot, Effect, Envelope, FrameId, History, Input, Message, SnapshotChunk};
+use position::{Ballot, Epoch, FrameId, History, Index, MemberId, Tip};
+use quorum::{Effect, Envelope, Input, Message, SnapshotChunk};
 
 use super::{Cluster, Disk, Event, Order, Packet, Process, frame_after, ms};
 

@@ -2,8 +2,8 @@
 
 use std::fmt::Arguments;
 
-use position::{Index, MemberId};
-use quorum::{Effect, Envelope, FetchOutcome, FrameId, History, Message, Standing, Tail, Time, Want};
+use position::{FrameId, History, Index, MemberId, Standing, Tail};
+use quorum::{Effect, Envelope, FetchOutcome, Message, Time, Want};
 
 use super::{Cluster, ms};
 

@@ -29,8 +29,7 @@ mod walk;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use position::{Index, Tip};
-use quorum::{FrameId, History};
+use position::{FrameId, History, Index, Tip};
 use storage::{Disk, DiskError, Segment, Slice};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame};
@@ -144,7 +143,10 @@ impl Journal {
     }
 
     /// Refuses a directory that holds a journal.
-    pub(crate) fn check_absent(disk: &dyn Disk) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// [`JournalError::Exists`] if it does.
+    pub fn check_absent(disk: &dyn Disk) -> Result<(), JournalError> {
         match recovery::files(disk)?.first() {
             Some(file) => Err(JournalError::Exists { file: file.name }),
             None => Ok(()),
@@ -155,7 +157,7 @@ impl Journal {
     ///
     /// # Errors
     /// If there is more than the one segment of such a journal: nothing is removed then.
-    pub(crate) fn remove_unused(disk: &dyn Disk) -> Result<(), JournalError> {
+    pub fn remove_unused(disk: &dyn Disk) -> Result<(), JournalError> {
         let files = recovery::files(disk)?;
         if let Some(second) = files.get(1) {
             return Err(JournalError::Exists { file: second.name });

@@ -1,7 +1,6 @@
 //! Single operations, and what the protocol relies on.
 
-use position::{Epoch, Index, Tip};
-use quorum::{History, Tail};
+use position::{Epoch, History, Index, Tail, Tip};
 use storage::SimDisk;
 
 use super::super::{Journal, JournalError, list_segments, view_segment};

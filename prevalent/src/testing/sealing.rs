@@ -1,9 +1,10 @@
 //! Lays entries out in the frames that a master would write.
 
+use journal::{Entry, EntryKind, FrameBuilder, Sequence, SessionId, Stamp};
 use position::{Epoch, Tip};
 
 use super::script::{Script, Time};
-use crate::{Entry, EntryKind, FrameBuilder, Sequence, SessionId, Stamp, registration};
+use crate::registration;
 
 /// All frames of a script.
 pub(super) fn write(script: &Script) -> Vec<Vec<u8>> {

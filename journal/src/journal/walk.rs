@@ -3,8 +3,7 @@
 //! Responsible for: what lies where, and how the chain gets past damage.
 //! Not responsible for: what the damage means (`verdict`).
 
-use position::{Epoch, Index, Position, Tip};
-use quorum::FrameId;
+use position::{Epoch, FrameId, Index, Position, Tip};
 use storage::{Segment, Slice};
 
 use super::JournalError;

@@ -8,8 +8,7 @@ mod builder;
 mod header;
 mod unverified;
 
-use position::{ChainHash, Index, Tip};
-use quorum::FrameId;
+use position::{ChainHash, FrameId, Index, Tip};
 use thiserror::Error;
 
 use crate::entry::{Entries, Entry, EntryError};

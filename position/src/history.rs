@@ -1,6 +1,4 @@
-use position::{Index, Tip};
-
-use crate::FrameId;
+use crate::{FrameId, Index, Tip};
 
 /// What the protocol must know of the journal that its driver keeps.
 ///

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
-use quorum::{History, Tail};
+use position::{ChainHash, ClusterId, Epoch, History, Index, Position, Tail, Tip};
 use storage::SimDisk;
 
 use super::super::{Journal, JournalError, Recovered, Sizes, SyncOrder};

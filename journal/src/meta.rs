@@ -5,8 +5,10 @@
 
 use std::sync::Arc;
 
-use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId};
-use quorum::{Ballot, Doubted, FrameId, Standing, Tail};
+use position::{
+    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Standing,
+    Tail,
+};
 use storage::{Disk, DiskError};
 
 const COPIES: [&str; 2] = ["meta.0", "meta.1"];
@@ -126,11 +128,15 @@ impl Meta {
         COPIES.iter().try_for_each(|name| disk.overwrite(name, &bytes))
     }
 
-    pub(crate) fn with_ballot(&self, ballot: Ballot) -> Meta {
+    /// The next meta of the directory, with this ballot.
+    #[must_use]
+    pub fn with_ballot(&self, ballot: Ballot) -> Meta {
         Meta { ballot, generation: self.generation + 1, ..*self }
     }
 
-    pub(crate) fn started_again(&self, ballot: Ballot) -> Meta {
+    /// The next meta of a process that starts with this ballot: one start more.
+    #[must_use]
+    pub fn started_again(&self, ballot: Ballot) -> Meta {
         Meta { boots: self.boots + 1, ..self.with_ballot(ballot) }
     }
 
@@ -190,12 +196,18 @@ fn read_copy(disk: &dyn Disk, name: &str) -> Result<Copy, DiskError> {
 /// A ballot on its way to the disk.
 #[derive(Clone, Debug)]
 pub struct MetaOrder {
-    pub(crate) disk: Arc<dyn Disk>,
-    pub(crate) meta: Meta,
+    disk: Arc<dyn Disk>,
+    meta: Meta,
 }
 
 impl MetaOrder {
-    /// Makes the ballot durable; blocks. The driver then gives it to [`Input::Persisted`](crate::Input).
+    /// An order to write `meta`.
+    #[must_use]
+    pub fn new(disk: Arc<dyn Disk>, meta: Meta) -> MetaOrder {
+        MetaOrder { disk, meta }
+    }
+
+    /// Makes the ballot durable; blocks. The driver then tells `quorum` so.
     ///
     /// # Errors
     /// If the disk fails: the process must end.

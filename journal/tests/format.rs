@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Position, Tip};
-use prevalent::{
+use journal::{
     ENTRY_HEADER_BYTES, Entry, EntryKind, FIRST_SEGMENT_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame,
     FrameBuilder, JOURNAL_FORMAT, Journal, JournalTag, Meta, PAYLOAD_BYTES_MAX, SEGMENT_BYTES,
     SEGMENT_HEADER_BYTES, Schema, Sequence, SessionId, Stamp,
 };
-use quorum::{Ballot, Doubted, FrameId, Standing, Tail};
+use position::{
+    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Position,
+    Standing, Tail, Tip,
+};
 use storage::{Disk, LocalDisk, SimDisk};
 
 /// Written by the first release; read for ever. The zeros behind the last frame are left out.

@@ -1,5 +1,4 @@
-use position::{Index, Tip};
-use quorum::FrameId;
+use position::{FrameId, Index, Tip};
 use storage::DiskError;
 use thiserror::Error;
 

@@ -1,5 +1,6 @@
-use position::{ChainHash, Epoch, Index, Position, Tip};
 use serde::{Deserialize, Serialize};
+
+use crate::{ChainHash, Epoch, Index, Position, Tip};
 
 /// What a frame is, apart from its bytes. Two frames with the same identity hold the same entries after
 /// the same history.

@@ -7,8 +7,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use position::{Index, Tip};
-use quorum::{History, Tail};
+use position::{History, Index, Tail, Tip};
 use storage::{Disk, DiskError};
 
 use super::chores::Chores;
@@ -78,7 +77,10 @@ impl Journal {
 
     /// The same without any change to the disk: whoever cannot go on with what was found leaves it as it is.
     /// Everyone else goes on with [`Recovered::settle_in`].
-    pub(crate) fn recover(
+    ///
+    /// # Errors
+    /// As [`Journal::open`].
+    pub fn recover(
         disk: Arc<dyn Disk>,
         tag: JournalTag,
         snapshot: Option<Tip>,
@@ -144,7 +146,10 @@ impl Journal {
 impl Recovered {
     /// Gives up what is damaged, in doubt or lost, and all that follows it: a new generation hides it, and says to
     /// the next start that nothing is missing.
-    pub(crate) fn salvage(&mut self) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// If no new segment can be made.
+    pub fn salvage(&mut self) -> Result<(), JournalError> {
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
@@ -155,7 +160,10 @@ impl Recovered {
 
     /// The first changes to the disk. Not in doubt: what is not needed goes, and the mark says that a
     /// process is running.
-    pub(crate) fn settle_in(&mut self) -> Result<(), JournalError> {
+    ///
+    /// # Errors
+    /// If the disk refuses.
+    pub fn settle_in(&mut self) -> Result<(), JournalError> {
         let journal = &mut self.journal;
         if journal.evidence != Evidence::NotNeeded {
             return Ok(());

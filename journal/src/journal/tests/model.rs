@@ -1,8 +1,7 @@
 //! Random operations against the model, and power cuts at every sync.
 
-use position::{Index, Tip};
+use position::{Index, Tail, Tip};
 use proptest::prelude::*;
-use quorum::Tail;
 
 use super::rig::{Filling, Model, PLAIN, Rig, assert_only_torn, elsewhere};
 

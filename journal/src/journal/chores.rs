@@ -66,7 +66,8 @@ pub struct ChoreDone(Option<(SegmentName, Slice)>);
 
 impl ChoreDone {
     /// It came to nothing.
-    pub(crate) fn nothing() -> ChoreDone {
+    #[must_use]
+    pub fn nothing() -> ChoreDone {
         ChoreDone(None)
     }
 }

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use position::{ClusterId, Epoch, Index, Tip};
-use prevalent::{
+use journal::{
     Entry, EntryKind, FIRST_SEGMENT_BYTES, Frame, FrameBuilder, Journal, JournalTag, SEGMENT_BYTES, Schema,
     Stamp, list_segments, view_segment,
 };
-use quorum::Tail;
+use position::{ClusterId, Epoch, Index, Tail, Tip};
 use storage::{Disk, LocalDisk};
 
 const TAG: JournalTag = JournalTag { cluster: ClusterId(1), archive_tag: 2, schema: Schema(3) };

@@ -8,8 +8,7 @@
 //! (The rules are those of `docs/protocol.md`, "Tail, middle, amnesia". What is committed is never torn: so
 //! even a mark that is old, since a power cut has taken back its successors, costs nothing.)
 
-use position::{Index, Tip};
-use quorum::Tail;
+use position::{Index, Tail, Tip};
 
 use super::walk::{Bad, Identity, Piece, Walk};
 

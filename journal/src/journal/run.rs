@@ -1,7 +1,6 @@
 use std::ops::Range;
 
-use position::{Index, Tip};
-use quorum::FrameId;
+use position::{FrameId, Index, Tip};
 use storage::Slice;
 
 use crate::frame::{Frame, FrameHeader};

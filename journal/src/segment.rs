@@ -8,7 +8,6 @@ use std::fmt;
 use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 use thiserror::Error;
 
-use crate::Schema;
 use crate::frame::checksum_of;
 
 /// The folder of all segments.
@@ -59,6 +58,12 @@ impl fmt::Display for Generation {
         self.0.fmt(f)
     }
 }
+
+/// Version of a state's type's archives: its state, commands, outcomes and rejections.
+///
+/// Archives of another schema are refused, since bytes of a newer struct can validate as an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Schema(pub u32);
 
 /// Whose commands a journal holds. A journal with another tag is refused, since its commands would be
 /// misread.

@@ -1,7 +1,6 @@
 //! What can be asked of an open journal without changing it.
 
-use position::{Index, Tip};
-use quorum::{FrameId, History};
+use position::{FrameId, History, Index, Tip};
 use storage::Slice;
 
 use super::run::{Contents, Damage, Run};

@@ -1,7 +1,6 @@
 //! Rot, torn and missing bytes: each gets the verdict that `docs/protocol.md` prescribes.
 
-use position::{Epoch, Index};
-use quorum::{FrameId, Tail};
+use position::{Epoch, FrameId, Index, Tail};
 
 use super::super::{JournalError, Recovered};
 use super::rig::{Filling, PLAIN, Rig};

@@ -1,7 +1,6 @@
 use std::time::Duration;
 
-use position::{ChainHash, Epoch, Index, Tip};
-use quorum::FrameId;
+use position::{ChainHash, Epoch, FrameId, Index, Tip};
 
 use super::{FRAME_ALIGNMENT, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, FrameError, checksum_of, hash_of};
 use crate::entry::ENTRY_HEADER_BYTES;
