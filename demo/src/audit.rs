@@ -11,7 +11,7 @@ use fleet::{Command, Desired, Fleet, NodeView, Outcome};
 use journal::{EntryKind, Frame, JournalError, list_segments, view_segment};
 use position::{Index, Tip};
 use prevalent::{Actor, CodecError, Moment, Prevalent};
-use storage::{DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 
 use crate::Acknowledged;
 use crate::load::number_of;
@@ -67,7 +67,7 @@ pub enum AuditError {
 /// # Errors
 /// If the journal cannot be read from its beginning.
 pub fn audit(data: &Path, acknowledged: &[Acknowledged], nodes: &[NodeView]) -> Result<Audit, AuditError> {
-    let disk = LocalDisk::open_read_only(data)?;
+    let disk = Disk::open_read_only(data)?;
     let mut replay = Replay::default();
     for segment in list_segments(&disk)?.iter().filter(|segment| segment.visible) {
         let Some(view) = view_segment(&disk, &segment.name)? else { continue };
@@ -146,7 +146,7 @@ impl Replay {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+
     use std::time::{Duration, Instant};
 
     use fleet::Selector;
@@ -160,7 +160,7 @@ mod tests {
     fn journal(commands: &[(u64, u64, i64)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         let tag = JournalTag { cluster: ClusterId(1), archive_tag: 1, schema: Fleet::SCHEMA };
-        let disk = Arc::new(LocalDisk::open(folder.path()).unwrap());
+        let disk = Disk::open(folder.path()).unwrap();
         let mut journal = Journal::create(disk, tag, Tip::NONE).unwrap();
         let place = Command::Place { node: "pc1".to_owned(), row: 1, column: 1 };
         let numbered =
@@ -197,7 +197,7 @@ mod tests {
     fn nodes(commands: &[(u64, u64, i64)]) -> Vec<NodeView> {
         let mut replay = Replay::default();
         let folder = journal(commands);
-        let disk = LocalDisk::open_read_only(folder.path()).unwrap();
+        let disk = Disk::open_read_only(folder.path()).unwrap();
         for segment in list_segments(&disk).unwrap() {
             let view = view_segment(&disk, &segment.name).unwrap().unwrap();
             view.spots().for_each(|spot| replay.frame(&spot.frame.unwrap()).unwrap());

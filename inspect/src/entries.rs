@@ -65,7 +65,7 @@ pub(crate) fn print(
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<Vec<Problem>> {
-    let files = JournalFiles::open(&*directory.disk)?;
+    let files = JournalFiles::open(&directory.disk)?;
     refuse_other_commands(&files)?;
     // Sessions that were opened before the journal begins are in the snapshot.
     let base = Base::find(directory, Index(u64::MAX))?;

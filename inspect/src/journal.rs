@@ -50,7 +50,7 @@ pub(crate) struct Placed<'a> {
 }
 
 impl JournalFiles {
-    pub(crate) fn open(disk: &dyn Disk) -> anyhow::Result<JournalFiles> {
+    pub(crate) fn open(disk: &Disk) -> anyhow::Result<JournalFiles> {
         let mut look = 1;
         loop {
             let files = list(disk)?;
@@ -83,7 +83,7 @@ impl JournalFiles {
     }
 }
 
-fn list(disk: &dyn Disk) -> anyhow::Result<Vec<File>> {
+fn list(disk: &Disk) -> anyhow::Result<Vec<File>> {
     for _ in 0..LISTINGS_MAX {
         let mut files = Vec::new();
         let infos = list_segments(disk)?;
@@ -275,7 +275,7 @@ mod tests {
     use super::*;
     use fleet::{Command, Fleet};
     use prevalent::Store;
-    use storage::LocalDisk;
+    use storage::Disk;
 
     fn place(node: &str, column: u16) -> Command {
         Command::Place { node: node.into(), row: 1, column }
@@ -288,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::<Fleet>::open(folder.path()).unwrap();
         store.execute(place("pc1", 1)).unwrap();
-        let disk = LocalDisk::open_read_only(folder.path()).unwrap();
+        let disk = Disk::open_read_only(folder.path()).unwrap();
         let files = JournalFiles::open(&disk).unwrap();
         let before = files.findings(Index::NONE).count();
         store.execute(place("pc2", 2)).unwrap();

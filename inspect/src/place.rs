@@ -2,13 +2,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use journal::{FoundMeta, Meta, list_segments};
 use position::ClusterId;
 use snapshots::{Flaw, Opened, Shelf};
-use storage::{Disk, LocalDisk};
+use storage::Disk;
 
 /// What to look into.
 pub(crate) enum Place {
@@ -19,7 +18,7 @@ pub(crate) enum Place {
 /// A voter's or a store's data directory.
 pub(crate) struct Directory {
     pub(crate) path: PathBuf,
-    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) disk: Disk,
     pub(crate) meta: FoundMeta,
 }
 
@@ -42,11 +41,11 @@ impl Place {
 
 impl Directory {
     pub(crate) fn open(path: &Path) -> anyhow::Result<Directory> {
-        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open_read_only(path)?);
-        let meta = Meta::read(&*disk)?;
+        let disk: Disk = Disk::open_read_only(path)?;
+        let meta = Meta::read(&disk)?;
         let empty = meta == FoundMeta::Missing
-            && list_segments(&*disk)?.is_empty()
-            && Shelf::new(Arc::clone(&disk)).list()?.is_empty();
+            && list_segments(&disk)?.is_empty()
+            && Shelf::new(disk.clone()).list()?.is_empty();
         if empty {
             bail!(
                 "{} is no data directory: it has no identity (meta.0, meta.1), no journal and no snapshots",
@@ -57,7 +56,7 @@ impl Directory {
     }
 
     pub(crate) fn shelf(&self) -> Shelf {
-        Shelf::new(Arc::clone(&self.disk))
+        Shelf::new(self.disk.clone())
     }
 
     /// Whose directory it is, if it still knows.
@@ -74,7 +73,7 @@ impl SnapshotFile {
         let named = || format!("{} cannot be opened as a snapshot file", path.display());
         let name = path.file_name().and_then(|name| name.to_str()).with_context(named)?;
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let disk = LocalDisk::open_read_only(folder.unwrap_or(Path::new(".")))?;
+        let disk = Disk::open_read_only(folder.unwrap_or(Path::new(".")))?;
         let file = disk.map(name)?.with_context(named)?;
         Ok(SnapshotFile { path: path.to_owned(), bytes, opened: Opened::verify(file) })
     }

@@ -79,7 +79,7 @@ fn of_snapshot(file: &SnapshotFile, at: Option<Index>) -> anyhow::Result<Shown> 
 
 fn of_directory(directory: &Directory, at: Option<Index>) -> anyhow::Result<Shown> {
     // The journal first: a running voter compacts it only after its snapshot can be found.
-    let files = JournalFiles::open(&*directory.disk)?;
+    let files = JournalFiles::open(&directory.disk)?;
     refuse_other_commands(&files)?;
     let base = Base::find(directory, Index(u64::MAX))?;
     let survey = Survey::of(&files, base.index(), &[]);

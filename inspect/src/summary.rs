@@ -87,7 +87,7 @@ pub(crate) fn print(directory: &Directory, json: bool, out: &mut dyn Write) -> a
 impl Summary {
     fn of(directory: &Directory) -> anyhow::Result<Summary> {
         // The journal first: a running voter compacts it only after its snapshot can be found.
-        let files = JournalFiles::open(&*directory.disk)?;
+        let files = JournalFiles::open(&directory.disk)?;
         let snapshots = snapshot_list::look(directory)?;
         let newest = snapshots.iter().find_map(|line| line.head().map(|head| (head, line.bytes)));
         let covered = newest.as_ref().map_or(Index::NONE, |(head, _)| head.tip.index());
@@ -145,9 +145,9 @@ pub(crate) fn identity_problems(directory: &Directory) -> anyhow::Result<Vec<Pro
     if directory.meta == FoundMeta::Missing {
         return Ok(vec![Problem::of_file("meta.0", "there is no identity, neither here nor in meta.1")]);
     }
-    let mut damaged = Meta::damaged_copies(&*directory.disk);
+    let mut damaged = Meta::damaged_copies(&directory.disk);
     if !damaged.is_empty() {
-        let again = Meta::damaged_copies(&*directory.disk);
+        let again = Meta::damaged_copies(&directory.disk);
         damaged.retain(|copy| again.contains(copy));
     }
     let whole = matches!(directory.meta, FoundMeta::Good(_));

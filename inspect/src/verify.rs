@@ -59,7 +59,7 @@ impl Verified {
         // The mark first, then the journal: a running voter has then written at least what the mark says.
         // The snapshots last: it compacts the journal only after one can be found.
         let mark = settled_mark(directory)?;
-        let files = JournalFiles::open(&*directory.disk)?;
+        let files = JournalFiles::open(&directory.disk)?;
         let snapshots = snapshot_list::look(directory)?;
         let heads: Vec<Tip> = snapshots.iter().filter_map(|one| one.head().map(|head| head.tip)).collect();
         let covered = heads.first().map_or(Index::NONE, Tip::index);
@@ -115,7 +115,7 @@ impl Verified {
 fn settled_mark(directory: &Directory) -> anyhow::Result<FoundMark> {
     let mut mark = FoundMark::Damaged;
     for _ in 0..MARK_LOOKS {
-        mark = view_mark(&*directory.disk)?;
+        mark = view_mark(&directory.disk)?;
         if mark != FoundMark::Damaged {
             break;
         }

@@ -27,7 +27,6 @@ mod verdict;
 mod walk;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use position::{FrameId, History, Index, Tip};
 use storage::{Disk, DiskError, Segment, Slice};
@@ -52,7 +51,7 @@ pub use sync::{SyncOrder, Ticket};
 /// A journal that is open for writing. There is one per data directory.
 #[derive(Debug)]
 pub struct Journal {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     tag: JournalTag,
     /// What the oldest kept frame follows.
     base: Tip,
@@ -109,18 +108,13 @@ impl Journal {
     ///
     /// # Errors
     /// If there is a journal already, or the disk refuses.
-    pub fn create(disk: Arc<dyn Disk>, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
+    pub fn create(disk: Disk, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
         Journal::create_with(disk, tag, base, SIZES)
     }
 
-    fn create_with(
-        disk: Arc<dyn Disk>,
-        tag: JournalTag,
-        base: Tip,
-        sizes: Sizes,
-    ) -> Result<Journal, JournalError> {
-        Journal::check_absent(&*disk)?;
-        let mark_file = MarkFile::new(Arc::clone(&disk));
+    fn create_with(disk: Disk, tag: JournalTag, base: Tip, sizes: Sizes) -> Result<Journal, JournalError> {
+        Journal::check_absent(&disk)?;
+        let mark_file = MarkFile::new(disk.clone());
         let mut journal = Journal {
             disk,
             tag,
@@ -146,7 +140,7 @@ impl Journal {
     ///
     /// # Errors
     /// [`JournalError::Exists`] if it does.
-    pub fn check_absent(disk: &dyn Disk) -> Result<(), JournalError> {
+    pub fn check_absent(disk: &Disk) -> Result<(), JournalError> {
         match recovery::files(disk)?.first() {
             Some(file) => Err(JournalError::Exists { file: file.name }),
             None => Ok(()),
@@ -157,7 +151,7 @@ impl Journal {
     ///
     /// # Errors
     /// If there is more than the one segment of such a journal: nothing is removed then.
-    pub fn remove_unused(disk: &dyn Disk) -> Result<(), JournalError> {
+    pub fn remove_unused(disk: &Disk) -> Result<(), JournalError> {
         let files = recovery::files(disk)?;
         if let Some(second) = files.get(1) {
             return Err(JournalError::Exists { file: second.name });

@@ -3,8 +3,6 @@
 //! Responsible for: the bytes of the two copies, which one counts, the order in which they are written.
 //! Not responsible for: when a ballot changes (`quorum`).
 
-use std::sync::Arc;
-
 use position::{
     Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Standing,
     Tail,
@@ -86,7 +84,7 @@ impl Meta {
     ///
     /// # Errors
     /// If neither is good and one cannot be read: it may be good all the same.
-    pub fn read(disk: &dyn Disk) -> Result<FoundMeta, DiskError> {
+    pub fn read(disk: &Disk) -> Result<FoundMeta, DiskError> {
         let (mut found, mut unreadable) = (FoundMeta::Missing, None);
         for name in COPIES {
             let meta = match read_copy(disk, name) {
@@ -114,7 +112,7 @@ impl Meta {
 
     /// The names of copies that are there and damaged: a directory lives on one, but should be looked at.
     #[must_use]
-    pub fn damaged_copies(disk: &dyn Disk) -> Vec<&'static str> {
+    pub fn damaged_copies(disk: &Disk) -> Vec<&'static str> {
         let damaged = |name: &&str| matches!(read_copy(disk, name), Ok(Copy::Damaged) | Err(_));
         COPIES.into_iter().filter(damaged).collect()
     }
@@ -123,7 +121,7 @@ impl Meta {
     ///
     /// # Errors
     /// If a copy cannot be made durable. Nothing may then be promised with it.
-    pub fn write(&self, disk: &dyn Disk) -> Result<(), DiskError> {
+    pub fn write(&self, disk: &Disk) -> Result<(), DiskError> {
         let bytes = self.encode();
         COPIES.iter().try_for_each(|name| disk.overwrite(name, &bytes))
     }
@@ -184,7 +182,7 @@ enum Copy {
     Damaged,
 }
 
-fn read_copy(disk: &dyn Disk, name: &str) -> Result<Copy, DiskError> {
+fn read_copy(disk: &Disk, name: &str) -> Result<Copy, DiskError> {
     match disk.read(name, META_BYTES as u64) {
         Ok(None) => Ok(Copy::Missing),
         Ok(Some(bytes)) => Ok(Meta::decode(&bytes).map_or(Copy::Damaged, Copy::Good)),
@@ -196,14 +194,14 @@ fn read_copy(disk: &dyn Disk, name: &str) -> Result<Copy, DiskError> {
 /// A ballot on its way to the disk.
 #[derive(Clone, Debug)]
 pub struct MetaOrder {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     meta: Meta,
 }
 
 impl MetaOrder {
     /// An order to write `meta`.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>, meta: Meta) -> MetaOrder {
+    pub fn new(disk: Disk, meta: Meta) -> MetaOrder {
         MetaOrder { disk, meta }
     }
 
@@ -212,7 +210,7 @@ impl MetaOrder {
     /// # Errors
     /// If the disk fails: the process must end.
     pub fn perform(&self) -> Result<Ballot, DiskError> {
-        self.meta.write(&*self.disk)?;
+        self.meta.write(&self.disk)?;
         Ok(self.meta.ballot)
     }
 }
@@ -326,14 +324,14 @@ mod tests {
     fn one_damaged_copy_of_two_is_survived() {
         for damaged in COPIES {
             let machine = SimDisk::new(1);
-            example().write(&*machine.disk()).unwrap();
+            example().write(&machine.disk()).unwrap();
             machine.rot(damaged, 70, 1);
             assert_eq!(
-                Meta::read(&*machine.disk()).unwrap(),
+                Meta::read(&machine.disk()).unwrap(),
                 FoundMeta::Good(example()),
                 "{damaged} was damaged"
             );
-            assert_eq!(Meta::damaged_copies(&*machine.disk()), [damaged]);
+            assert_eq!(Meta::damaged_copies(&machine.disk()), [damaged]);
         }
     }
 
@@ -344,27 +342,27 @@ mod tests {
             let (disk, meta) = (machine.disk(), example());
             let overlong = || disk.overwrite(lost, &[0; META_BYTES + 1]).unwrap();
             for make_bad in [&overlong as &dyn Fn(), &|| machine.make_unreadable(lost)] {
-                meta.write(&*disk).unwrap();
+                meta.write(&disk).unwrap();
                 make_bad();
-                assert_eq!(Meta::read(&*disk).unwrap(), FoundMeta::Good(meta), "{lost} was lost");
-                assert_eq!(Meta::damaged_copies(&*disk), [lost]);
-                meta.write(&*disk).unwrap();
-                assert!(Meta::damaged_copies(&*disk).is_empty());
+                assert_eq!(Meta::read(&disk).unwrap(), FoundMeta::Good(meta), "{lost} was lost");
+                assert_eq!(Meta::damaged_copies(&disk), [lost]);
+                meta.write(&disk).unwrap();
+                assert!(Meta::damaged_copies(&disk).is_empty());
             }
             let other = if lost == COPIES[0] { COPIES[1] } else { COPIES[0] };
             machine.make_unreadable(lost);
             machine.rot(other, 70, 1);
-            assert!(Meta::read(&*disk).is_err(), "{lost} may be good, and only cannot be read now");
+            assert!(Meta::read(&disk).is_err(), "{lost} may be good, and only cannot be read now");
         }
     }
 
     #[test]
     fn two_damaged_copies_are_told_from_none() {
         let machine = SimDisk::new(1);
-        assert_eq!(Meta::read(&*machine.disk()).unwrap(), FoundMeta::Missing);
-        example().write(&*machine.disk()).unwrap();
+        assert_eq!(Meta::read(&machine.disk()).unwrap(), FoundMeta::Missing);
+        example().write(&machine.disk()).unwrap();
         COPIES.iter().for_each(|name| machine.rot(name, 70, 1));
-        assert_eq!(Meta::read(&*machine.disk()).unwrap(), FoundMeta::Damaged);
+        assert_eq!(Meta::read(&machine.disk()).unwrap(), FoundMeta::Damaged);
     }
 
     #[test]
@@ -400,10 +398,10 @@ mod tests {
         let machine = SimDisk::new(1);
         let disk = machine.disk();
         let older = example();
-        older.write(&*disk).unwrap();
+        older.write(&disk).unwrap();
         let later =
             older.with_ballot(Ballot { epoch: Epoch(10), voted_for: None, standing: Standing::Settled });
         disk.overwrite(COPIES[0], &later.encode()).unwrap();
-        assert_eq!(Meta::read(&*disk).unwrap(), FoundMeta::Good(later));
+        assert_eq!(Meta::read(&disk).unwrap(), FoundMeta::Good(later));
     }
 }

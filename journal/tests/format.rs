@@ -1,7 +1,6 @@
 //! The file format: what is on the disk is what `docs/format/journal.md` says, for ever.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{
@@ -13,7 +12,7 @@ use position::{
     Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Position,
     Standing, Tail, Tip,
 };
-use storage::{Disk, LocalDisk, SimDisk};
+use storage::{Disk, SimDisk};
 
 /// Written by the first release; read for ever. The zeros behind the last frame are left out.
 /// `JOURNAL_WRITE_GOLDEN=1 cargo test -p prevalent --test journal_format` writes the files of a new version.
@@ -61,7 +60,7 @@ fn command(payload: &[u8]) -> Entry<'_> {
     }
 }
 
-fn disk_with(segment: &[u8], mark: &[u8]) -> Arc<dyn Disk> {
+fn disk_with(segment: &[u8], mark: &[u8]) -> Disk {
     let disk = SimDisk::new(1).disk();
     let mut whole = segment.to_vec();
     whole.resize(usize::try_from(FIRST_SEGMENT_BYTES).unwrap(), 0);
@@ -71,7 +70,7 @@ fn disk_with(segment: &[u8], mark: &[u8]) -> Arc<dyn Disk> {
 }
 
 /// Has a journal write what the golden files hold.
-fn write_golden(disk: Arc<dyn Disk>) {
+fn write_golden(disk: Disk) {
     let mut journal = Journal::create(disk, TAG, base()).unwrap();
     for bytes in frames() {
         journal.append(&Frame::verify(&bytes).unwrap()).unwrap();
@@ -107,7 +106,7 @@ fn the_journal_writes_the_golden_files() {
 #[test]
 fn the_real_disk_of_every_platform_holds_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    write_golden(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    write_golden(Disk::open(folder.path()).unwrap());
     let segment = std::fs::read(folder.path().join(SEGMENT)).unwrap();
     let mark = std::fs::read(folder.path().join("mark")).unwrap();
     let (golden_segment, golden_mark) = GOLDEN.last().unwrap();
@@ -284,7 +283,7 @@ fn the_document_describes_the_identity() {
     let ballot = Ballot { epoch: Epoch(9), voted_for, standing };
     let mut meta = Meta::founded(TAG.cluster, me);
     meta.ballot = ballot;
-    meta.write(&*machine.disk()).unwrap();
+    meta.write(&machine.disk()).unwrap();
     let meta = machine.bytes_of("meta.0").unwrap();
     assert_eq!(machine.bytes_of("meta.1").as_ref(), Some(&meta));
     check(

@@ -1,6 +1,5 @@
 //! The journal on the real file system, with segments of their real length.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{
@@ -8,7 +7,7 @@ use journal::{
     Stamp, list_segments, view_segment,
 };
 use position::{ClusterId, Epoch, Index, Tail, Tip};
-use storage::{Disk, LocalDisk};
+use storage::Disk;
 
 const TAG: JournalTag = JournalTag { cluster: ClusterId(1), archive_tag: 2, schema: Schema(3) };
 
@@ -46,7 +45,7 @@ fn a_journal_rolls_is_cut_watched_and_found_again() {
     let folder = tempfile::tempdir().unwrap();
     let mut builder = FrameBuilder::new();
     let cut = {
-        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(folder.path()).unwrap());
+        let disk: Disk = Disk::open(folder.path()).unwrap();
         let mut journal = Journal::create(disk, TAG, Tip::NONE).unwrap();
         for _ in 0..40 {
             append(&mut journal, &mut builder, Epoch(1));
@@ -60,7 +59,7 @@ fn a_journal_rolls_is_cut_watched_and_found_again() {
         append(&mut journal, &mut builder, Epoch(2));
         sync(&mut journal);
 
-        let onlooker = LocalDisk::open_read_only(folder.path()).unwrap();
+        let onlooker = Disk::open_read_only(folder.path()).unwrap();
         let segments = list_segments(&onlooker).unwrap();
         let lengths: Vec<u64> = segments.iter().map(|segment| segment.bytes).collect();
         assert_eq!(lengths, [FIRST_SEGMENT_BYTES, SEGMENT_BYTES, FIRST_SEGMENT_BYTES]);
@@ -75,7 +74,7 @@ fn a_journal_rolls_is_cut_watched_and_found_again() {
         journal.stop_clean().unwrap();
         last
     };
-    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(folder.path()).unwrap());
+    let disk: Disk = Disk::open(folder.path()).unwrap();
     let mut recovered = Journal::open(disk, TAG, None).unwrap();
     assert_eq!((recovered.tail, recovered.amnesia, recovered.journal.last()), (Tail::Clean, false, cut));
     append(&mut recovered.journal, &mut builder, Epoch(2));

@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use journal::{FoundMeta, Meta};
 use shipper::{Credentials, Holder, VoterError};
-use storage::{Disk, DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 
 use crate::config::Config;
 
@@ -35,7 +35,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
     ];
 
     let unread = || format!("the data directory {} cannot be read", config.data.display());
-    let found = match LocalDisk::open_read_only(&config.data) {
+    let found = match Disk::open_read_only(&config.data) {
         Ok(disk) => Meta::read(&disk).with_context(unread)?,
         // As after a disk was replaced: the voter makes it, and learns from the others.
         Err(DiskError::Missing { .. }) => FoundMeta::Missing,
@@ -68,7 +68,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
             config.listen.ip()
         ));
     }
-    let free = LocalDisk::open_read_only(nearest_folder(&config.data))?.free_bytes()?;
+    let free = Disk::open_read_only(nearest_folder(&config.data))?.free_bytes()?;
     if free < FREE_BYTES_MIN {
         lines.push(format!(
             "warning: {} MiB are free on the disk; {} are needed",

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::{Context, bail, ensure};
 use clap::Args;
@@ -16,7 +15,7 @@ use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
 use quorum::{Kind, Membership, VoterInfo};
 use shipper::{Authority, Holder, Name};
-use storage::{Disk, LocalDisk};
+use storage::Disk;
 
 use crate::folders::{self, AUTHORITY, OPERATOR, VIEWER};
 
@@ -182,7 +181,7 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
         let pc = folder.join(&info.name);
         authority.issue(Holder::Voter(info.member.id), &pc.join("certificates").join("voter"))?;
         write(&pc.join("master.toml"), &master_config(&info.address, &addresses))?;
-        let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(pc.join("data"))?);
+        let disk: Disk = Disk::open(pc.join("data"))?;
         founding.write::<Fleet>(&disk, info.member)?;
     }
     for name in names {

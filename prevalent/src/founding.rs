@@ -4,7 +4,6 @@
 //! responsible for: who may found (an operator, once, for all voters at a time) and what a voter does with it
 //! (`quorum`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Stamp};
@@ -35,22 +34,21 @@ impl Founding {
     ///
     /// # Errors
     /// If the directory already has an identity or a history, which are left as they are, or cannot be written.
-    pub fn write<S: Prevalent>(&self, disk: &Arc<dyn Disk>, me: Member) -> Result<(), OpenError> {
+    pub fn write<S: Prevalent>(&self, disk: &Disk, me: Member) -> Result<(), OpenError> {
         assert!(self.membership.counts(me), "only voters found");
-        if !Founding::is_due(&**disk)? {
+        if !Founding::is_due(disk)? {
             return Err(OpenError::AlreadyFounded);
         }
-        if is_under_way(&**disk)? {
-            Journal::remove_unused(&**disk)?;
+        if is_under_way(disk)? {
+            Journal::remove_unused(disk)?;
         } else {
-            Journal::check_absent(&**disk)?;
+            Journal::check_absent(disk)?;
         }
-        if !Shelf::new(Arc::clone(disk)).list()?.is_empty() {
+        if !Shelf::new(disk.clone()).list()?.is_empty() {
             return Err(OpenError::AlreadyFounded);
         }
         disk.overwrite(FOUNDING_FILE, &[])?;
-        let mut journal =
-            Journal::create(Arc::clone(disk), crate::journal_tag::<S>(self.cluster), Tip::NONE)?;
+        let mut journal = Journal::create(disk.clone(), crate::journal_tag::<S>(self.cluster), Tip::NONE)?;
         let mut builder = FrameBuilder::new();
         let members = encode_members(&self.membership);
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
@@ -64,13 +62,13 @@ impl Founding {
         };
         journal.append(&builder.seal(&stamp))?;
         journal.ticket().perform()?;
-        Meta::founded(self.cluster, me).write(&**disk)?;
-        Founding::complete(&**disk)?;
+        Meta::founded(self.cluster, me).write(disk)?;
+        Founding::complete(disk)?;
         Ok(())
     }
 
     /// Whether the directory has no identity, nor ever had a whole one.
-    pub(crate) fn is_due(disk: &dyn Disk) -> Result<bool, DiskError> {
+    pub(crate) fn is_due(disk: &Disk) -> Result<bool, DiskError> {
         Ok(match Meta::read(disk)? {
             FoundMeta::Good(_) => false,
             FoundMeta::Missing => true,
@@ -80,12 +78,12 @@ impl Founding {
 
     /// Says that both copies of the meta are durable. A power cut may take that back until the next meta is
     /// written, which is before anything is promised.
-    pub(crate) fn complete(disk: &dyn Disk) -> Result<(), DiskError> {
+    pub(crate) fn complete(disk: &Disk) -> Result<(), DiskError> {
         if is_under_way(disk)? { disk.remove(FOUNDING_FILE) } else { Ok(()) }
     }
 }
 
-fn is_under_way(disk: &dyn Disk) -> Result<bool, DiskError> {
+fn is_under_way(disk: &Disk) -> Result<bool, DiskError> {
     Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
 }
 

@@ -110,7 +110,6 @@ pub(crate) fn replay_past_panics<S: Prevalent, E: From<ReplayError>>(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
-    use std::sync::Arc;
 
     use storage::{Disk, SimDisk};
 
@@ -126,7 +125,7 @@ mod tests {
     #[track_caller]
     fn check(frames: u64, commands: u64, panics: impl Fn(u64) -> bool, expected: usize) {
         let mut writer = JournalWriter::default();
-        let disk: Arc<dyn Disk> = SimDisk::new(1).disk();
+        let disk: Disk = SimDisk::new(1).disk();
         let mut segment = disk.create_segment("journal/all", 1 << 20).unwrap();
         let actor = registration(&Actor::embedded()).unwrap();
         segment.append(&writer.frame(Time::default(), [entry(EntryKind::Register, 0, 0, &actor)])).unwrap();

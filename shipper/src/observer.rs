@@ -21,7 +21,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use position::Tip;
 use prevalent::{LoadError, Prevalent};
-use storage::{DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -124,7 +124,7 @@ impl<S: Prevalent> Observer<S> {
         let endpoint = Endpoint::dial_only(credentials)?;
         let members = MemberFile::new(folder.join("members"));
         let loading = tokio::task::spawn_blocking(move || {
-            let disk = Arc::new(LocalDisk::open(folder)?);
+            let disk = Disk::open(folder)?;
             Ok::<_, ObserverError>(Copy::<S>::load(disk, cluster)?)
         });
         let copy = Arc::new(loading.await.map_err(io::Error::other)??);

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 use position::MemberId;
 use prevalent::{Now, OpenError, Options, Prevalent, Replica};
 use quorum::{Founding, Time};
-use storage::{DiskError, FineTimers, LocalDisk};
+use storage::{Disk, DiskError, FineTimers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -172,7 +172,7 @@ async fn open_replica<S: Prevalent>(
     };
     let data = options.data.clone();
     let opening = tokio::task::spawn_blocking(move || {
-        let disk = Arc::new(LocalDisk::open(&data)?);
+        let disk = Disk::open(&data)?;
         let now = Now { time: Time::after(started.elapsed()), wall_time: prevalent::wall_time() };
         Replica::open(now, disk, &replica_options)
             .map_err(|source| VoterError::Open { data, source: Box::new(source) })

@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
 use journal::Schema;
@@ -13,7 +13,7 @@ use quorum::{Kind, Membership, VoterInfo};
 use shipper::{
     Authority, Client, ClientOptions, Gate, Holder, Name, Running, Turns, VoterOptions, run_voter,
 };
-use storage::{Disk, LocalDisk};
+use storage::Disk;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -59,7 +59,7 @@ fn found(folder: &Path) -> VoterOptions {
     let info =
         VoterInfo { member, name: "pc1".to_owned(), address: address.to_string(), rank: 1, kind: Kind::Data };
     let data = folder.join("data");
-    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(&data).unwrap());
+    let disk: Disk = Disk::open(&data).unwrap();
     let membership = Membership::new(vec![info]).unwrap();
     Founding { cluster, membership }.write::<Holding>(&disk, member).unwrap();
     VoterOptions {

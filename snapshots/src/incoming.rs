@@ -1,4 +1,5 @@
 use std::fmt;
+use std::io::Write as _;
 
 use position::Tip;
 use storage::Stage;
@@ -15,14 +16,14 @@ pub struct Incoming {
     shelf: Shelf,
     tip: Tip,
     file_bytes: u64,
-    stage: Box<dyn Stage>,
+    stage: Stage,
     received: u64,
     header: Vec<u8>,
     hasher: blake3::Hasher,
 }
 
 impl Incoming {
-    pub(crate) fn begin(shelf: Shelf, tip: Tip, file_bytes: u64, stage: Box<dyn Stage>) -> Incoming {
+    pub(crate) fn begin(shelf: Shelf, tip: Tip, file_bytes: u64, stage: Stage) -> Incoming {
         Incoming {
             shelf,
             tip,

@@ -1,6 +1,5 @@
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
 
 use position::{Index, Tip};
 use storage::{Disk, DiskError};
@@ -18,7 +17,7 @@ const EXTENSION: &str = ".snapshot";
 /// The snapshots of a data directory.
 #[derive(Clone, Debug)]
 pub struct Shelf {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     keep_from: Index,
     /// What was found to be no good although it looks right.
     flawed: BTreeSet<Index>,
@@ -56,7 +55,7 @@ pub struct Problem {
 impl Shelf {
     /// The shelf of this data directory.
     #[must_use]
-    pub fn new(disk: Arc<dyn Disk>) -> Shelf {
+    pub fn new(disk: Disk) -> Shelf {
         Shelf { disk, keep_from: Index(u64::MAX), flawed: BTreeSet::new() }
     }
 

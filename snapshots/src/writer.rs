@@ -14,14 +14,14 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub struct SnapshotWriter {
     shelf: Shelf,
     head: Head,
-    stage: Box<dyn Stage>,
+    stage: Stage,
     buffer: Vec<u8>,
     hasher: blake3::Hasher,
     archive_bytes: u64,
 }
 
 impl SnapshotWriter {
-    pub(crate) fn begin(shelf: Shelf, head: Head, mut stage: Box<dyn Stage>) -> io::Result<SnapshotWriter> {
+    pub(crate) fn begin(shelf: Shelf, head: Head, mut stage: Stage) -> io::Result<SnapshotWriter> {
         // Zeros are no header: the file means nothing before its header is written last.
         stage.write_all(&[0; HEADER_BYTES])?;
         let buffer = Vec::with_capacity(BUFFER_BYTES);

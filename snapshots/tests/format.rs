@@ -3,11 +3,10 @@
 mod samples;
 
 use std::io::Write;
-use std::sync::Arc;
 
 use position::Index;
 use snapshots::{FORMAT_VERSION, Flaw, HEADER_BYTES, Opened, Shelf};
-use storage::{LocalDisk, SimDisk};
+use storage::{Disk, SimDisk};
 
 use crate::samples::head_at;
 
@@ -49,7 +48,7 @@ fn the_writer_writes_the_golden_file() {
 #[test]
 fn the_real_disk_of_every_platform_holds_the_same_bytes() {
     let folder = tempfile::tempdir().unwrap();
-    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let shelf = Shelf::new(Disk::open(folder.path()).unwrap());
     let mut writer = shelf.begin(head_at(500_000)).unwrap();
     writer.write_all(ARCHIVE).unwrap();
     writer.finish().unwrap();

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use position::Index;
 use snapshots::{Flaw, KEPT, Shelf, SnapshotError};
-use storage::{Disk, DiskError, SimDisk};
+use storage::{DiskError, SimDisk};
 
 use crate::samples::{archive_of, head_at, publish};
 
@@ -203,9 +203,7 @@ fn a_failed_sync_is_fatal_and_keeps_the_earlier_ones() {
 #[test]
 fn a_real_disk_keeps_them_too() {
     let folder = tempfile::tempdir().unwrap();
-    let open = || -> std::sync::Arc<dyn Disk> {
-        std::sync::Arc::new(storage::LocalDisk::open(folder.path()).unwrap())
-    };
+    let open = || storage::Disk::open(folder.path()).unwrap();
     let shelf = Shelf::new(open());
     for index in [10, 20, 30, 40] {
         publish(&shelf, index).unwrap();

@@ -6,12 +6,12 @@
 //! lock on a data directory, and [`SimDisk`], the same in memory with faults.
 //! Not responsible for: anything about the contents of a file.
 //!
-//! Everything is written against [`Disk`]. [`LocalDisk`] and [`SimDisk`] share one implementation of it and
-//! differ only in the operating system underneath, so what the simulation shows about the order of writes,
+//! A [`Disk`] is a data directory on the machine's own disk or on a [`SimDisk`]. Both run the same code down to
+//! the single system call, so what the simulation shows about the order of writes,
 //! syncs and renames holds for the code that runs on real machines.
 //!
 //! ```
-//! use storage::{Disk, SimDisk};
+//! use storage::SimDisk;
 //!
 //! let machine = SimDisk::new(7);
 //! let disk = machine.disk();
@@ -27,7 +27,6 @@
 //! # Ok::<(), storage::DiskError>(())
 //! ```
 
-mod directory;
 mod disk;
 mod error;
 mod local;
@@ -39,7 +38,6 @@ mod system;
 
 pub use disk::{Disk, FileEntry, Stage};
 pub use error::DiskError;
-pub use local::LocalDisk;
 pub use os::FineTimers;
 pub use segment::{Flusher, Segment, Slice};
 pub use sim::{Image, SimDisk};

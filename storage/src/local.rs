@@ -6,31 +6,29 @@ use std::path::{Path, PathBuf};
 
 use memmap2::{MmapOptions, MmapRaw};
 
-use crate::directory::{Directory, Rights, path_below};
+use crate::disk::{Rights, path_below};
 use crate::system::{Access, System, SystemFile};
-use crate::{DiskError, FileEntry, os};
+use crate::{Disk, DiskError, FileEntry, os};
 
 /// The file whose lock says that a process is running on a data directory. It is never removed: a lock on a
 /// removed file keeps nobody out.
 const LOCK: &str = "LOCK";
 
-/// A data directory on the machine's own disk.
-///
-/// It must be a local, uncompressed volume: preallocation writes zeros, which a compressing file system does
-/// not store, and a network share promises neither locks nor syncs.
-///
-/// What a sync means: on Linux `fdatasync` of the file and `fsync` of the folder. On Windows
-/// `FlushFileBuffers` of the file; there is no sync of a folder there, NTFS writes name changes into its own
-/// log, and renames are made with `MOVEFILE_WRITE_THROUGH`. Files are never written through a map.
-pub type LocalDisk = Directory<LocalSystem>;
-
-impl Directory<LocalSystem> {
+/// On the machine's own disk.
+impl Disk {
     /// Opens a data directory for this process alone, making it if need be.
+    ///
+    /// It must be a local, uncompressed volume: preallocation writes zeros, which a compressing file system does
+    /// not store, and a network share promises neither locks nor syncs.
+    ///
+    /// What a sync means: on Linux `fdatasync` of the file and `fsync` of the folder. On Windows
+    /// `FlushFileBuffers` of the file; there is no sync of a folder there, NTFS writes name changes into its own
+    /// log, and renames are made with `MOVEFILE_WRITE_THROUGH`. Files are never written through a map.
     ///
     /// # Errors
     /// [`DiskError::Locked`] if another process (or this one) has it open already.
-    pub fn open(directory: impl AsRef<Path>) -> Result<LocalDisk, DiskError> {
-        Directory::on(LocalSystem::owning(directory.as_ref())?, Rights::Owner)
+    pub fn open(directory: impl AsRef<Path>) -> Result<Disk, DiskError> {
+        Disk::on(LocalSystem::owning(directory.as_ref())?, Rights::Owner)
     }
 
     /// Opens a data directory for looking at it, perhaps while a process is running there. Nothing is
@@ -38,19 +36,19 @@ impl Directory<LocalSystem> {
     ///
     /// # Errors
     /// [`DiskError::Missing`] if there is no such directory.
-    pub fn open_read_only(directory: impl AsRef<Path>) -> Result<LocalDisk, DiskError> {
+    pub fn open_read_only(directory: impl AsRef<Path>) -> Result<Disk, DiskError> {
         let directory = directory.as_ref();
         let metadata = fs::metadata(directory).map_err(DiskError::while_trying("open", directory))?;
         if !metadata.is_dir() {
             return Err(DiskError::while_trying("open", directory)(io::ErrorKind::NotADirectory.into()));
         }
-        Directory::on(LocalSystem { root: directory.to_path_buf(), _lock: None }, Rights::Reader)
+        Disk::on(LocalSystem { root: directory.to_path_buf(), _lock: None }, Rights::Reader)
     }
 }
 
 /// A folder of the machine's file system.
 #[derive(Debug)]
-pub struct LocalSystem {
+pub(crate) struct LocalSystem {
     root: PathBuf,
     /// Let go when the last file that can be written through is closed.
     _lock: Option<File>,
@@ -88,8 +86,6 @@ fn folders_that_change(root: &Path, exists: impl Fn(&Path) -> bool) -> Vec<&Path
 }
 
 impl System for LocalSystem {
-    type File = LocalFile;
-
     fn removes_mapped_files(&self) -> bool {
         os::REMOVES_MAPPED_FILES
     }
@@ -139,7 +135,7 @@ impl System for LocalSystem {
         }
     }
 
-    fn open(&self, name: &str, access: Access) -> io::Result<LocalFile> {
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>> {
         let path = self.path(name);
         let mut options = OpenOptions::new();
         options.read(true);
@@ -148,7 +144,7 @@ impl System for LocalSystem {
             Access::Write => drop(options.write(true)),
             Access::Create => drop(options.write(true).create_new(true)),
         }
-        os::patiently(|| options.open(&path)).map(LocalFile)
+        os::patiently(|| options.open(&path)).map(|file| Box::new(LocalFile(file)) as Box<dyn SystemFile>)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -170,7 +166,7 @@ impl System for LocalSystem {
 
 /// An open file of the machine's file system.
 #[derive(Debug)]
-pub struct LocalFile(File);
+pub(crate) struct LocalFile(File);
 
 impl SystemFile for LocalFile {
     fn bytes(&self) -> io::Result<u64> {

@@ -1,28 +1,13 @@
 //! A file that is appended to, and the three things one can hold of it: the right to append, the right to
 //! sync, and bytes.
 
+use std::fmt;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::{fmt, io};
 
 use crate::DiskError;
+use crate::disk::OpenFile;
 use crate::map::Map;
-
-/// What is under a map: an open file of the real or of the simulated disk, and the directory's rules.
-pub(crate) trait Backing: Send + Sync + fmt::Debug {
-    /// Whether anything may be appended.
-    fn check_appendable(&self) -> Result<(), DiskError>;
-    /// Writes appended bytes to the file, to where they belong.
-    fn write(&self, offset: usize, bytes: &[u8]) -> Result<(), DiskError>;
-    /// Makes durable what has been written.
-    fn sync(&self) -> Result<(), DiskError>;
-    /// Allows appends to an existing file.
-    fn resume(&mut self) -> Result<(), DiskError>;
-    /// For an error about the contents.
-    fn not_blank(&self, offset: usize) -> DiskError;
-    /// For an error about the memory.
-    fn not_mapped(&self, source: io::Error) -> DiskError;
-}
 
 /// One map and the file under it. The fields are dropped in this order: unmap, then close, then (where that
 /// had to wait) remove.
@@ -32,21 +17,21 @@ pub(crate) struct Shared {
     /// How much of the map the file has. Held during a sync: of two at once the system would tell only one of
     /// a failure.
     in_file: Mutex<usize>,
-    backing: Box<dyn Backing>,
+    file: OpenFile,
 }
 
 impl Shared {
     /// A map of which the file has everything so far.
-    pub(crate) fn new(map: Map, backing: Box<dyn Backing>) -> Shared {
+    pub(crate) fn new(map: Map, file: OpenFile) -> Shared {
         let in_file = Mutex::new(map.written());
-        Shared { map, in_file, backing }
+        Shared { map, in_file, file }
     }
 
     /// Hands what has been appended to the system, and says how far that reaches.
     fn write(&self, in_file: &mut usize) -> Result<usize, DiskError> {
         let through = self.map.written();
         if through > *in_file {
-            self.backing.write(*in_file, self.map.bytes(*in_file..through))?;
+            self.file.write(*in_file, self.map.bytes(*in_file..through))?;
             *in_file = through;
         }
         Ok(through)
@@ -88,7 +73,7 @@ impl Segment {
     /// # Panics
     /// If they do not fit; see [`Segment::remaining`].
     pub fn append_parts(&mut self, parts: &[&[u8]]) -> Result<Range<usize>, DiskError> {
-        self.shared.backing.check_appendable()?;
+        self.shared.file.check_appendable()?;
         Ok(self.shared.map.append(parts))
     }
 
@@ -142,10 +127,10 @@ impl Segment {
             "a segment is resumed once, right after opening"
         );
         if let Some(offset) = shared.map.first_not_zero(at) {
-            return Err(shared.backing.not_blank(offset));
+            return Err(shared.file.not_blank(offset));
         }
-        shared.backing.resume()?;
-        shared.map.go_on_in_memory(at).map_err(|source| shared.backing.not_mapped(source))?;
+        shared.file.resume()?;
+        shared.map.go_on_in_memory(at).map_err(|source| shared.file.not_mapped(source))?;
         *shared.in_file.get_mut().unwrap_or_else(PoisonError::into_inner) = at;
         Ok(())
     }
@@ -174,7 +159,7 @@ impl Flusher {
     pub fn sync(&self) -> Result<usize, DiskError> {
         let mut in_file = self.lock();
         let through = self.shared.write(&mut in_file)?;
-        self.shared.backing.sync()?;
+        self.shared.file.sync()?;
         Ok(through)
     }
 

@@ -14,7 +14,7 @@ pub(crate) mod system;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::Disk;
-use crate::directory::{Directory, Rights};
+use crate::disk::Rights;
 use crate::sim::machine::Machine;
 use crate::sim::system::SimSystem;
 
@@ -28,7 +28,7 @@ pub use crate::sim::machine::Image;
 #[derive(Debug)]
 pub struct SimDisk {
     machine: Arc<Mutex<Machine>>,
-    disk: Mutex<Arc<dyn Disk>>,
+    disk: Mutex<Disk>,
 }
 
 impl SimDisk {
@@ -42,8 +42,8 @@ impl SimDisk {
 
     /// The data directory as the process that is running now sees it.
     #[must_use]
-    pub fn disk(&self) -> Arc<dyn Disk> {
-        Arc::clone(&self.disk.lock().unwrap_or_else(PoisonError::into_inner))
+    pub fn disk(&self) -> Disk {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The machine loses power and starts again: of everything that was not synced any part may be gone.
@@ -137,7 +137,7 @@ impl SimDisk {
     }
 }
 
-fn start(machine: &Arc<Mutex<Machine>>) -> Arc<dyn Disk> {
+fn start(machine: &Arc<Mutex<Machine>>) -> Disk {
     let system = SimSystem::of(machine);
-    Arc::new(Directory::on(system, Rights::Owner).expect("a machine starts without any fault ordered"))
+    Disk::on(system, Rights::Owner).expect("a machine starts without any fault ordered")
 }

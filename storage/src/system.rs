@@ -1,7 +1,7 @@
 //! The few calls that a data directory makes to the system under it. There are two systems: the machine's
 //! own ([`crate::local`]) and the simulated one ([`crate::sim`]).
 //!
-//! Nothing here is durable by itself; what is synced when is the business of [`crate::directory`].
+//! Nothing here is durable by itself; what is synced when is the business of [`crate::disk`].
 
 use std::path::PathBuf;
 use std::{fmt, io};
@@ -12,7 +12,7 @@ use crate::FileEntry;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Access {
+pub(crate) enum Access {
     /// Reading an existing file.
     Read,
     /// Changing an existing file.
@@ -22,10 +22,7 @@ pub enum Access {
 }
 
 /// A directory tree and its names.
-pub trait System: Send + Sync + fmt::Debug + 'static {
-    /// An open file.
-    type File: SystemFile;
-
+pub(crate) trait System: Send + Sync + fmt::Debug + 'static {
     /// Whether a file can be removed, and its name used anew, while it is mapped.
     fn removes_mapped_files(&self) -> bool;
     /// The whole path, for messages.
@@ -37,7 +34,7 @@ pub trait System: Send + Sync + fmt::Debug + 'static {
     /// Makes a folder; says whether it was not there before.
     fn make_folder(&self, folder: &str) -> io::Result<bool>;
     /// Opens a file.
-    fn open(&self, name: &str, access: Access) -> io::Result<Self::File>;
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>>;
     /// Renames a file, replacing what had the name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -49,7 +46,7 @@ pub trait System: Send + Sync + fmt::Debug + 'static {
 }
 
 /// An open file.
-pub trait SystemFile: Send + Sync + fmt::Debug + 'static {
+pub(crate) trait SystemFile: Send + Sync + fmt::Debug + 'static {
     /// Its length.
     fn bytes(&self) -> io::Result<u64>;
     /// Fills the buffer from `offset` on.

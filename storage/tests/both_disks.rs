@@ -1,12 +1,11 @@
 //! What every data directory promises while nothing goes wrong, on the real disk and on the simulated one.
 
 use std::io::Write;
-use std::sync::Arc;
 
-use storage::{Disk, DiskError, LocalDisk, SimDisk};
+use storage::{Disk, DiskError, SimDisk};
 
 /// Runs a story on a fresh directory of each kind. The story is given a way to restart the process.
-fn check(story: impl Fn(&dyn Fn() -> Arc<dyn Disk>)) {
+fn check(story: impl Fn(&dyn Fn() -> Disk)) {
     let machine = SimDisk::new(1);
     story(&|| {
         machine.crash();
@@ -15,11 +14,11 @@ fn check(story: impl Fn(&dyn Fn() -> Arc<dyn Disk>)) {
 
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("data");
-    story(&|| Arc::new(LocalDisk::open(&path).unwrap()));
+    story(&|| Disk::open(&path).unwrap());
 }
 
 /// Without the lock of a real directory.
-fn names(disk: &dyn Disk, folder: &str) -> Vec<String> {
+fn names(disk: &Disk, folder: &str) -> Vec<String> {
     let names = disk.list(folder).unwrap().into_iter().map(|entry| entry.name);
     names.filter(|name| name != "LOCK").collect()
 }
@@ -78,7 +77,7 @@ fn a_slice_outlives_its_segment_its_file_and_its_disk() {
         let copy = slice.clone();
         disk.remove("journal/a").unwrap();
         assert!(
-            names(&*disk, "journal").is_empty(),
+            names(&disk, "journal").is_empty(),
             "a removed file is not listed, even if it is still mapped"
         );
         drop((segment, slice, disk));
@@ -117,7 +116,7 @@ fn a_staged_file_appears_whole_or_not_at_all() {
         stage.write_at(0, b"header").unwrap();
         stage.write_all(b"!").unwrap();
         assert!(disk.map("snapshots/1").unwrap().is_none());
-        assert!(names(&*disk, "snapshots").is_empty());
+        assert!(names(&disk, "snapshots").is_empty());
         stage.publish().unwrap();
         assert_eq!(&disk.map("snapshots/1").unwrap().unwrap()[..], b"headerbody!");
 
@@ -125,7 +124,7 @@ fn a_staged_file_appears_whole_or_not_at_all() {
         dropped.write_all(b"nobody wants this").unwrap();
         drop(dropped);
         drop(disk);
-        assert_eq!(names(&*start(), "snapshots"), ["1"]);
+        assert_eq!(names(&start(), "snapshots"), ["1"]);
     });
 }
 
@@ -139,7 +138,7 @@ fn files_are_listed_by_name() {
         }
         disk.remove("journal/b").unwrap();
         disk.remove("journal/b").unwrap();
-        assert_eq!(names(&*disk, "journal"), ["a", "c"]);
+        assert_eq!(names(&disk, "journal"), ["a", "c"]);
         assert_eq!(disk.list("journal").unwrap()[1].bytes, 9);
     });
 }
@@ -169,7 +168,7 @@ fn a_segment_is_begun_without_a_word_to_the_disk() {
         let mut segment = disk.begin_segment("journal/a", 4_096).unwrap().unwrap();
         segment.append(b"abc").unwrap();
         assert_eq!(&segment.slice(0..3)[..], b"abc");
-        assert!(names(&*disk, "journal").is_empty());
+        assert!(names(&disk, "journal").is_empty());
         segment.flusher().write().unwrap();
         segment.append(b"def").unwrap();
         segment.flusher().sync().unwrap();
@@ -178,7 +177,7 @@ fn a_segment_is_begun_without_a_word_to_the_disk() {
         // One that nothing was appended to leaves nothing behind, and no name is ever taken over.
         disk.prepare_segment(4_096).unwrap();
         drop(disk.begin_segment("journal/b", 4_096).unwrap().unwrap());
-        assert_eq!(names(&*disk, ""), Vec::<String>::new());
+        assert_eq!(names(&disk, ""), Vec::<String>::new());
         disk.prepare_segment(4_096).unwrap();
         let mut again = disk.begin_segment("journal/a", 4_096).unwrap().unwrap();
         again.append(b"other").unwrap();

@@ -1,12 +1,11 @@
 //! The faults that can be ordered from the simulated disk, and what a data directory makes of them.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use storage::{Disk, DiskError, SimDisk};
 
 /// Something that makes one sync at least.
-type Change = fn(&dyn Disk) -> Result<(), DiskError>;
+type Change = fn(&Disk) -> Result<(), DiskError>;
 
 #[test]
 fn after_a_failed_sync_nothing_is_written_any_more() {
@@ -28,7 +27,7 @@ fn after_a_failed_sync_nothing_is_written_any_more() {
         drop(disk.create_segment("old", 1_000).unwrap());
         let mut other = disk.create_segment("other", 1_000).unwrap();
         machine.fail_next_sync();
-        let error = failure(&*disk).unwrap_err();
+        let error = failure(&disk).unwrap_err();
         assert!(matches!(error, DiskError::Io { .. }), "{error}");
 
         let poisoned = |result: Result<(), DiskError>| {
@@ -206,7 +205,7 @@ fn the_same_seed_gives_the_same_disk() {
             disk.note(&format!("note/{round}"), &[round; 700]).unwrap();
             machine.power_cut();
         }
-        let disk: Arc<dyn Disk> = machine.disk();
+        let disk: Disk = machine.disk();
         let files = ["journal", "note"].map(|folder| {
             let entries = disk.list(folder).unwrap().into_iter();
             entries

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use storage::{Disk, DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 
 /// Set for the second process of the test below: the data directory that it tries to open.
 const SECOND_PROCESS: &str = "STORAGE_TEST_SECOND_PROCESS";
@@ -20,12 +20,12 @@ fn files_in(folder: &Path) -> Vec<String> {
 fn a_second_process_is_refused() {
     const NAME: &str = "a_second_process_is_refused";
     if let Some(directory) = std::env::var_os(SECOND_PROCESS) {
-        let refused = LocalDisk::open(&directory).unwrap_err();
+        let refused = Disk::open(&directory).unwrap_err();
         assert!(matches!(refused, DiskError::Locked { .. }), "{refused}");
         return;
     }
     let directory = tempfile::tempdir().unwrap();
-    let _first = LocalDisk::open(directory.path()).unwrap();
+    let _first = Disk::open(directory.path()).unwrap();
     let second = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", NAME])
         .env(SECOND_PROCESS, directory.path())
@@ -38,15 +38,15 @@ fn a_second_process_is_refused() {
 #[test]
 fn the_lock_lasts_as_long_as_anything_that_can_write() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = LocalDisk::open(directory.path()).unwrap();
-    let refused = LocalDisk::open(directory.path()).unwrap_err().to_string();
+    let disk = Disk::open(directory.path()).unwrap();
+    let refused = Disk::open(directory.path()).unwrap_err().to_string();
     assert!(refused.contains("another process") && refused.contains("nothing was touched"), "{refused}");
 
     let segment = disk.create_segment("a", 10).unwrap();
     drop(disk);
-    assert!(matches!(LocalDisk::open(directory.path()), Err(DiskError::Locked { .. })));
+    assert!(matches!(Disk::open(directory.path()), Err(DiskError::Locked { .. })));
     drop(segment);
-    LocalDisk::open(directory.path()).unwrap();
+    Disk::open(directory.path()).unwrap();
 }
 
 /// How much of the volume a file takes.
@@ -82,7 +82,7 @@ fn segments_are_never_sparse() {
     }
     for bytes in [1, 64 * 1024, 300_001, 8 << 20] {
         let directory = tempfile::tempdir().unwrap();
-        let disk = LocalDisk::open(directory.path()).unwrap();
+        let disk = Disk::open(directory.path()).unwrap();
         drop(disk.create_segment("journal/a", bytes).unwrap());
         check(directory.path(), bytes);
         disk.remove("journal/a").unwrap();
@@ -99,7 +99,7 @@ fn a_deep_folder_with_unusual_letters_is_as_good_as_any() {
     let deep = (0..6).fold(directory.path().to_path_buf(), |path, level| {
         path.join(format!("Übung {level} äöüß {}", "x".repeat(40)))
     });
-    let disk = LocalDisk::open(&deep).unwrap();
+    let disk = Disk::open(&deep).unwrap();
     disk.replace("snapshots/a", b"old").unwrap();
     disk.replace("snapshots/a", b"new").unwrap();
     disk.overwrite("meta", b"text").unwrap();
@@ -107,7 +107,7 @@ fn a_deep_folder_with_unusual_letters_is_as_good_as_any() {
     segment.append(b"frame").unwrap();
     segment.flusher().sync().unwrap();
     drop((segment, disk));
-    let reader = LocalDisk::open_read_only(&deep).unwrap();
+    let reader = Disk::open_read_only(&deep).unwrap();
     assert_eq!(reader.read("snapshots/a", 9).unwrap().unwrap(), b"new");
     assert_eq!(&reader.open_segment("journal/a").unwrap().slice(0..5)[..], b"frame");
 }
@@ -120,9 +120,9 @@ fn what_an_earlier_process_left_unfinished_is_removed() {
         fs::write(directory.path().join(name), "x").unwrap();
     }
     // A reader leaves them: they may belong to a process that is running.
-    LocalDisk::open_read_only(directory.path()).unwrap();
+    Disk::open_read_only(directory.path()).unwrap();
     assert_eq!(files_in(directory.path()), ["snapshots", "spare.0.unfinished"]);
-    LocalDisk::open(directory.path()).unwrap();
+    Disk::open(directory.path()).unwrap();
     assert_eq!(files_in(directory.path()), ["LOCK", "snapshots"]);
     assert_eq!(files_in(&directory.path().join("snapshots")), ["notes.txt"]);
 }
@@ -130,12 +130,12 @@ fn what_an_earlier_process_left_unfinished_is_removed() {
 #[test]
 fn a_reader_changes_nothing_and_does_not_follow() {
     let directory = tempfile::tempdir().unwrap();
-    let owner = LocalDisk::open(directory.path()).unwrap();
+    let owner = Disk::open(directory.path()).unwrap();
     let mut segment = owner.create_segment("a", 10).unwrap();
     segment.append(b"abc").unwrap();
     segment.flusher().write().unwrap();
 
-    let reader = LocalDisk::open_read_only(directory.path()).unwrap();
+    let reader = Disk::open_read_only(directory.path()).unwrap();
     let mut copy = reader.open_segment("a").unwrap();
     segment.append(b"def").unwrap();
     segment.flusher().write().unwrap();
@@ -160,25 +160,25 @@ fn a_reader_changes_nothing_and_does_not_follow() {
 fn a_directory_that_cannot_be_opened_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let missing = directory.path().join("no-such-directory");
-    let error = LocalDisk::open_read_only(&missing).unwrap_err();
+    let error = Disk::open_read_only(&missing).unwrap_err();
     assert!(error.to_string().contains("no-such-directory"), "{error}");
     assert!(!missing.exists());
 
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
-    assert!(LocalDisk::open(&file).is_err());
-    assert!(LocalDisk::open_read_only(&file).is_err());
+    assert!(Disk::open(&file).is_err());
+    assert!(Disk::open_read_only(&file).is_err());
 }
 
 #[test]
 fn the_free_space_is_known() {
     let directory = tempfile::tempdir().unwrap();
-    assert!(LocalDisk::open(directory.path()).unwrap().free_bytes().unwrap() > 0);
+    assert!(Disk::open(directory.path()).unwrap().free_bytes().unwrap() > 0);
 }
 
 #[test]
 #[should_panic(expected = "no name within a data directory")]
 fn a_name_never_leaves_the_directory() {
     let directory = tempfile::tempdir().unwrap();
-    drop(LocalDisk::open(directory.path()).unwrap().read("../secret", 1));
+    drop(Disk::open(directory.path()).unwrap().read("../secret", 1));
 }

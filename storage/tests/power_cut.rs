@@ -15,19 +15,19 @@ const SYNCS_MAX: u64 = 8;
 /// and hands `judge` the disk after the restart, with whether the change had been reported as done.
 /// What `judge` returns is collected: outcomes that must be possible, or the model is too kind.
 fn check<T: Ord>(
-    prepare: impl Fn(&dyn Disk),
-    change: impl Fn(&dyn Disk) -> Result<(), DiskError>,
-    judge: impl Fn(&dyn Disk, bool) -> T,
+    prepare: impl Fn(&Disk),
+    change: impl Fn(&Disk) -> Result<(), DiskError>,
+    judge: impl Fn(&Disk, bool) -> T,
 ) -> BTreeSet<T> {
     let mut outcomes = BTreeSet::new();
     for seed in 0..SEEDS {
         for failing_sync in 0..SYNCS_MAX {
             let machine = SimDisk::new(seed);
-            prepare(&*machine.disk());
+            prepare(&machine.disk());
             machine.fail_sync_after(failing_sync);
-            let done = change(&*machine.disk()).is_ok();
+            let done = change(&machine.disk()).is_ok();
             machine.power_cut();
-            outcomes.insert(judge(&*machine.disk(), done));
+            outcomes.insert(judge(&machine.disk(), done));
         }
     }
     outcomes

@@ -5,7 +5,7 @@ use std::fs::{self, File, OpenOptions};
 use std::os::windows::fs::OpenOptionsExt;
 use std::path::Path;
 
-use storage::{Disk, DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 
 /// Opens a file as a virus scanner does: while it is open, nobody else can open, rename or remove it.
 fn hold(path: &Path) -> File {
@@ -19,7 +19,7 @@ fn is_sharing_violation(error: &DiskError) -> bool {
 #[test]
 fn a_file_that_somebody_keeps_is_named_and_left_as_it_is() {
     let directory = tempfile::tempdir().unwrap();
-    let disk = LocalDisk::open(directory.path()).unwrap();
+    let disk = Disk::open(directory.path()).unwrap();
     let path = directory.path().join("meta");
     disk.overwrite("meta", b"old").unwrap();
 
@@ -47,7 +47,7 @@ fn a_file_that_somebody_keeps_is_named_and_left_as_it_is() {
 fn the_system_refuses_what_the_directory_puts_off_for_a_mapped_file() {
     const USER_MAPPED_FILE: i32 = 1224;
     let directory = tempfile::tempdir().unwrap();
-    let disk = LocalDisk::open(directory.path()).unwrap();
+    let disk = Disk::open(directory.path()).unwrap();
     let path = directory.path().join("snapshots").join("a");
     disk.replace("snapshots/a", &[7; 8_192]).unwrap();
     let slice = disk.map("snapshots/a").unwrap().unwrap();

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
 use prevalent::{Actor, Answers, Engine, Founding, Moment, Prevalent, Role, Store, encode, registration};
 use quorum::{Kind, Membership, VoterInfo};
 use snapshots::{Head, Shelf};
-use storage::{Disk, LocalDisk};
+use storage::Disk;
 
 fn place(node: &str, column: u16) -> Command {
     Command::Place { node: node.into(), row: 1, column }
@@ -63,7 +62,7 @@ pub(crate) fn make_wall(folder: &Path) {
 
 /// The one file of a short journal.
 pub(crate) fn the_only_segment(folder: &Path) -> String {
-    let disk = LocalDisk::open_read_only(folder).unwrap();
+    let disk = Disk::open_read_only(folder).unwrap();
     let segments = list_segments(&disk).unwrap();
     assert_eq!(segments.len(), 1);
     segments[0].name.to_string()
@@ -71,7 +70,7 @@ pub(crate) fn the_only_segment(folder: &Path) -> String {
 
 /// Makes the snapshot at `index`, where a frame must end, and says what it is called.
 pub(crate) fn make_snapshot(folder: &Path, index: u64) -> String {
-    let disk = LocalDisk::open_read_only(folder).unwrap();
+    let disk = Disk::open_read_only(folder).unwrap();
     let segment = list_segments(&disk).unwrap()[0].name;
     let view = view_segment(&disk, &segment).unwrap().unwrap();
     let mut engine = Engine::<Fleet>::new();
@@ -82,7 +81,7 @@ pub(crate) fn make_snapshot(folder: &Path, index: u64) -> String {
     assert_eq!(engine.applied().index(), Index(index));
     // A running store holds the lock of its directory, so the file is made in another one.
     let made = tempfile::tempdir().unwrap();
-    let shelf = Shelf::new(Arc::new(LocalDisk::open(made.path()).unwrap()));
+    let shelf = Shelf::new(Disk::open(made.path()).unwrap());
     let tag = view.header.unwrap().tag;
     let mut writer = shelf
         .begin(Head {
@@ -121,16 +120,16 @@ pub(crate) fn three_voters(folder: &Path) {
     };
     let membership = Membership::new((1..=3).map(voter).collect()).unwrap();
     let cluster = ClusterId(7);
-    let disk: Arc<dyn Disk> = Arc::new(LocalDisk::open(folder).unwrap());
+    let disk: Disk = Disk::open(folder).unwrap();
     // The founding frame, as `init` writes it, and then what a master wrote.
     let founded = tempfile::tempdir().unwrap();
-    let other: Arc<dyn Disk> = Arc::new(LocalDisk::open(founded.path()).unwrap());
+    let other: Disk = Disk::open(founded.path()).unwrap();
     Founding { cluster, membership }.write::<Fleet>(&other, member(1)).unwrap();
-    let founding = view_segment(&*other, &list_segments(&*other).unwrap()[0].name).unwrap().unwrap();
+    let founding = view_segment(&other, &list_segments(&other).unwrap()[0].name).unwrap().unwrap();
     let founding = founding.spots().next().unwrap().frame.unwrap();
 
     let mut journal =
-        Journal::create(Arc::clone(&disk), prevalent::journal_tag::<Fleet>(cluster), Tip::NONE).unwrap();
+        Journal::create(disk.clone(), prevalent::journal_tag::<Fleet>(cluster), Tip::NONE).unwrap();
     journal.append(&founding).unwrap();
     let operator = registration(&Actor { name: "ann".into(), role: Role::Operator }).unwrap();
     let mut tip = append(&mut journal, founding.tip(), 1, &[Entry::internal(EntryKind::Register, &operator)]);
@@ -147,7 +146,7 @@ pub(crate) fn three_voters(folder: &Path) {
         tip = append(&mut journal, tip, tip.index().0, &[entry]);
     }
     journal.ticket().perform().unwrap();
-    Meta::founded(cluster, member(1)).write(&*disk).unwrap();
+    Meta::founded(cluster, member(1)).write(&disk).unwrap();
 }
 
 fn append(journal: &mut Journal, previous: Tip, commit: u64, entries: &[Entry<'_>]) -> Tip {

@@ -4,8 +4,6 @@
 //! go, and removing files that nothing needs any more. One chore at a time, each on whatever thread.
 //! Whether any of it happens before a crash makes no difference: it is done again or not missed.
 
-use std::sync::Arc;
-
 use position::Index;
 use storage::{Disk, DiskError, Slice};
 
@@ -43,7 +41,7 @@ impl Chores {
 #[derive(Debug)]
 #[must_use = "without its chores the journal keeps files and memory, and appends wait for new segments"]
 pub struct Chore {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     task: Task,
 }
 
@@ -100,7 +98,7 @@ impl Chore {
                 }
                 is_the_same.then_some((name, bytes))
             }),
-            Task::Remove(names) => remove(&*self.disk, &names).map(|()| None),
+            Task::Remove(names) => remove(&self.disk, &names).map(|()| None),
         };
         ChoreDone(done.unwrap_or_else(|error| {
             tracing::warn!(%error, "could not {name}");
@@ -110,7 +108,7 @@ impl Chore {
 }
 
 /// Tries all of them, and says what was the matter with the first that resisted.
-fn remove(disk: &dyn Disk, names: &[SegmentName]) -> Result<(), DiskError> {
+fn remove(disk: &Disk, names: &[SegmentName]) -> Result<(), DiskError> {
     let removed: Vec<Result<(), DiskError>> =
         names.iter().map(|name| disk.remove(&name.to_string())).collect();
     removed.into_iter().collect()
@@ -124,7 +122,7 @@ impl Journal {
         }
         let task = self.spare_wanted().or_else(|| self.mapping_wanted()).or_else(|| self.removal_wanted())?;
         self.chores.under_way = true;
-        Some(Chore { disk: Arc::clone(&self.disk), task })
+        Some(Chore { disk: self.disk.clone(), task })
     }
 
     /// A chore has been done.

@@ -28,7 +28,7 @@ pub struct SegmentInfo {
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn list_segments(disk: &dyn Disk) -> Result<Vec<SegmentInfo>, JournalError> {
+pub fn list_segments(disk: &Disk) -> Result<Vec<SegmentInfo>, JournalError> {
     let files = recovery::files(disk)?;
     let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
     let shown = visible(&names);
@@ -57,7 +57,7 @@ pub struct SegmentView {
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn view_segment(disk: &dyn Disk, name: &SegmentName) -> Result<Option<SegmentView>, JournalError> {
+pub fn view_segment(disk: &Disk, name: &SegmentName) -> Result<Option<SegmentView>, JournalError> {
     let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
     Ok(Some(SegmentView { header: SegmentHeader::decode(&bytes), bytes }))
 }
@@ -84,7 +84,7 @@ pub enum FoundMark {
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn view_mark(disk: &dyn Disk) -> Result<FoundMark, JournalError> {
+pub fn view_mark(disk: &Disk) -> Result<FoundMark, JournalError> {
     if let Some(Mark { durable, generation, clean }) = Mark::load(disk)? {
         return Ok(FoundMark::Good { durable, generation, clean });
     }

@@ -74,7 +74,7 @@ impl Mark {
 
     /// Reads the mark. One that is missing or damaged is no mark: then nothing counts as proof that a frame
     /// was never written.
-    pub(crate) fn load(disk: &dyn Disk) -> Result<Option<Mark>, DiskError> {
+    pub(crate) fn load(disk: &Disk) -> Result<Option<Mark>, DiskError> {
         match disk.read(MARK_FILE, MARK_BYTES as u64) {
             Ok(bytes) => Ok(bytes.and_then(|bytes| Mark::decode(&bytes))),
             Err(DiskError::TooLong { .. }) => Ok(None),
@@ -92,12 +92,12 @@ impl Mark {
 /// The file that the mark lies in, for everyone who writes it.
 #[derive(Clone, Debug)]
 pub(crate) struct MarkFile {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     written: Arc<Mutex<Option<Mark>>>,
 }
 
 impl MarkFile {
-    pub(crate) fn new(disk: Arc<dyn Disk>) -> MarkFile {
+    pub(crate) fn new(disk: Disk) -> MarkFile {
         MarkFile { disk, written: Arc::new(Mutex::new(None)) }
     }
 
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn an_older_mark_does_not_replace_a_newer_one() {
         let disk = storage::SimDisk::new(1).disk();
-        let file = MarkFile::new(Arc::clone(&disk));
+        let file = MarkFile::new(disk.clone());
         let durable = |index| Tip { position: Position::new(Epoch(3), Index(index)), ..mark().durable };
         let at = |generation, index, clean| Mark {
             generation: Generation(generation),
@@ -151,7 +151,7 @@ mod tests {
         };
         let check = |written: Mark, expected: Mark| {
             file.note(&written).unwrap();
-            assert_eq!(Mark::load(&*disk).unwrap(), Some(expected));
+            assert_eq!(Mark::load(&disk).unwrap(), Some(expected));
         };
         check(at(1, 50, false), at(1, 50, false));
         check(at(1, 40, false), at(1, 50, false));

@@ -5,7 +5,6 @@
 //! Not responsible for: following the chain (`walk`), and what damage means (`verdict`).
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use position::{History, Index, Tail, Tip};
 use storage::{Disk, DiskError};
@@ -50,7 +49,7 @@ pub(super) struct File {
 }
 
 /// The journal's files. Others in its folder are none of our business.
-pub(super) fn files(disk: &dyn Disk) -> Result<Vec<File>, DiskError> {
+pub(super) fn files(disk: &Disk) -> Result<Vec<File>, DiskError> {
     let entries = disk.list(JOURNAL_FOLDER)?;
     let named = |entry: &storage::FileEntry| {
         SegmentName::parse(&entry.name).map(|name| File { name, bytes: entry.bytes })
@@ -65,11 +64,7 @@ impl Journal {
     /// # Errors
     /// If there is no journal, it belongs to something else, or what it has lost cannot be told. Nothing is
     /// changed then.
-    pub fn open(
-        disk: Arc<dyn Disk>,
-        tag: JournalTag,
-        snapshot: Option<Tip>,
-    ) -> Result<Recovered, JournalError> {
+    pub fn open(disk: Disk, tag: JournalTag, snapshot: Option<Tip>) -> Result<Recovered, JournalError> {
         let mut recovered = Journal::recover(disk, tag, snapshot)?;
         recovered.settle_in()?;
         Ok(recovered)
@@ -80,19 +75,15 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub fn recover(
-        disk: Arc<dyn Disk>,
-        tag: JournalTag,
-        snapshot: Option<Tip>,
-    ) -> Result<Recovered, JournalError> {
+    pub fn recover(disk: Disk, tag: JournalTag, snapshot: Option<Tip>) -> Result<Recovered, JournalError> {
         let snapshot = snapshot.unwrap_or(Tip::NONE);
-        let files = files(&*disk)?;
+        let files = files(&disk)?;
         if let Some(file) = files.iter().find(|file| file.name.generation > Generation::OPENED_MAX) {
             return Err(JournalError::Generation { file: file.name });
         }
-        let segments = load_segments(&*disk, &files, &tag)?;
-        let copies = load_copies(&*disk, &files)?;
-        let mark = Mark::load(&*disk)?;
+        let segments = load_segments(&disk, &files, &tag)?;
+        let copies = load_copies(&disk, &files)?;
+        let mark = Mark::load(&disk)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
@@ -186,7 +177,7 @@ fn still_marked(mark: &Mark, segments: &[Found]) -> Index {
 }
 
 /// Opens the segments that count, and checks that they are ours.
-fn load_segments(disk: &dyn Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Found>, JournalError> {
+fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Found>, JournalError> {
     let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
     let shown = visible(&names);
     if shown.is_empty() {
@@ -235,7 +226,7 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
 }
 
 /// Opens the good copies. One that is damaged itself is no use, and is fetched again.
-fn load_copies(disk: &dyn Disk, files: &[File]) -> Result<Vec<Copy>, JournalError> {
+fn load_copies(disk: &Disk, files: &[File]) -> Result<Vec<Copy>, JournalError> {
     let mut copies = Vec::new();
     for File { name, .. } in files.iter().filter(|file| file.name.kind == SegmentKind::Repair) {
         let Some(bytes) = disk.map(&name.to_string())? else { continue };
@@ -249,7 +240,7 @@ fn load_copies(disk: &dyn Disk, files: &[File]) -> Result<Vec<Copy>, JournalErro
 /// Makes the journal of what was found, and all of it durable: the process before may have died between a
 /// write and its sync.
 fn assemble(
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     tag: JournalTag,
     verdict: Verdict,
     mut segments: Vec<Found>,
@@ -274,7 +265,7 @@ fn assemble(
     }
     let active = active.and_then(|name| segments.pop().map(|found| Active { name, segment: found.segment }));
     Ok(Journal {
-        mark_file: MarkFile::new(Arc::clone(&disk)),
+        mark_file: MarkFile::new(disk.clone()),
         disk,
         tag,
         base,

@@ -18,7 +18,6 @@ mod snapshotting;
 mod transfer;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use journal::{
     Frame, FrameBuilder, FrameError, Journal, JournalError, Meta, MetaOrder, Ticket, UnverifiedFrames,
@@ -65,7 +64,7 @@ pub enum Fatal {
 /// One voter of a cluster, or all of it.
 #[derive(Debug)]
 pub struct Replica<S: Prevalent> {
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     meta: Meta,
     voter: Voter,
     journal: Journal,
@@ -273,7 +272,7 @@ impl<S: Prevalent> Replica<S> {
         match decision {
             quorum::Effect::Persist(ballot) => {
                 self.meta = self.meta.with_ballot(ballot);
-                out.persist = Some(MetaOrder::new(Arc::clone(&self.disk), self.meta));
+                out.persist = Some(MetaOrder::new(self.disk.clone(), self.meta));
             }
             quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
             quorum::Effect::SendFrames { envelope, after, through } => {

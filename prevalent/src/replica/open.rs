@@ -1,7 +1,5 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use std::sync::Arc;
-
 use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered};
 use position::{
     Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
@@ -142,9 +140,9 @@ impl<S: Prevalent> Replica<S> {
     ///
     /// # Errors
     /// If the directory cannot be a voter's.
-    pub fn open(now: Now, disk: Arc<dyn Disk>, options: &Options) -> Result<Replica<S>, OpenError> {
-        let meta = identity(&*disk, options)?;
-        let shelf = Shelf::new(Arc::clone(&disk));
+    pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
+        let meta = identity(&disk, options)?;
+        let shelf = Shelf::new(disk.clone());
         let loaded = snapshotter::load::<S>(&shelf, meta.cluster)?;
         for passed_over in &loaded.passed_over {
             tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
@@ -170,8 +168,8 @@ impl<S: Prevalent> Replica<S> {
         let meta = meta.started_again(ballot);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
-        meta.write(&*disk)?;
-        Founding::complete(&*disk)?;
+        meta.write(&disk)?;
+        Founding::complete(&disk)?;
         recovered.settle_in()?;
         let journal = recovered.journal;
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
@@ -228,21 +226,21 @@ impl<S: Prevalent> Replica<S> {
 
 /// A learner's directory has no journal before its first start.
 fn recover_journal<S: Prevalent>(
-    disk: &Arc<dyn Disk>,
+    disk: &Disk,
     meta: &Meta,
     base: Option<Tip>,
 ) -> Result<Recovered, OpenError> {
     let tag = crate::journal_tag::<S>(meta.cluster);
-    match Journal::recover(Arc::clone(disk), tag, base) {
+    match Journal::recover(disk.clone(), tag, base) {
         Err(JournalError::Missing) if meta.me.incarnation == Incarnation::UNKNOWN => {
-            drop(Journal::create(Arc::clone(disk), tag, base.unwrap_or(Tip::NONE))?);
-            Ok(Journal::recover(Arc::clone(disk), tag, base)?)
+            drop(Journal::create(disk.clone(), tag, base.unwrap_or(Tip::NONE))?);
+            Ok(Journal::recover(disk.clone(), tag, base)?)
         }
         recovered => Ok(recovered?),
     }
 }
 
-fn identity(disk: &dyn Disk, options: &Options) -> Result<Meta, OpenError> {
+fn identity(disk: &Disk, options: &Options) -> Result<Meta, OpenError> {
     let meta = match (Meta::read(disk)?, options.learner) {
         (FoundMeta::Good(meta), _) => meta,
         (FoundMeta::Missing, None) => return Err(OpenError::NoIdentity),

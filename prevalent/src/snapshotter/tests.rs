@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use journal::{EntryKind, Frame, Schema};
 use storage::{Disk, Segment, SimDisk};
 
@@ -14,7 +12,7 @@ const CLUSTER: ClusterId = ClusterId(9);
 /// A machine's engine, its journal and its snapshots.
 struct Bench {
     sim: SimDisk,
-    disk: Arc<dyn Disk>,
+    disk: Disk,
     shelf: Shelf,
     segment: Segment,
     journal: JournalWriter,

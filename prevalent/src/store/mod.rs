@@ -17,7 +17,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use position::{ClusterId, Incarnation, Member, MemberId, Tip};
 use quorum::{Kind, Membership, VoterInfo};
-use storage::{Disk, DiskError, LocalDisk};
+use storage::{Disk, DiskError};
 
 use crate::replica::{Fatal, OpenError, Options, Replica};
 use crate::{CodecError, Founding, Prevalent, Reply, ReplyError};
@@ -117,17 +117,17 @@ impl<S: Prevalent> Store<S> {
 
     fn open_or_salvage(directory: &Path, salvage: bool) -> Result<Store<S>, StoreOpenError> {
         let failed = |source| StoreOpenError { directory: directory.to_owned(), source: Box::new(source) };
-        let disk = LocalDisk::open(directory).map_err(|error| failed(error.into()))?;
-        Store::open_on(Arc::new(disk), salvage).map_err(failed)
+        let disk = Disk::open(directory).map_err(|error| failed(error.into()))?;
+        Store::open_on(disk, salvage).map_err(failed)
     }
 
-    fn open_on(disk: Arc<dyn Disk>, salvage: bool) -> Result<Store<S>, StoreOpenReason> {
+    fn open_on(disk: Disk, salvage: bool) -> Result<Store<S>, StoreOpenReason> {
         let random = |bytes: &mut [u8]| getrandom::fill(bytes).map_err(StoreOpenReason::Random);
         let (mut cluster, mut incarnation, mut process) = ([0; 16], [0; 16], [0; 8]);
         random(&mut cluster)?;
         random(&mut incarnation)?;
         random(&mut process)?;
-        if Founding::is_due(&*disk)? {
+        if Founding::is_due(&disk)? {
             let me = Member { id: MemberId(1), incarnation: Incarnation(u128::from_le_bytes(incarnation)) };
             found_alone::<S>(&disk, ClusterId(u128::from_le_bytes(cluster)), me)?;
         }
@@ -177,7 +177,7 @@ impl<S: Prevalent> Store<S> {
     }
 }
 
-fn found_alone<S: Prevalent>(disk: &Arc<dyn Disk>, cluster: ClusterId, me: Member) -> Result<(), OpenError> {
+fn found_alone<S: Prevalent>(disk: &Disk, cluster: ClusterId, me: Member) -> Result<(), OpenError> {
     let voter = VoterInfo {
         member: me,
         name: "embedded".to_owned(),

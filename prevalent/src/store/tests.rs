@@ -277,7 +277,7 @@ fn a_store_of_another_type_is_refused() {
     }
     let machine = SimDisk::new(1);
     drop(open(&machine));
-    let disk: Arc<dyn Disk> = machine.disk();
+    let disk: Disk = machine.disk();
     let error = Store::<Other>::open_on(disk, false).unwrap_err().to_string();
     assert!(
         error.contains("belongs to the type of state") && error.contains("nothing was changed"),

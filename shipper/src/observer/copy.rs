@@ -63,7 +63,7 @@ pub(super) struct Copy<S> {
 }
 
 impl<S: Prevalent> Copy<S> {
-    pub(super) fn load(disk: Arc<dyn Disk>, cluster: ClusterId) -> Result<Copy<S>, LoadError> {
+    pub(super) fn load(disk: Disk, cluster: ClusterId) -> Result<Copy<S>, LoadError> {
         let shelf = Shelf::new(disk);
         let engine = newest(&shelf, cluster, &BTreeSet::new())?;
         Ok(Copy { engine: RwLock::new(engine), lines: broadcast::Sender::new(LINES_MAX), shelf, cluster })

@@ -7,7 +7,7 @@ use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 use prevalent::{Moment, Prevalent};
 use quinn::{ConnectionError, VarInt};
 use snapshots::Shelf;
-use storage::LocalDisk;
+use storage::Disk;
 
 use super::questions::REPLIES_MAX;
 use super::*;
@@ -453,7 +453,7 @@ async fn ask_for_past(
     writer.write(&PAST, &[]).await.unwrap();
     writer.finish();
     let ToLoop::Past { reply, .. } = bench.asked().await else { panic!("not asked for the past") };
-    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder).unwrap()));
+    let shelf = Shelf::new(Disk::open(folder).unwrap());
     reply.send(Kept { shelf, base: Tip::NONE, at: Index(9) }).unwrap();
     let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked for frames") };
     (MessageReader::new(receive, ANSWERED), reply)
@@ -500,7 +500,7 @@ async fn check_behind(epoch: Epoch, has_damaged_snapshot: bool, expected: impl F
         std::fs::create_dir_all(folder.path().join("snapshots")).unwrap();
         std::fs::write(folder.path().join("snapshots/00000000000000000007.snapshot"), b"damaged").unwrap();
     }
-    let shelf = Shelf::new(Arc::new(LocalDisk::open(folder.path()).unwrap()));
+    let shelf = Shelf::new(Disk::open(folder.path()).unwrap());
     let after = Tip { position: Position::new(epoch, Index(9)), hash: ChainHash([7; 32]) };
     let asking = visitor.ask(Ask::Follow { after }, &[]);
     let answering = async {

@@ -21,7 +21,7 @@ use shipper::{
     serve_clients,
 };
 use snapshots::{Head, Shelf};
-use storage::LocalDisk;
+use storage::Disk;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -115,7 +115,7 @@ impl FakeCluster {
             voters: BTreeMap::new(),
             watchers: Vec::new(),
             journal: Vec::new(),
-            snapshots: Shelf::new(Arc::new(LocalDisk::open(folder.path().join("snapshots")).unwrap())),
+            snapshots: Shelf::new(Disk::open(folder.path().join("snapshots")).unwrap()),
             followers: Vec::new(),
             script: VecDeque::new(),
             cluster_time: Duration::ZERO,

@@ -8,7 +8,7 @@ use super::contents::Contents;
 use super::machine::Machine;
 use super::names::FileId;
 use crate::FileEntry;
-use crate::directory::path_below;
+use crate::disk::path_below;
 use crate::map::Map;
 use crate::system::{Access, System, SystemFile};
 
@@ -44,8 +44,6 @@ impl SimSystem {
 }
 
 impl System for SimSystem {
-    type File = SimFile;
-
     fn removes_mapped_files(&self) -> bool {
         self.removes_mapped_files
     }
@@ -66,13 +64,13 @@ impl System for SimSystem {
         Ok(!self.alive()?.folders().iter().any(|name| name == folder))
     }
 
-    fn open(&self, name: &str, access: Access) -> io::Result<SimFile> {
+    fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>> {
         let mut machine = self.alive()?;
         let id = match access {
             Access::Read | Access::Write => machine.open(name)?,
             Access::Create => machine.create(name)?,
         };
-        Ok(SimFile { system: self.clone(), id })
+        Ok(Box::new(SimFile { system: self.clone(), id }))
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {

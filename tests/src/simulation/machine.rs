@@ -4,7 +4,6 @@
 //! Not responsible for: when anything happens.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{MetaOrder, SyncOrder};
@@ -159,7 +158,7 @@ impl Machine {
             history_bytes_max: plan.history_bytes_max,
             ..Options::new(random)
         };
-        let disk: Arc<dyn Disk> = self.disk.disk();
+        let disk: Disk = self.disk.disk();
         let replica = Replica::open(self.clock.read(now), disk, &options)?;
         self.process = Some(Process::of(replica));
         Ok(())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use demo::{Executables, Program, Start};
 use journal::{list_segments, view_segment};
 use position::Index;
-use storage::LocalDisk;
+use storage::Disk;
 
 use crate::trial::{Trial, founded, more};
 
@@ -20,7 +20,7 @@ fn windows() -> Option<Executables> {
 
 /// The frames that count in a voter's journal, by their first entry.
 fn frames_of(data: &Path) -> BTreeMap<Index, Vec<u8>> {
-    let disk = LocalDisk::open_read_only(data).unwrap();
+    let disk = Disk::open_read_only(data).unwrap();
     let mut frames = BTreeMap::new();
     for segment in list_segments(&disk).unwrap().iter().filter(|segment| segment.visible) {
         let view = view_segment(&disk, &segment.name).unwrap().unwrap();

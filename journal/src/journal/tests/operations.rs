@@ -85,7 +85,7 @@ fn slices_outlive_whatever_happens_to_the_journal() {
 #[test]
 fn frames_come_in_one_slice_per_segment_within_the_limit() {
     let mut rig = Rig::with_frames(1, 60);
-    let segments = list_segments(&*rig.machine.disk()).unwrap().len();
+    let segments = list_segments(&rig.machine.disk()).unwrap().len();
     let frame_bytes = rig.model.frames[0].1.len();
     let journal = rig.journal();
     assert!(segments > 2);
@@ -189,7 +189,7 @@ fn compaction_keeps_what_is_not_covered_and_what_is_being_written() {
     rig.check();
     rig.compact(rig.model.last());
     assert!(rig.journal().base().index() < Index(60));
-    assert_eq!(list_segments(&*rig.machine.disk()).unwrap().len(), 1);
+    assert_eq!(list_segments(&rig.machine.disk()).unwrap().len(), 1);
     let recovered = rig.power_cut();
     assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
 }
@@ -295,7 +295,7 @@ fn a_journal_that_starts_behind_its_snapshot_is_refused() {
 #[test]
 fn a_missing_segment_is_noticed() {
     let mut rig = Rig::with_frames(1, 60);
-    let segments = list_segments(&*rig.machine.disk()).unwrap();
+    let segments = list_segments(&rig.machine.disk()).unwrap();
     rig.machine.disk().remove(&segments[0].name.to_string()).unwrap();
     assert!(matches!(rig.try_open().unwrap_err(), JournalError::StartsLate { .. }));
 
@@ -428,10 +428,10 @@ fn an_owner_can_be_watched() {
     rig.cut_after(Index(50)).unwrap();
     rig.append(PLAIN).unwrap();
     let disk = rig.machine.disk();
-    let segments = list_segments(&*disk).unwrap();
+    let segments = list_segments(&disk).unwrap();
     let mut seen = Vec::new();
     for segment in segments.iter().filter(|segment| segment.visible) {
-        let view = view_segment(&*disk, &segment.name).unwrap().unwrap();
+        let view = view_segment(&disk, &segment.name).unwrap().unwrap();
         assert_eq!(view.header.unwrap().tag, TAG);
         let frames = view.spots().map(|spot| spot.frame.unwrap());
         let shown =
@@ -450,8 +450,8 @@ fn an_inspector_sees_past_damage() {
     let [(file, first), (_, second), (_, third)] = &places;
     rig.machine.rot(file, first + 5, 1);
     rig.machine.rot(file, second + 200, 1);
-    let name = list_segments(&*rig.machine.disk()).unwrap()[0].name;
-    let view = view_segment(&*rig.machine.disk(), &name).unwrap().unwrap();
+    let name = list_segments(&rig.machine.disk()).unwrap()[0].name;
+    let view = view_segment(&rig.machine.disk(), &name).unwrap().unwrap();
     let spots: Vec<_> = view.spots().map(|spot| (spot.offset as u64, spot.frame.is_ok())).collect();
     assert_eq!(spots, [(*first, false), (*second, false), (*third, true)]);
 }

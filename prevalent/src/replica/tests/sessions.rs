@@ -1,7 +1,5 @@
 //! Who gets into which session, with commands that are packed, written, synced or applied.
 
-use std::sync::Arc;
-
 use journal::{EntryKind, SessionId};
 use position::{ClusterId, Incarnation, Member, MemberId};
 use quorum::{Kind, Membership, Time, VoterInfo};
@@ -24,7 +22,7 @@ struct Rig {
 
 impl Rig {
     fn start() -> Rig {
-        let disk: Arc<dyn Disk> = SimDisk::new(1).disk();
+        let disk: Disk = SimDisk::new(1).disk();
         let me = Member { id: MemberId(1), incarnation: Incarnation(1) };
         let voter = VoterInfo {
             member: me,

@@ -11,24 +11,24 @@ use crate::system::System;
 
 /// The mapped files by name.
 #[derive(Debug)]
-pub(super) struct OpenFiles<S: System>(Mutex<BTreeMap<String, Weak<Presence<S>>>>);
+pub(super) struct OpenFiles(Mutex<BTreeMap<String, Weak<Presence>>>);
 
 /// Held by every map of one file.
 #[derive(Debug)]
-pub(super) struct Presence<S: System> {
+pub(super) struct Presence {
     name: String,
-    core: Weak<Core<S>>,
+    core: Weak<Core>,
     /// The file is to be removed with its last map.
     going: AtomicBool,
 }
 
-impl<S: System> OpenFiles<S> {
-    pub(super) fn new() -> OpenFiles<S> {
+impl OpenFiles {
+    pub(super) fn new() -> OpenFiles {
         OpenFiles(Mutex::new(BTreeMap::new()))
     }
 
     /// Registers one more map of a file.
-    pub(super) fn enter(&self, core: &Arc<Core<S>>, name: &str) -> Arc<Presence<S>> {
+    pub(super) fn enter(&self, core: &Arc<Core>, name: &str) -> Arc<Presence> {
         let mut names = lock(&self.0);
         names.retain(|_, presence| presence.strong_count() > 0);
         if let Some(presence) = names.get(name).and_then(Weak::upgrade) {
@@ -50,7 +50,7 @@ impl<S: System> OpenFiles<S> {
     }
 
     /// Removes a file, or sees to it that it is removed with its last map.
-    pub(super) fn remove(&self, system: &S, name: &str) -> io::Result<()> {
+    pub(super) fn remove(&self, system: &dyn System, name: &str) -> io::Result<()> {
         if !system.removes_mapped_files() {
             let presence = lock(&self.0).get(name).and_then(Weak::upgrade);
             if let Some(presence) = presence {
@@ -62,7 +62,7 @@ impl<S: System> OpenFiles<S> {
     }
 }
 
-impl<S: System> Drop for Presence<S> {
+impl Drop for Presence {
     fn drop(&mut self) {
         if self.going.load(Ordering::Acquire)
             && let Some(core) = self.core.upgrade()
@@ -75,15 +75,15 @@ impl<S: System> Drop for Presence<S> {
 
 #[cfg(test)]
 mod tests {
-    use crate::directory::{Directory, Rights};
+    use crate::DiskError;
+    use crate::disk::{Disk, Rights};
     use crate::sim::system::SimSystem;
     use crate::system::System;
-    use crate::{Disk, DiskError};
 
     #[test]
     fn a_mapped_file_is_hidden_at_once_and_removed_with_its_last_slice() {
         let system = SimSystem::like_windows();
-        let disk = Directory::on(system.clone(), Rights::Owner).unwrap();
+        let disk = Disk::on(system.clone(), Rights::Owner).unwrap();
         let on_the_disk = || system.list("journal").unwrap().len();
 
         let mut segment = disk.create_segment("journal/a", 100).unwrap();
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn a_file_that_is_not_mapped_is_removed_at_once() {
         let system = SimSystem::like_windows();
-        let disk = Directory::on(system.clone(), Rights::Owner).unwrap();
+        let disk = Disk::on(system.clone(), Rights::Owner).unwrap();
         drop(disk.create_segment("journal/a", 100).unwrap());
         disk.remove("journal/a").unwrap();
         assert_eq!(system.list("journal").unwrap(), []);
