@@ -15,8 +15,11 @@
 
 mod chores;
 mod error;
+mod finding;
+mod hiding;
 mod inspection;
 mod link;
+mod loading;
 mod mark;
 mod reading;
 mod recovery;
@@ -43,8 +46,9 @@ use sync::{MarkOrder, Syncs};
 
 pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
+pub use finding::{Doubt, Finding};
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
-pub use recovery::Recovered;
+pub use recovery::{Beside, Recovered};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};
 
@@ -62,8 +66,12 @@ pub struct Journal {
     /// Where the next frame goes. None after a recovery that found the end of the journal in doubt: what
     /// lies there is left as it is, and the next frame begins a new generation.
     active: Option<Active>,
-    /// The highest generation of any file.
+    /// The generation of the newest segment that counts.
     generation: Generation,
+    /// The highest generation of any file, whether it counts or not.
+    highest: Generation,
+    /// Names of files that are there and do not count.
+    taken: Vec<SegmentName>,
     syncs: Syncs,
     evidence: Evidence,
     mark_file: MarkFile,
@@ -86,8 +94,6 @@ enum Evidence {
     NotNeeded,
     /// The end of the journal is in doubt, until a new generation hides it.
     OfTheTail,
-    /// The journal has lost durable frames. That stays true however it goes on.
-    OfAmnesia,
 }
 
 /// How long segments are. Always the same, except in tests that want to see many of them.
@@ -123,6 +129,8 @@ impl Journal {
             runs: VecDeque::new(),
             active: None,
             generation: Generation::default(),
+            highest: Generation::default(),
+            taken: Vec::new(),
             syncs: Syncs::new(base),
             evidence: Evidence::NotNeeded,
             mark_file,
@@ -132,7 +140,7 @@ impl Journal {
         };
         journal.begin_generation(base, 0)?;
         journal.sync_now()?;
-        journal.mark_file.store(&journal.mark(false))?;
+        journal.mark_file.store(&journal.mark(false));
         Ok(journal)
     }
 
@@ -141,7 +149,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Exists`] if it does.
     pub fn check_absent(disk: &Disk) -> Result<(), JournalError> {
-        match recovery::files(disk)?.first() {
+        match loading::files(disk)?.first() {
             Some(file) => Err(JournalError::Exists { file: file.name }),
             None => Ok(()),
         }
@@ -152,7 +160,7 @@ impl Journal {
     /// # Errors
     /// If there is more than the one segment of such a journal: nothing is removed then.
     pub fn remove_unused(disk: &Disk) -> Result<(), JournalError> {
-        let files = recovery::files(disk)?;
+        let files = loading::files(disk)?;
         if let Some(second) = files.get(1) {
             return Err(JournalError::Exists { file: second.name });
         }
@@ -304,17 +312,18 @@ impl Journal {
     /// # Errors
     /// If the disk refuses; the journal is then as it was.
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
-        let name = SegmentName::journal(base.index().next(), self.generation.next());
+        let name = SegmentName::journal(base.index().next(), self.highest.next());
         let segment = self.create_short_segment(name, self.sizes.first)?;
         let active = self.with_header(segment, name, base, true)?;
         let replaced = self.active.replace(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
-        (self.base, self.last, self.generation) = (base, base, name.generation);
+        (self.base, self.last) = (base, base);
+        (self.generation, self.highest) = (name.generation, name.generation);
         self.syncs.reset(base);
-        self.evidence = self.evidence.after_a_new_generation();
+        self.evidence = Evidence::NotNeeded;
         self.filled = false;
         self.chores.forget_segments();
-        self.note_mark()?;
+        self.note_mark();
         self.remove_files(gone.iter().flat_map(Run::files).chain(replaced));
         Ok(())
     }
@@ -343,7 +352,7 @@ impl Journal {
     pub fn stop_clean(&mut self) -> Result<(), JournalError> {
         self.sync_now()?;
         if self.evidence == Evidence::NotNeeded {
-            self.mark_file.store(&self.mark(true))?;
+            self.mark_file.store(&self.mark(true));
         }
         Ok(())
     }
@@ -353,11 +362,10 @@ impl Journal {
     }
 
     /// The cut may be below the mark that is on the disk. The new generation says so to a recovery.
-    fn note_mark(&self) -> Result<(), JournalError> {
+    fn note_mark(&self) {
         if self.evidence == Evidence::NotNeeded {
-            self.mark_file.note(&self.mark(false))?;
+            self.mark_file.note(&self.mark(false));
         }
-        Ok(())
     }
 
     fn sync_now(&mut self) -> Result<(), JournalError> {
@@ -375,6 +383,9 @@ impl Journal {
             return self.begin_generation(self.last, bytes);
         };
         let name = SegmentName::journal(first, full.name.generation);
+        if self.taken.contains(&name) {
+            return self.begin_generation(self.last, bytes);
+        }
         let (name_on_disk, length) = (name.to_string(), self.sizes.later);
         let segment = match self.disk.begin_segment(&name_on_disk, length)? {
             Some(segment) => segment,
@@ -393,12 +404,12 @@ impl Journal {
     fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
         let needed = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64;
         let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
-        let name = SegmentName::journal(end.index().next(), self.generation.next());
+        let name = SegmentName::journal(end.index().next(), self.highest.next());
         let segment = self.create_short_segment(name, length)?;
         // Right behind a snapshot the new segment hides the one that said so.
         let active = self.with_header(segment, name, end, end == self.base && end != Tip::NONE)?;
-        self.generation = name.generation;
-        self.evidence = self.evidence.after_a_new_generation();
+        (self.generation, self.highest) = (name.generation, name.generation);
+        self.evidence = Evidence::NotNeeded;
         self.syncs.cut(end);
         self.chores.forget_segments();
         let mut gone = Vec::new();
@@ -413,7 +424,7 @@ impl Journal {
             self.syncs.seal(replaced.segment.flusher(), end.index());
             gone.push(replaced.name);
         }
-        self.note_mark()?;
+        self.note_mark();
         self.remove_files(gone.into_iter());
         Ok(())
     }
@@ -452,12 +463,6 @@ impl Journal {
         };
         let gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
         self.chores.no_longer_needed(gone);
-    }
-}
-
-impl Evidence {
-    fn after_a_new_generation(self) -> Evidence {
-        if self == Evidence::OfAmnesia { self } else { Evidence::NotNeeded }
     }
 }
 

@@ -18,7 +18,7 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
+    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
     SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};

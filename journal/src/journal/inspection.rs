@@ -7,7 +7,7 @@ use position::{Index, Tip};
 use storage::{Disk, Slice};
 
 use super::mark::{MARK_FILE, Mark};
-use super::{JournalError, recovery};
+use super::{JournalError, loading};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
 use crate::segment::{Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
 
@@ -29,14 +29,14 @@ pub struct SegmentInfo {
 /// # Errors
 /// If the disk refuses.
 pub fn list_segments(disk: &Disk) -> Result<Vec<SegmentInfo>, JournalError> {
-    let files = recovery::files(disk)?;
+    let files = loading::files(disk)?;
     let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
     let shown = visible(&names);
     let through = |name: &SegmentName| {
         let position = shown.iter().position(|other| other == name)?;
         shown.get(position + 1).map(|next| next.first.previous())
     };
-    let info = |file: &recovery::File| SegmentInfo {
+    let info = |file: &loading::File| SegmentInfo {
         name: file.name,
         bytes: file.bytes,
         visible: shown.contains(&file.name),

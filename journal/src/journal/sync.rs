@@ -58,15 +58,12 @@ impl SyncOrder {
     }
 
     /// Notes how far the journal is durable, for the next start. After [`SyncOrder::perform`] has succeeded and
-    /// been reported: nobody needs to wait for it.
-    ///
-    /// # Errors
-    /// As [`SyncOrder::perform`].
-    pub fn note_mark(&self) -> Result<(), DiskError> {
+    /// been reported: nobody needs to wait for it. A disk that refuses it is warned of once: the mark is a hint.
+    pub fn note_mark(&self) {
         match &self.mark {
             Some(MarkOrder { file, mark, sync: true }) => file.store(mark),
             Some(MarkOrder { file, mark, sync: false }) => file.note(mark),
-            None => Ok(()),
+            None => {}
         }
     }
 }
