@@ -320,7 +320,8 @@ impl Voter {
 
     fn campaign_from(&mut self, attempt: u64, last: Position) {
         let epoch = self.epoch_seen.max(self.ballot.epoch).max(last.epoch).next();
-        self.enter_epoch(Ballot { epoch, voted_for: Some(self.me), standing: Standing::Settled });
+        let voted_for = Some(self.vote_for_itself());
+        self.enter_epoch(Ballot { epoch, voted_for, standing: Standing::Settled });
         self.epoch_seen = epoch;
         self.role = Role::Campaigning(Campaign {
             attempt,

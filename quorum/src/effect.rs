@@ -1,6 +1,6 @@
 //! What goes into a [`Voter`](crate::Voter) and what comes out.
 
-use position::{Ballot, Epoch, FrameId, Index, Member, MemberId, Tip};
+use position::{Epoch, FrameId, Index, Member, MemberId, Memory, Tip};
 
 use crate::Envelope;
 
@@ -30,8 +30,8 @@ pub enum Input<'a> {
     Adopted(Tip),
     /// The journal is durable through this index.
     Durable(Index),
-    /// This ballot is durable.
-    Persisted(Ballot),
+    /// This memory is durable.
+    Persisted(&'a Memory),
     /// Tell me when a read that arrived now may be answered; only to a voter that
     /// [leads](crate::Voter::leads). Reads that wait when it steps down are forgotten.
     Read(ReadToken),
@@ -45,9 +45,9 @@ pub enum Input<'a> {
 /// One thing to do, in the order named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Make this durable, then say [`Input::Persisted`]. A later ballot replaces an earlier one that has
+    /// Make this durable, then say [`Input::Persisted`]. A later memory replaces an earlier one that has
     /// not been written yet.
-    Persist(Ballot),
+    Persist(Memory),
     /// Send. May be lost.
     Send(Envelope),
     /// Send with the bytes of the frames after `after` up to `through`. May be lost.

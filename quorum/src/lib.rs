@@ -13,8 +13,8 @@
 //!
 //! ```
 //! use position::{
-//!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
-//!     Tail, Tip,
+//!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId,
+//!     ProcessNumber, Tail, Tip,
 //! };
 //! use quorum::{Effect, Founding, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
 //!
@@ -47,8 +47,9 @@
 //!         cluster: ClusterId(7),
 //!         me,
 //!         boots: 1,
-//!         process: 99,
-//!         ballot: Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled },
+//!         process: ProcessNumber(99),
+//!         ballot: Ballot::founded(),
+//!         peers: Vec::new(),
 //!         membership: Membership::new(vec![myself])?,
 //!         durable: Index(1),
 //!         commit: Index(1),
@@ -63,8 +64,8 @@
 //! // It votes for itself, durably.
 //! let mut effects = Vec::new();
 //! voter.step(Time::default(), Input::Tick, &journal, &mut effects);
-//! let Some(Effect::Persist(ballot)) = effects.pop() else { panic!("it stands at once") };
-//! voter.step(Time::default(), Input::Persisted(ballot), &journal, &mut effects);
+//! let Some(Effect::Persist(memory)) = effects.pop() else { panic!("it stands at once") };
+//! voter.step(Time::default(), Input::Persisted(&memory), &journal, &mut effects);
 //! assert!(voter.leads() && effects.contains(&Effect::Lead(Epoch(1))));
 //!
 //! // It opens its epoch with a no-op, which is committed once it is durable.

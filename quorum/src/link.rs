@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use position::{Epoch, History, Member, MemberId, Position, Standing};
+use position::{Amnesia, Epoch, History, Member, MemberId, Position, Standing};
 
 use crate::message::{Envelope, Hello, Message, Seen};
 use crate::voter::RoleName;
@@ -152,7 +152,7 @@ impl Voter {
         let mine = Seen { boots: self.boots, process: self.process, ..hello.seen_of_you };
         if hello.master && hello.seen_of_you == mine && envelope.epoch == self.ballot.epoch {
             // The master said this after it had heard of this very start.
-            self.note_masters_last(envelope.from, hello.last.index, history);
+            self.note_masters_last(hello.last.index, history);
         }
         self.on_greeting(envelope, hello);
     }
@@ -194,7 +194,8 @@ impl Voter {
 
     /// Compares what a peer remembers of this voter with what the disk still knows.
     fn check_memory(&mut self, seen: &Seen) {
-        if self.ballot.standing == Standing::Amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN
+        if matches!(self.ballot.standing, Standing::Amnesiac(_))
+            || self.me.incarnation == position::Incarnation::UNKNOWN
         {
             return;
         }
@@ -208,17 +209,17 @@ impl Voter {
             self.alarm(Alarm::CopiedDirectory { of: self.me });
         }
         if copied || acknowledged_more || seen.vote_epoch > self.ballot.epoch {
-            self.forget_everything();
+            self.forget_everything(if copied { Amnesia::Copied } else { Amnesia::OldBallot });
         }
     }
 
-    fn forget_everything(&mut self) {
+    fn forget_everything(&mut self, why: Amnesia) {
         self.alarm(Alarm::Amnesia);
         if self.role.name() != RoleName::Standby {
             self.stand_by(None);
         }
         self.pending_grant = None;
-        self.ballot.standing = Standing::Amnesiac;
+        self.ballot.standing = Standing::Amnesiac(why);
         self.persist();
     }
 

@@ -3,7 +3,7 @@
 //! Responsible for: the shapes. Not responsible for: their encoding (`shipper`) and for frames' bytes,
 //! which travel beside a message, verbatim.
 
-use position::{ClusterId, Epoch, FrameId, Index, Member, MemberId, Position, Tip};
+use position::{ClusterId, Epoch, FrameId, Index, Member, MemberId, Position, ProcessNumber, Tip};
 use serde::{Deserialize, Serialize};
 
 use crate::Kind;
@@ -21,7 +21,7 @@ pub struct Envelope {
     pub boots: u64,
     /// A random number of the sending process: two processes with equal `boots` run on copies of one
     /// directory.
-    pub process: u64,
+    pub process: ProcessNumber,
     /// Numbers the sender's messages.
     pub counter: u64,
     /// The sender's epoch.
@@ -113,7 +113,7 @@ pub struct Seen {
     /// The highest number of starts.
     pub boots: u64,
     /// The process of that start.
-    pub process: u64,
+    pub process: ProcessNumber,
     /// The highest acknowledged position, as (epoch of the acknowledgement, index).
     pub acknowledged: Position,
     /// The highest epoch in which it granted a vote.

@@ -30,10 +30,10 @@ pub(crate) struct Doubt {
 impl Doubt {
     pub(crate) fn at_start(ballot: &Ballot, tail: Tail) -> Option<Doubt> {
         match (ballot.standing, tail) {
-            (Standing::Amnesiac, _) | (Standing::Settled, Tail::Clean) => None,
+            (Standing::Amnesiac(_), _) | (Standing::Settled, Tail::Clean) => None,
             (Standing::Settled, Tail::Uncertain { .. }) => panic!("a doubt that was not made durable"),
             (Standing::Settled, Tail::Torn { .. }) => {
-                Some(Doubt::about(Doubted { tail, epoch: ballot.epoch, voted_for: ballot.voted_for }))
+                Some(Doubt::about(Doubted { tail, epoch: ballot.epoch }))
             }
             (Standing::Unsettled(doubted), _) => Some(Doubt::about(doubted)),
         }
@@ -308,13 +308,10 @@ impl Voter {
     }
 
     /// A master stated its journal's end in answer to a greeting of this start.
-    pub(crate) fn note_masters_last(&mut self, master: Member, last: Index, history: &impl History) {
+    pub(crate) fn note_masters_last(&mut self, last: Index, history: &impl History) {
         let epoch = self.ballot.epoch;
         let Some(doubt) = &mut self.doubt else { return };
-        let Doubted { epoch: voted_in, voted_for, .. } = doubt.doubted;
-        let elected_with_my_vote = voted_in == epoch && voted_for == Some(master);
-        let is_witness = doubt.is_torn() || !elected_with_my_vote;
-        if is_witness && doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
+        if doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
             doubt.masters_last = Some((epoch, last));
         }
         self.settle_by_durability(history);

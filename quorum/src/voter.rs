@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use position::{
-    Ballot, ClusterId, Doubted, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
-    Tail, Tip,
+    Ballot, ClusterId, Doubted, Epoch, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId,
+    Memory, ProcessNumber, Standing, Tail, Tip, Vote,
 };
 
 use crate::candidate::{Campaign, Probing, Pulling};
@@ -50,10 +50,12 @@ pub struct Start {
     /// Starts of its data directory, this one included; durable.
     pub boots: u64,
     /// A random number of this process.
-    pub process: u64,
+    pub process: ProcessNumber,
     /// The ballot on disk. A tail that is uncertain has made it [unsettled](Ballot::found), durably, before
     /// anything is written behind that tail.
     pub ballot: Ballot,
+    /// What the disk knows of the other voters.
+    pub peers: Vec<KnownPeer>,
     /// The voters.
     pub membership: Membership,
     /// The end of the durable journal: a start makes durable whatever it found.
@@ -144,7 +146,7 @@ pub struct Voter {
     pub(crate) cluster: ClusterId,
     pub(crate) me: Member,
     pub(crate) boots: u64,
-    pub(crate) process: u64,
+    pub(crate) process: ProcessNumber,
     counter: u64,
     pub(crate) times: Times,
     pub(crate) random: Random,
@@ -158,6 +160,7 @@ pub struct Voter {
 
     pub(crate) ballot: Ballot,
     pub(crate) durable_ballot: Ballot,
+    peers: Vec<KnownPeer>,
     persist_started: Time,
     persist_took: Duration,
     pub(crate) pending_grant: Option<Grant>,
@@ -206,6 +209,7 @@ impl Voter {
             greet_at: now,
             ballot: start.ballot,
             durable_ballot: start.ballot,
+            peers: start.peers,
             persist_started: now,
             persist_took: Duration::ZERO,
             pending_grant: None,
@@ -260,7 +264,7 @@ impl Voter {
             Input::Appended(tip) => self.on_appended(tip),
             Input::Adopted(tip) => self.on_adopted(tip, history),
             Input::Durable(index) => self.on_durable(index, history),
-            Input::Persisted(ballot) => self.on_persisted(ballot, history),
+            Input::Persisted(memory) => self.on_persisted(memory.ballot, history),
             Input::Read(token) => self.on_read(token),
             Input::Installed(tip) => self.on_installed(tip, history),
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
@@ -424,6 +428,11 @@ impl Voter {
         }
     }
 
+    /// A vote for this very process.
+    pub(crate) fn vote_for_itself(&self) -> Vote {
+        Vote { candidate: self.me, process: self.process }
+    }
+
     pub(crate) fn send(&mut self, to: Member, message: Message) {
         let envelope = self.envelope(to, message);
         self.out.push(Effect::Send(envelope));
@@ -475,7 +484,8 @@ impl Voter {
 
     pub(crate) fn persist(&mut self) {
         self.persist_started = self.now;
-        self.out.push(Effect::Persist(self.ballot));
+        let memory = Memory { ballot: self.ballot, peers: self.peers.clone() };
+        self.out.push(Effect::Persist(memory));
     }
 
     pub(crate) fn ballot_is_durable(&self) -> bool {

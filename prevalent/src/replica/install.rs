@@ -41,7 +41,7 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
         self.jobs.begin_install();
         let incoming = Box::new(incoming);
-        let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
+        let (shelf, cluster) = (self.shelf.clone(), self.cluster);
         out.start.push(Job(Work::Install { incoming, shelf, cluster }));
     }
 

@@ -19,13 +19,11 @@ mod transfer;
 
 use std::collections::VecDeque;
 
-use journal::{
-    Frame, FrameBuilder, FrameError, Journal, JournalError, Meta, MetaOrder, Ticket, UnverifiedFrames,
-};
-use position::{FrameId, History, Index, Member, Tip};
+use journal::{Frame, FrameBuilder, FrameError, Journal, JournalError, MetaFile, Ticket, UnverifiedFrames};
+use position::{ClusterId, FrameId, History, Index, Member, Tip};
 use quorum::{Envelope, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
-use storage::{Disk, DiskError, Slice};
+use storage::{DiskError, Slice};
 
 pub use effects::{Answered, ClientId, Effects, Outgoing, Refused, Unanswered};
 pub use input::{Input, Now};
@@ -64,8 +62,8 @@ pub enum Fatal {
 /// One voter of a cluster, or all of it.
 #[derive(Debug)]
 pub struct Replica<S: Prevalent> {
-    disk: Disk,
-    meta: Meta,
+    cluster: ClusterId,
+    meta: MetaFile,
     voter: Voter,
     journal: Journal,
     shelf: Shelf,
@@ -118,7 +116,7 @@ impl<S: Prevalent> Replica<S> {
                 let durable = self.journal.synced(ticket);
                 self.decide(now, quorum::Input::Durable(durable.index()), &[], out)?;
             }
-            Input::Persisted(ballot) => self.decide(now, quorum::Input::Persisted(ballot), &[], out)?,
+            Input::Persisted(memory) => self.decide(now, quorum::Input::Persisted(&memory), &[], out)?,
             Input::Finished(finished) => self.on_finished(now, finished, out)?,
         }
         self.order_sync(out);
@@ -164,8 +162,8 @@ impl<S: Prevalent> Replica<S> {
 
     /// Its cluster.
     #[must_use]
-    pub fn cluster(&self) -> position::ClusterId {
-        self.meta.cluster
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
     }
 
     /// The engine; `None` while the state is being rebuilt.
@@ -270,10 +268,7 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         match decision {
-            quorum::Effect::Persist(ballot) => {
-                self.meta = self.meta.with_ballot(ballot);
-                out.persist = Some(MetaOrder::new(self.disk.clone(), self.meta));
-            }
+            quorum::Effect::Persist(memory) => out.persist = Some(self.meta.remember(memory)),
             quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
             quorum::Effect::SendFrames { envelope, after, through } => {
                 let payload = self.journal.frames_between(after, through);

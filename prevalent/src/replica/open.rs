@@ -1,8 +1,9 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered};
+use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, MetaFile, Recovered};
 use position::{
-    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+    Amnesia, Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, ProcessNumber,
+    Standing, Tail, Tip,
 };
 use quorum::{Membership, Start, Times, Voter};
 use snapshots::Shelf;
@@ -165,7 +166,8 @@ impl<S: Prevalent> Replica<S> {
         }
         let tail = if alone { Tail::Clean } else { recovered.tail };
 
-        let meta = meta.started_again(ballot);
+        let process = ProcessNumber(options.process);
+        let meta = meta.started_again(ballot, process);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         meta.write(&disk)?;
@@ -187,8 +189,9 @@ impl<S: Prevalent> Replica<S> {
                 cluster: meta.cluster,
                 me: meta.me,
                 boots: meta.boots,
-                process: options.process,
+                process,
                 ballot,
+                peers: meta.peers.clone(),
                 membership,
                 durable: journal.durable().index(),
                 commit,
@@ -202,8 +205,8 @@ impl<S: Prevalent> Replica<S> {
         let mut clock = ClusterClock::default();
         clock.follow(&journal, Some(&engine));
         Ok(Replica {
-            disk,
-            meta,
+            cluster: meta.cluster,
+            meta: MetaFile::new(disk.clone(), meta),
             voter,
             journal,
             shelf,
@@ -265,7 +268,7 @@ fn identity(disk: &Disk, options: &Options) -> Result<Meta, OpenError> {
 fn found_ballot(meta: &Meta, Recovered { journal, tail, amnesia, .. }: &Recovered) -> Ballot {
     let forgot_an_epoch = journal.last().epoch() > meta.ballot.epoch;
     if forgot_an_epoch || *amnesia {
-        return Ballot { standing: Standing::Amnesiac, ..meta.ballot };
+        return Ballot { standing: Standing::Amnesiac(Amnesia::OldBallot), ..meta.ballot };
     }
     meta.ballot.found(*tail)
 }

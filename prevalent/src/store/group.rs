@@ -192,8 +192,8 @@ impl<S: Prevalent> Group<S> {
                 }
                 replica = self.write_replica();
                 let now = self.clock.now();
-                if let Some(ballot) = persisted {
-                    replica.step(now, Input::Persisted(ballot), effects)?;
+                if let Some(memory) = persisted {
+                    replica.step(now, Input::Persisted(memory), effects)?;
                 }
                 if let Some(order) = sync {
                     replica.step(now, Input::Synced(order.ticket()), effects)?;
@@ -394,8 +394,8 @@ fn settle_inline<S: Prevalent>(
 ) -> Result<(), Fatal> {
     loop {
         if let Some(order) = effects.persist.take() {
-            let ballot = order.perform()?;
-            replica.step(clock.now(), Input::Persisted(ballot), effects)?;
+            let memory = order.perform()?;
+            replica.step(clock.now(), Input::Persisted(memory), effects)?;
         } else if let Some(order) = effects.sync.take() {
             order.perform()?;
             order.note_mark()?;

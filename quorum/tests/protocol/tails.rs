@@ -266,8 +266,9 @@ fn absence_is_believed_only_of_who_has_left_the_epoch() {
 #[test]
 fn an_uncertain_acknowledgement_does_not_count() {
     let (mut cluster, _) = committed_by_a_and_b();
-    // A was elected with B's vote, and what B's frame was can no longer be read.
+    // What B's frame was can no longer be read, and A never states its end in answer to this start.
     cluster.stop_and_rot(B, false);
+    cluster.hold(|envelope| envelope.to.id == B && envelope.message.name() == "HelloReply");
     cluster.start(B);
     cluster.run(20);
     let y = cluster.write(A, 1).expect("leads");

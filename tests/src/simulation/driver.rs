@@ -288,12 +288,12 @@ impl Simulation {
         let Some(process) = self.running(machine, life) else { return };
         let Some(BallotInFlight::Ordered(order)) = process.ballot.take() else { return };
         self.tell(|| format!("{machine} makes a ballot durable"));
-        let ballot = match self.on_the_disk(machine, Mutant::VoteBeforeSync, || order.perform()) {
-            Ok(ballot) => ballot,
+        let memory = match self.on_the_disk(machine, Mutant::VoteBeforeSync, || order.perform()) {
+            Ok(memory) => memory,
             Err(error) => return self.ended_by_itself(machine, &error),
         };
         let process = self.running(machine, life).expect("still there");
-        process.ballot = Some(BallotInFlight::Done(ballot));
+        process.ballot = Some(BallotInFlight::Done(memory));
         let delay = self.disk_time(machine);
         self.agenda.after(delay, Event::BallotReturns(machine, life));
         if self.ambush(Ambush::AfterVote) {
@@ -308,9 +308,9 @@ impl Simulation {
             return;
         }
         let Some(process) = self.running(machine, life) else { return };
-        let Some(BallotInFlight::Done(ballot)) = process.ballot.take() else { return };
-        self.tell(|| format!("{machine} has a ballot durable: {ballot:?}"));
-        self.step(machine, Input::Persisted(ballot));
+        let Some(BallotInFlight::Done(memory)) = process.ballot.take() else { return };
+        self.tell(|| format!("{machine} has a ballot durable: {:?}", memory.ballot));
+        self.step(machine, Input::Persisted(memory));
         self.order_ballot(machine, life);
     }
 

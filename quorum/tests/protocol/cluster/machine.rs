@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use position::{Ballot, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip};
+use position::{
+    Amnesia, Ballot, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId, Memory, Standing,
+    Tail, Tip,
+};
 use quorum::{Alarm, Time, Voter};
 
 use super::journal::Journal;
@@ -15,6 +18,7 @@ pub(crate) struct Disk {
     /// Its latest process.
     pub(crate) life: u64,
     pub(crate) ballot: Ballot,
+    pub(crate) peers: Vec<KnownPeer>,
     /// Survives a power cut.
     pub(crate) durable: Journal,
     /// Survives the death of the process.
@@ -34,8 +38,8 @@ pub(crate) struct Process {
     /// Tells its disk's answers from those to an earlier process.
     pub(crate) life: u64,
     pub(crate) syncing: bool,
-    pub(crate) persisting: Option<Ballot>,
-    pub(crate) persist_next: Option<Ballot>,
+    pub(crate) persisting: Option<Memory>,
+    pub(crate) persist_next: Option<Memory>,
     pub(crate) transfers: BTreeMap<Member, Tip>,
     pub(crate) transferred: Time,
     pub(crate) alarms: Vec<Alarm>,
@@ -55,18 +59,23 @@ pub(crate) enum TailDamage {
 impl Disk {
     /// As `init` writes it.
     pub(crate) fn founded(member: Member) -> Disk {
-        let ballot = Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled };
         Disk {
             member,
             boots: 0,
             life: 0,
-            ballot,
+            ballot: Ballot::founded(),
+            peers: Vec::new(),
             durable: Journal::founded(),
             written: Journal::founded(),
             full_after: None,
             tail: Tail::Clean,
             repairs: Vec::new(),
         }
+    }
+
+    pub(crate) fn remember(&mut self, memory: &Memory) {
+        self.ballot = memory.ballot;
+        self.peers.clone_from(&memory.peers);
     }
 
     /// A machine that was wiped.
@@ -112,7 +121,7 @@ impl Disk {
         self.durable = self.written.clone();
         let tail = std::mem::replace(&mut self.tail, Tail::Clean);
         if self.written.tip().epoch() > self.ballot.epoch {
-            self.ballot.standing = Standing::Amnesiac;
+            self.ballot.standing = Standing::Amnesiac(Amnesia::OldBallot);
         } else {
             self.ballot = self.ballot.found(tail);
         }

@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use position::{
-    Ballot, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+    ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Memory, ProcessNumber,
+    Standing, Tail, Tip,
 };
 use quorum::{
     Envelope, Founding, Input, Kind, Membership, Message, ReadToken, Start, Time, Times, Voter, VoterInfo,
@@ -54,7 +55,7 @@ enum Event {
     Persisted {
         id: MemberId,
         life: u64,
-        ballot: Ballot,
+        memory: Memory,
     },
 }
 
@@ -236,8 +237,9 @@ impl Cluster {
             cluster: self.cluster,
             me: disk.member,
             boots: disk.boots,
-            process: life,
+            process: ProcessNumber(life),
             ballot: disk.ballot,
+            peers: disk.peers.clone(),
             membership,
             durable: disk.durable.tip().index(),
             commit: disk.written.base().index(),
@@ -271,8 +273,8 @@ impl Cluster {
     /// The process dies; the operating system still writes what it had been given.
     pub(crate) fn kill(&mut self, id: MemberId) {
         let process = self.processes.remove(&id).expect("a running voter");
-        if let Some(ballot) = process.persisting.filter(|_| self.dice.one_in(2)) {
-            self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+        if let Some(memory) = process.persisting.filter(|_| self.dice.one_in(2)) {
+            self.disks.get_mut(&id).expect("a machine").remember(&memory);
         }
         self.frozen.remove(&id);
         for order in [Order::Sync, Order::Ballot] {
@@ -403,7 +405,7 @@ impl Cluster {
 
     /// A message arrives as if `from`, in its present or last process, had sent it.
     pub(crate) fn forge(&mut self, from: MemberId, to: MemberId, epoch: Epoch, message: Message) {
-        let process = self.disks[&from].life;
+        let process = ProcessNumber(self.disks[&from].life);
         let envelope = Envelope {
             cluster: self.cluster,
             from: self.member(from),
@@ -485,15 +487,15 @@ impl Cluster {
                     self.synced(id, began_with);
                 }
             }
-            Event::Persisted { id, life, ballot } => {
+            Event::Persisted { id, life, memory } => {
                 if let Some(process) = self.processes.get_mut(&id).filter(|process| process.life == life) {
                     process.persisting = None;
                     let next = process.persist_next.take();
-                    self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+                    self.disks.get_mut(&id).expect("a machine").remember(&memory);
                     if let Some(next) = next {
                         self.persist(id, next);
                     }
-                    self.input(id, Input::Persisted(ballot));
+                    self.input(id, Input::Persisted(&memory));
                 }
             }
         }

@@ -99,7 +99,7 @@ impl Oracle {
             _ => return,
         };
         assert_eq!(
-            (disk.ballot.epoch, disk.ballot.voted_for),
+            (disk.ballot.epoch, disk.ballot.voted_for.map(|vote| vote.candidate)),
             (epoch, Some(voted_for)),
             "{from} speaks of a vote that is not durable"
         );

@@ -2,7 +2,7 @@
 
 use std::fmt::Arguments;
 
-use position::{FrameId, History, Index, MemberId, Standing, Tail};
+use position::{FrameId, History, Index, MemberId, Memory, Standing, Tail};
 use quorum::{Effect, Envelope, FetchOutcome, Message, Time, Want};
 
 use super::{Cluster, ms};
@@ -38,12 +38,13 @@ impl Cluster {
         }
         let me = name(id);
         match effect {
-            Effect::Persist(ballot) => {
-                let vote = ballot.voted_for.map_or("nobody".to_owned(), |member| name(member.id).to_string());
+            Effect::Persist(Memory { ballot, .. }) => {
+                let vote =
+                    ballot.voted_for.map_or("nobody".to_owned(), |vote| name(vote.candidate.id).to_string());
                 let standing = match ballot.standing {
                     Standing::Settled => "",
                     Standing::Unsettled(_) => ", unsettled",
-                    Standing::Amnesiac => ", amnesiac",
+                    Standing::Amnesiac(_) => ", amnesiac",
                 };
                 self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
             }
