@@ -54,14 +54,14 @@ pub(super) struct Model {
     pub(super) frames: Vec<(Tip, Vec<u8>)>,
     pub(super) start: Tip,
     pub(super) durable: Index,
-    /// All frames before the first cut since the last sync. A power cut may bring back what was cut: the file of the
+    /// All frames before each cut since the last sync. A power cut may bring back what was cut: the file of the
     /// new generation is there, but nothing in it says that it belongs to this journal.
-    pub(super) before_cut: Option<Vec<(Tip, Vec<u8>)>>,
+    pub(super) before_cuts: Vec<Vec<(Tip, Vec<u8>)>>,
 }
 
 impl Model {
     pub(super) fn new(base: Tip) -> Model {
-        Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index(), before_cut: None }
+        Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index(), before_cuts: Vec::new() }
     }
 
     pub(super) fn last(&self) -> Tip {
@@ -74,7 +74,7 @@ impl Model {
 
     pub(super) fn cut_after(&mut self, index: Index) {
         if index < self.last().index() {
-            self.before_cut.get_or_insert_with(|| self.frames.clone());
+            self.before_cuts.push(self.frames.clone());
         }
         self.frames.retain(|(tip, _)| tip.index() <= index);
         self.durable = self.durable.min(index);
@@ -84,14 +84,17 @@ impl Model {
     /// least everything that was durable.
     pub(super) fn misfit(&self, journal: &Journal) -> Option<String> {
         let misfit = self.misfit_as_it_is(journal)?;
-        let uncut = self.uncut().is_some_and(|uncut| uncut.misfit_as_it_is(journal).is_none());
+        let uncut = self.uncut().any(|uncut| uncut.misfit_as_it_is(journal).is_none());
         (!uncut).then_some(misfit)
     }
 
-    /// The same model as if nothing had been cut since the last sync.
-    fn uncut(&self) -> Option<Model> {
-        let frames = self.before_cut.clone()?;
-        Some(Model { frames, before_cut: None, ..self.clone() })
+    /// The models as if one of the cuts since the last sync had not been.
+    pub(super) fn uncut(&self) -> impl Iterator<Item = Model> {
+        self.before_cuts.iter().map(|frames| Model {
+            frames: frames.clone(),
+            before_cuts: Vec::new(),
+            ..self.clone()
+        })
     }
 
     fn misfit_as_it_is(&self, journal: &Journal) -> Option<String> {
@@ -178,7 +181,7 @@ impl Rig {
     pub(super) fn sync(&mut self) -> Result<(), JournalError> {
         let order = self.journal().ticket();
         order.perform()?;
-        self.model.before_cut = None;
+        self.model.before_cuts.clear();
         self.complete(&order)
     }
 
@@ -238,10 +241,9 @@ impl Rig {
 
     /// Takes over what a power cut has left.
     pub(super) fn take(&mut self, recovered: Recovered) {
-        if self.model.misfit_as_it_is(&recovered.journal).is_some()
-            && let Some(uncut) = self.model.uncut()
-        {
-            self.model = uncut;
+        if self.model.misfit_as_it_is(&recovered.journal).is_some() {
+            let uncut = self.model.uncut().find(|uncut| uncut.misfit_as_it_is(&recovered.journal).is_none());
+            self.model = uncut.unwrap_or_else(|| self.model.clone());
         }
         let last = recovered.journal.last().index();
         if last < self.model.start.index() {
@@ -257,7 +259,7 @@ impl Rig {
             self.model.start = recovered.journal.last();
         }
         self.model.durable = last;
-        self.model.before_cut = None;
+        self.model.before_cuts.clear();
         self.journal = Some(recovered.journal);
     }
 
