@@ -34,6 +34,7 @@ use std::collections::VecDeque;
 use position::{FrameId, History, Index, Tip};
 use storage::{Disk, DiskError, Segment, Slice};
 
+use crate::MetaFile;
 use crate::frame::{FRAME_BYTES_MAX, Frame};
 use crate::segment::{
     FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
@@ -72,9 +73,13 @@ pub struct Journal {
     highest: Generation,
     /// Names of files that are there and do not count.
     taken: Vec<SegmentName>,
+    /// Files that nothing needs any more, but for the case that the power goes now.
+    outlived: Vec<SegmentName>,
     syncs: Syncs,
     evidence: Evidence,
     mark_file: MarkFile,
+    /// Where the newest segment is noted, beside the ballot.
+    meta: Option<MetaFile>,
     /// A segment has been filled since the last order to sync.
     filled: bool,
     chores: Chores,
@@ -131,9 +136,11 @@ impl Journal {
             generation: Generation::default(),
             highest: Generation::default(),
             taken: Vec::new(),
+            outlived: Vec::new(),
             syncs: Syncs::new(base),
             evidence: Evidence::NotNeeded,
             mark_file,
+            meta: None,
             filled: false,
             chores: Chores::default(),
             sizes,
@@ -166,6 +173,11 @@ impl Journal {
         }
         files.iter().try_for_each(|file| disk.remove(&file.name.to_string()))?;
         Ok(disk.remove(mark::MARK_FILE)?)
+    }
+
+    /// From now on the newest segment is noted here with the first sync that covers a frame in it.
+    pub fn note_newest_in(&mut self, meta: MetaFile) {
+        self.meta = Some(meta);
     }
 
     /// What the oldest kept frame follows.
@@ -330,19 +342,21 @@ impl Journal {
 
     /// An order to make durable everything appended so far.
     pub fn ticket(&mut self) -> SyncOrder {
-        let active = self.active.as_ref().map(|active| active.segment.flusher());
+        let active = self.active.as_ref().map(|active| (active.name, active.segment.flusher()));
         let mark = (self.evidence == Evidence::NotNeeded).then(|| MarkOrder {
             file: self.mark_file.clone(),
             mark: Mark { durable: self.last, ..self.mark(false) },
             sync: std::mem::take(&mut self.filled),
         });
-        self.syncs.order(self.last, active, mark)
+        self.syncs.order(self.last, active, self.meta.clone(), mark)
     }
 
     /// An order has been performed. Returns the end of what is durable now, which a cut in the meantime may
     /// have lowered. An order covers all that were given before it.
     pub fn synced(&mut self, ticket: Ticket) -> Tip {
-        self.syncs.complete(ticket)
+        let durable = self.syncs.complete(ticket);
+        self.release_files();
+        durable
     }
 
     /// Makes everything durable and notes that the process ends in an orderly way.
@@ -462,7 +476,17 @@ impl Journal {
             Some(*name) == active || self.runs.iter().any(|run| run.files().any(|file| file == *name))
         };
         let gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
-        self.chores.no_longer_needed(gone);
+        self.outlived.extend(gone);
+        self.release_files();
+    }
+
+    /// What a new segment has replaced goes once the disk knows of that one. A power cut in between would leave
+    /// neither, and nobody could tell how much there had been.
+    fn release_files(&mut self) {
+        if self.active.as_ref().is_some_and(|active| self.syncs.named() == Some(active.name)) {
+            let outlived = std::mem::take(&mut self.outlived);
+            self.chores.no_longer_needed(outlived);
+        }
     }
 }
 

@@ -19,8 +19,8 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
-    SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Recovered,
+    SegmentInfo, SegmentView, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};

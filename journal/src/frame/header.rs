@@ -90,13 +90,15 @@ impl FrameHeader {
     pub(crate) fn lone_frame_bytes(bytes: &[u8], tip: &Tip) -> Option<usize> {
         let header = FrameHeader::read_verified(bytes.first_chunk::<FRAME_HEADER_BYTES>()?);
         let is_next = bytes.starts_with(&FRAME_MAGIC) && header.first_index == tip.index().next();
-        let plausible = (ENTRY_HEADER_BYTES..=FRAME_BYTES_MAX - FRAME_HEADER_BYTES).contains(&header.body_bytes());
+        let plausible =
+            (ENTRY_HEADER_BYTES..=FRAME_BYTES_MAX - FRAME_HEADER_BYTES).contains(&header.body_bytes());
         if !plausible || !(is_next || header.previous_hash == tip.hash) {
             return None;
         }
         let (frame, rest) = bytes.split_at_checked(header.frame_bytes())?;
         let mut starts = (FRAME_ALIGNMENT..frame.len()).step_by(FRAME_ALIGNMENT);
-        let another = starts.any(|at| FrameHeader::read(&frame[at..]).is_ok_and(|other| other.first_index > tip.index()));
+        let another = starts
+            .any(|at| FrameHeader::read(&frame[at..]).is_ok_and(|other| other.first_index > tip.index()));
         (!another && rest.iter().all(|byte| *byte == 0)).then_some(frame.len())
     }
 

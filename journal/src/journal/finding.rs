@@ -110,7 +110,9 @@ impl Finding {
                 id.last
             ),
             Finding::InDoubt { from, .. } => {
-                tracing::warn!("the journal from entry {from} on is no longer in doubt; this voter's word counts again");
+                tracing::warn!(
+                    "the journal from entry {from} on is no longer in doubt; this voter's word counts again"
+                );
             }
             Finding::NoState { .. } => {
                 tracing::warn!("the state is there again: a snapshot of the master has been installed");
@@ -184,7 +186,9 @@ impl fmt::Display for Doubt {
         match self {
             Doubt::Damaged => write!(f, "something is damaged there, and nothing on this disk names it"),
             Doubt::BeforeTheMark(index) => write!(f, "the mark says that entries up to {index} were durable"),
-            Doubt::AgainstTheMark(index) => write!(f, "the mark names another entry {index} than the journal holds"),
+            Doubt::AgainstTheMark(index) => {
+                write!(f, "the mark names another entry {index} than the journal holds")
+            }
             Doubt::SegmentMissing(name) => write!(f, "{name}, which the ballot names, is missing"),
             Doubt::NothingThere => write!(f, "no file of the journal is there"),
         }

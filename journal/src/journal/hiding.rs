@@ -40,7 +40,10 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
 fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
     let first = candidate.name.first;
     let newest = shown.last().expect("asked of a segment with others before it");
-    if candidate.header.is_ok() && candidate.name.generation == newest.name.generation && newest.name.first < first {
+    if candidate.header.is_ok()
+        && candidate.name.generation == newest.name.generation
+        && newest.name.first < first
+    {
         // Another one of the same row. Whether it continues it shows when the chain comes there.
         return true;
     }
@@ -77,9 +80,11 @@ fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
         },
         Err(_) => {
             let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
-            let first = FrameHeader::read(rest).ok().filter(|first| first.first_index == candidate.name.first);
+            let first =
+                FrameHeader::read(rest).ok().filter(|first| first.first_index == candidate.name.first);
             let follows = |first: FrameHeader| {
-                end_at(shown, before, noted.snapshot).is_some_and(|hashes| hashes.contains(&first.previous_hash))
+                end_at(shown, before, noted.snapshot)
+                    .is_some_and(|hashes| hashes.contains(&first.previous_hash))
             };
             first.is_some_and(follows) || (vouched && holds_something(candidate, noted))
         }

@@ -93,7 +93,8 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
 /// Opens the good copies. One that is damaged itself is no use, and is fetched again.
 pub(super) fn load_copies(disk: &Disk, files: &[File]) -> Result<Vec<Copy>, JournalError> {
     let mut copies = Vec::new();
-    let is_copy = |file: &&File| file.name.kind == SegmentKind::Repair && file.bytes > SEGMENT_HEADER_BYTES as u64;
+    let is_copy =
+        |file: &&File| file.name.kind == SegmentKind::Repair && file.bytes > SEGMENT_HEADER_BYTES as u64;
     for File { name, .. } in files.iter().filter(is_copy) {
         let Some(bytes) = disk.map(&name.to_string())? else { continue };
         let Ok(header) = SegmentHeader::decode(&bytes) else { continue };

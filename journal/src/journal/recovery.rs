@@ -73,7 +73,11 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub fn recover(disk: Disk, tag: JournalTag, beside: impl Into<Beside>) -> Result<Recovered, JournalError> {
+    pub fn recover(
+        disk: Disk,
+        tag: JournalTag,
+        beside: impl Into<Beside>,
+    ) -> Result<Recovered, JournalError> {
         let Beside { snapshot, newest } = beside.into();
         let snapshot = snapshot.unwrap_or(Tip::NONE);
         let mut findings = Vec::new();
@@ -87,9 +91,12 @@ impl Journal {
         let (segments, aside) = choose(loaded, Noted { newest, mark, snapshot });
         findings.extend(aside.iter().map(|found| Finding::SetAside { file: found.name }));
         let lost_header = |found: &&Found| found.header == Err(crate::segment::SegmentFlaw::Damaged);
-        findings.extend(segments.iter().filter(lost_header).map(|found| Finding::SegmentHeader { file: found.name }));
+        findings.extend(
+            segments.iter().filter(lost_header).map(|found| Finding::SegmentHeader { file: found.name }),
+        );
         let taken: Vec<SegmentName> = aside.iter().map(|found| found.name).collect();
-        let aside = aside.iter().filter(|found| found.bytes().iter().any(|byte| *byte != 0)).map(|found| found.name);
+        let aside =
+            aside.iter().filter(|found| found.bytes().iter().any(|byte| *byte != 0)).map(|found| found.name);
         let aside: Vec<SegmentName> = aside.collect();
 
         let marked = mark.map_or(Index::NONE, |mark| still_marked(mark, &segments));
@@ -103,9 +110,12 @@ impl Journal {
 
         let shown: Vec<SegmentName> = segments.iter().map(|found| found.name).collect();
         let mut journal = assemble(disk, tag, verdict, segments, &copies, blank_from)?;
-        let generations = files.iter().map(|file| file.name.generation).filter(|it| *it <= Generation::OPENED_MAX);
+        let generations =
+            files.iter().map(|file| file.name.generation).filter(|it| *it <= Generation::OPENED_MAX);
         let noted = newest.map(|name| name.generation).into_iter().chain(mark.map(|mark| mark.generation));
         journal.taken = taken;
+        let active = journal.active.as_ref().map(|active| active.name);
+        journal.syncs.is_named(newest.or(active));
         journal.highest = generations.chain(noted).max().unwrap_or_default();
         journal.generation = shown.iter().map(|name| name.generation).max().unwrap_or_default();
 
@@ -113,7 +123,14 @@ impl Journal {
         if nothing {
             ending.lose_from(&mut journal, snapshot.index().next(), Doubt::NothingThere);
         }
-        ending.hold_against_the_mark(&mut journal, mark, marked, committed.max(snapshot.index()), &shown, newest);
+        ending.hold_against_the_mark(
+            &mut journal,
+            mark,
+            marked,
+            committed.max(snapshot.index()),
+            &shown,
+            newest,
+        );
         ending.hold_against_the_ballot(&mut journal, &shown, newest);
         if journal.is_superseded_by(snapshot, committed)? {
             journal.begin_behind(snapshot);
@@ -131,7 +148,14 @@ impl Journal {
         if journal.base.index() > snapshot.index() {
             findings.push(Finding::NoState { base: journal.base, snapshot: snapshot.index() });
         }
-        Ok(Recovered { journal, tail: ending.tail, findings, marked: mark.map(|mark| mark.durable), files, aside })
+        Ok(Recovered {
+            journal,
+            tail: ending.tail,
+            findings,
+            marked: mark.map(|mark| mark.durable),
+            files,
+            aside,
+        })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
@@ -222,10 +246,17 @@ impl Ending {
     }
 
     /// The ballot names the newest segment. Without it nobody knows how much it held.
-    fn hold_against_the_ballot(&mut self, journal: &mut Journal, shown: &[SegmentName], newest: Option<SegmentName>) {
+    fn hold_against_the_ballot(
+        &mut self,
+        journal: &mut Journal,
+        shown: &[SegmentName],
+        newest: Option<SegmentName>,
+    ) {
         let Some(newest) = newest else { return };
         let replaced = |name: &SegmentName| name.generation > newest.generation && name.first <= newest.first;
-        if !shown.iter().any(|name| *name == newest || replaced(name)) {
+        // An installed snapshot has replaced all there was, and nothing has been acknowledged since.
+        let begun_anew = shown.first().is_some_and(|name| name.generation > newest.generation);
+        if !begun_anew && !shown.iter().any(|name| *name == newest || replaced(name)) {
             self.lose_from(journal, newest.first, Doubt::SegmentMissing(newest));
         }
     }
@@ -332,8 +363,10 @@ fn assemble(
         generation: Generation::default(),
         highest: Generation::default(),
         taken: Vec::new(),
+        outlived: Vec::new(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
+        meta: None,
         filled: false,
         chores: Chores::default(),
         sizes: SIZES,

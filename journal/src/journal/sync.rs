@@ -9,6 +9,8 @@ use position::{Index, Tip};
 use storage::{DiskError, Flusher};
 
 use super::mark::{Mark, MarkFile};
+use crate::MetaFile;
+use crate::segment::SegmentName;
 
 /// Stands for everything that had been appended when it was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,8 @@ pub struct SyncOrder {
     ticket: Ticket,
     /// The oldest segment first: frames of the newest must not outlive those they follow.
     flushers: Vec<Flusher>,
+    /// The segment that the newest frame lies in, for the ballot.
+    newest: Option<(MetaFile, SegmentName)>,
     mark: Option<MarkOrder>,
 }
 
@@ -49,12 +53,18 @@ impl SyncOrder {
         self.flushers.iter().try_for_each(|flusher| flusher.write().map(drop))
     }
 
-    /// Writes and syncs. Blocks for as long as the disk takes.
+    /// Writes and syncs. Blocks for as long as the disk takes. The first order that covers a frame in a new segment
+    /// writes the segment's name beside the ballot as well: it is durable before the frame is acknowledged, so that
+    /// nobody can lose the segment without noticing.
     ///
     /// # Errors
     /// A failure is final: the data directory refuses everything after it, and the process should end.
     pub fn perform(&self) -> Result<(), DiskError> {
-        self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))
+        self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))?;
+        match &self.newest {
+            Some((meta, name)) => meta.note_newest_segment(*name),
+            None => Ok(()),
+        }
     }
 
     /// Notes how far the journal is durable, for the next start. After [`SyncOrder::perform`] has succeeded and
@@ -73,6 +83,10 @@ impl SyncOrder {
 pub(crate) struct Syncs {
     durable: Tip,
     issued: VecDeque<(Ticket, Tip)>,
+    /// The segment that each of these orders makes the newest known one.
+    naming: VecDeque<(Ticket, SegmentName)>,
+    /// The newest segment of which the disk knows that there is one.
+    named: Option<SegmentName>,
     next: Ticket,
     /// Segments that are not appended to any more but hold frames that may not be durable yet.
     sealed: Vec<Sealed>,
@@ -88,11 +102,26 @@ struct Sealed {
 impl Syncs {
     /// Everything up to `durable` is durable.
     pub(crate) fn new(durable: Tip) -> Syncs {
-        Syncs { durable, issued: VecDeque::new(), next: Ticket(1), sealed: Vec::new() }
+        Syncs {
+            durable,
+            issued: VecDeque::new(),
+            naming: VecDeque::new(),
+            named: None,
+            next: Ticket(1),
+            sealed: Vec::new(),
+        }
     }
 
     pub(crate) fn durable(&self) -> Tip {
         self.durable
+    }
+
+    pub(crate) fn named(&self) -> Option<SegmentName> {
+        self.named
+    }
+
+    pub(crate) fn is_named(&mut self, name: Option<SegmentName>) {
+        self.named = name;
     }
 
     /// A segment that will not be appended to any more; the last frame in it that counts is `through`.
@@ -103,12 +132,21 @@ impl Syncs {
     }
 
     /// An order for everything up to `last`, the newest of which lies in the segment of `active`.
-    pub(crate) fn order(&mut self, last: Tip, active: Option<Flusher>, mark: Option<MarkOrder>) -> SyncOrder {
+    pub(crate) fn order(
+        &mut self,
+        last: Tip,
+        active: Option<(SegmentName, Flusher)>,
+        meta: Option<MetaFile>,
+        mark: Option<MarkOrder>,
+    ) -> SyncOrder {
         let ticket = self.next;
+        let (name, active) = active.unzip();
+        self.naming.extend(name.map(|name| (ticket, name)));
+        let newest = meta.zip(name);
         self.next = Ticket(ticket.0 + 1);
         self.issued.push_back((ticket, last));
         let flushers = self.sealed.iter().map(|sealed| sealed.flusher.clone()).chain(active).collect();
-        SyncOrder { ticket, flushers, mark }
+        SyncOrder { ticket, flushers, newest, mark }
     }
 
     /// The order of this ticket has been performed, and with it what older orders would have done.
@@ -117,6 +155,9 @@ impl Syncs {
             if covered.index() > self.durable.index() {
                 self.durable = covered;
             }
+        }
+        while let Some((_, name)) = self.naming.pop_front_if(|(issued, _)| *issued <= ticket) {
+            self.named = Some(name);
         }
         let durable = self.durable.index();
         self.sealed.retain(|sealed| sealed.through > durable);

@@ -147,7 +147,11 @@ enum Look<'a> {
 }
 
 impl Found {
-    pub(super) fn new(name: SegmentName, segment: Segment, header: Result<SegmentHeader, SegmentFlaw>) -> Found {
+    pub(super) fn new(
+        name: SegmentName,
+        segment: Segment,
+        header: Result<SegmentHeader, SegmentFlaw>,
+    ) -> Found {
         let whole = segment.slice(0..segment.capacity() / FRAME_ALIGNMENT * FRAME_ALIGNMENT);
         Found { name, segment, header, whole: Some(whole) }
     }
@@ -239,7 +243,13 @@ impl<'a> Walk<'a> {
                 Ending::Next => segments[number].bytes().len(),
             };
             // Nothing leads across: what follows cannot be told from what comes from elsewhere.
-            walk.push_bad(number, at, segments[number].bytes().len() - at, Identity::Lost(Extent::Unknown), None);
+            walk.push_bad(
+                number,
+                at,
+                segments[number].bytes().len() - at,
+                Identity::Lost(Extent::Unknown),
+                None,
+            );
             break;
         }
         Ok(walk)
@@ -298,7 +308,9 @@ impl<'a> Walk<'a> {
     /// Whether a segment follows what has been walked so far.
     fn continues(&self, number: usize) -> bool {
         match &self.segments[number].header {
-            Ok(header) => header.previous.index() == self.tip.index() && header.previous.hash == self.tip.hash,
+            Ok(header) => {
+                header.previous.index() == self.tip.index() && header.previous.hash == self.tip.hash
+            }
             Err(_) => {
                 let bytes = self.segments[number].bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
                 FrameHeader::read(bytes).map_or(true, |frame| frame.follows(&self.tip))
@@ -319,7 +331,9 @@ impl<'a> Walk<'a> {
             return;
         }
         let lone = FrameHeader::lone_frame_bytes(rest, &self.tip);
-        let ahead = |mark: &&Mark| mark.durable.index() > self.tip.index() && mark.durable.epoch() >= self.tip.epoch();
+        let ahead = |mark: &&Mark| {
+            mark.durable.index() > self.tip.index() && mark.durable.epoch() >= self.tip.epoch()
+        };
         let Some(Mark { durable, .. }) = mark.filter(ahead) else {
             let extent = if lone.is_some() { Extent::OneFrame } else { Extent::Unknown };
             return self.push_bad(number, offset, rest.len(), Identity::Lost(extent), None);
@@ -327,7 +341,13 @@ impl<'a> Walk<'a> {
         self.pass(number, offset, lone.unwrap_or(rest.len()), *durable);
         if lone.is_none() {
             // The mark may be older than the last sync, and nobody can see how many frames lay here.
-            self.push_bad(number, self.segments[number].bytes().len(), 0, Identity::Lost(Extent::Unknown), None);
+            self.push_bad(
+                number,
+                self.segments[number].bytes().len(),
+                0,
+                Identity::Lost(Extent::Unknown),
+                None,
+            );
         }
     }
 
@@ -402,7 +422,8 @@ impl<'a> Walk<'a> {
 
     /// Whether nothing speaks against the next segment's going on where this one has come to.
     fn meets_the_next(&self, number: usize) -> bool {
-        let previous = self.segments[number + 1].header.ok().filter(|next| !next.begins_anew).map(|next| next.previous);
+        let previous =
+            self.segments[number + 1].header.ok().filter(|next| !next.begins_anew).map(|next| next.previous);
         previous.is_none_or(|previous| previous.hash == self.tip.hash)
     }
 
@@ -412,7 +433,9 @@ impl<'a> Walk<'a> {
     fn go_on(&mut self, number: usize, offset: usize, anchors: &Anchors) -> Option<usize> {
         let next = *anchors.next_of(|end| self.has_passed(end))?;
         let mut from = offset;
-        while next.first <= self.tip.index() || (next.first == self.tip.index().next() && !next.follows(&self.tip)) {
+        while next.first <= self.tip.index()
+            || (next.first == self.tip.index().next() && !next.follows(&self.tip))
+        {
             from = from.min(self.take_back()?);
         }
         if next.follows(&self.tip) {
@@ -459,9 +482,12 @@ impl<'a> Walk<'a> {
         while self.segments.get(last + 1).is_some_and(|next| next.header.is_err()) {
             last += 1;
         }
-        let known: Vec<Tip> =
-            [self.certain.mark.map(|mark| mark.durable), Some(self.certain.snapshot)].into_iter().flatten().collect();
-        let next = self.segments.get(last + 1).and_then(|next| next.header.ok()).filter(|next| !next.begins_anew);
+        let known: Vec<Tip> = [self.certain.mark.map(|mark| mark.durable), Some(self.certain.snapshot)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let next =
+            self.segments.get(last + 1).and_then(|next| next.header.ok()).filter(|next| !next.begins_anew);
         let mut behind = next.map(|next| Anchor::behind(self.segments[last].bytes().len(), next.previous));
         loop {
             let anchors = Anchors::of(self.segments[last].bytes(), &known, behind);
@@ -515,9 +541,11 @@ impl<'a> Walk<'a> {
     /// Uses a good copy of what is damaged here, if there is one.
     fn push_copy(&mut self, number: usize, id: FrameId) -> bool {
         // The hash says it all; the epoch may not be known.
-        let fits = |copy: &Copy| copy.after.hash == self.tip.hash
-            && copy.after.index() == self.tip.index()
-            && (copy.tip.index(), copy.tip.hash) == (id.last, id.hash);
+        let fits = |copy: &Copy| {
+            copy.after.hash == self.tip.hash
+                && copy.after.index() == self.tip.index()
+                && (copy.tip.index(), copy.tip.hash) == (id.last, id.hash)
+        };
         let Some(position) = self.copies.iter().position(fits) else { return false };
         let copy = &self.copies[position];
         self.committed = self.committed.max(copy.committed);

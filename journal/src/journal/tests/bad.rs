@@ -270,6 +270,7 @@ fn damage_is_mended_by_the_same_frame_only() {
     // The copy goes with what it mends.
     rig.compact(rig.model.last());
     rig.reset(rig.model.last()).unwrap();
+    rig.sync().unwrap();
     let files = rig.machine.disk().list("journal").unwrap();
     assert!(files.iter().all(|file| file.name.ends_with(".journal")), "{files:?}");
 }

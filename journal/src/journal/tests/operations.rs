@@ -70,7 +70,11 @@ fn a_cut_is_all_or_nothing() {
         rig.cut_after(Index(4)).unwrap();
         let recovered = rig.power_cut();
         assert_eq!(recovered.tail, Tail::Clean);
-        assert!([uncut, rig.model.last()].contains(&recovered.journal.last()), "{}", recovered.journal.last());
+        assert!(
+            [uncut, rig.model.last()].contains(&recovered.journal.last()),
+            "{}",
+            recovered.journal.last()
+        );
         returned += u32::from(recovered.journal.last() == uncut);
         drop(recovered);
 

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use position::{ChainHash, ClusterId, Epoch, History, Index, Position, Tail, Tip};
+use position::{
+    ChainHash, ClusterId, Epoch, History, Incarnation, Index, Member, MemberId, Position, Tail, Tip,
+};
 use storage::SimDisk;
 
-use super::super::{Journal, JournalError, Recovered, Sizes, SyncOrder};
+use super::super::{Beside, Journal, JournalError, Recovered, Sizes, SyncOrder};
 use crate::entry::{Entry, EntryKind};
 use crate::frame::{Frame, FrameBuilder, Stamp, UnverifiedFrames};
 use crate::segment::JournalTag;
-use crate::{Schema, Sequence, SessionId};
+use crate::{FoundMeta, Meta, MetaFile, Schema, Sequence, SessionId};
 
 /// Small, so that a few frames fill a segment.
 pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
@@ -61,7 +63,13 @@ pub(super) struct Model {
 
 impl Model {
     pub(super) fn new(base: Tip) -> Model {
-        Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index(), before_cuts: Vec::new() }
+        Model {
+            snapshot: base,
+            frames: Vec::new(),
+            start: base,
+            durable: base.index(),
+            before_cuts: Vec::new(),
+        }
     }
 
     pub(super) fn last(&self) -> Tip {
@@ -136,7 +144,11 @@ pub(super) struct Rig {
 impl Rig {
     pub(super) fn new(seed: u64) -> Rig {
         let machine = SimDisk::new(seed);
-        let journal = Journal::create_with(machine.disk(), TAG, Tip::NONE, SMALL).unwrap();
+        let mut journal = Journal::create_with(machine.disk(), TAG, Tip::NONE, SMALL).unwrap();
+        let me = Member { id: MemberId(1), incarnation: Incarnation(1) };
+        let meta = Meta::founded(TAG.cluster, me);
+        meta.write(&machine.disk()).unwrap();
+        journal.note_newest_in(MetaFile::new(machine.disk(), meta));
         Rig {
             machine,
             journal: Some(journal),
@@ -234,7 +246,10 @@ impl Rig {
         self.in_flight.clear();
         self.journal = None;
         let snapshot = Some(self.model.snapshot).filter(|tip| *tip != Tip::NONE);
-        let mut recovered = Journal::open(self.machine.disk(), TAG, snapshot)?;
+        let FoundMeta::Good(meta) = Meta::read(&self.machine.disk())? else { panic!("the meta is lost") };
+        let beside = Beside { snapshot, newest: meta.newest_segment };
+        let mut recovered = Journal::open(self.machine.disk(), TAG, beside)?;
+        recovered.journal.note_newest_in(MetaFile::new(self.machine.disk(), meta));
         recovered.journal.sizes = SMALL;
         Ok(recovered)
     }
