@@ -90,18 +90,31 @@ enum Evidence {
     OfAmnesia,
 }
 
-/// How long segments are. Always the same, except in tests that want to see many of them.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
+/// How long segments are. Always [`Sizes::USUAL`], except in tests that want to see many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the first of a generation.
     first: u64,
+    /// Of those after it.
     later: u64,
     /// The end of a segment that is left to frames without which a voter is of no use: on a full disk nothing
     /// else is written there.
     reserve: usize,
 }
 
-/// The reserve is enough for the first frames of 16 masterships, of one empty entry each.
-const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096 };
+impl Sizes {
+    /// The reserve is enough for the first frames of 16 masterships, of one empty entry each.
+    pub const USUAL: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096 };
+    /// A few frames fill a segment. A longer frame gets a segment of its own length.
+    pub const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
+
+    /// The length of a segment with room for a frame of `bytes`.
+    fn of_later(&self, bytes: usize) -> u64 {
+        let needed = (bytes + SEGMENT_HEADER_BYTES + self.reserve) as u64;
+        // Frames of the usual size always fit. Only small segments may have to be longer.
+        self.later.max(needed.next_multiple_of(SEGMENT_HEADER_BYTES as u64))
+    }
+}
 
 impl Journal {
     /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
@@ -109,10 +122,19 @@ impl Journal {
     /// # Errors
     /// If there is a journal already, or the disk refuses.
     pub fn create(disk: Disk, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
-        Journal::create_with(disk, tag, base, SIZES)
+        Journal::create_with(disk, tag, base, Sizes::USUAL)
     }
 
-    fn create_with(disk: Disk, tag: JournalTag, base: Tip, sizes: Sizes) -> Result<Journal, JournalError> {
+    /// The same with segments of other sizes.
+    ///
+    /// # Errors
+    /// As [`Journal::create`].
+    pub fn create_with(
+        disk: Disk,
+        tag: JournalTag,
+        base: Tip,
+        sizes: Sizes,
+    ) -> Result<Journal, JournalError> {
         Journal::check_absent(&disk)?;
         let mark_file = MarkFile::new(disk.clone());
         let mut journal = Journal {
@@ -158,6 +180,11 @@ impl Journal {
         }
         files.iter().try_for_each(|file| disk.remove(&file.name.to_string()))?;
         Ok(disk.remove(mark::MARK_FILE)?)
+    }
+
+    /// Makes segments of these sizes from now on. Only tests, which cannot write that much, use others than the usual.
+    pub fn set_sizes(&mut self, sizes: Sizes) {
+        self.sizes = sizes;
     }
 
     /// What the oldest kept frame follows.
@@ -375,7 +402,7 @@ impl Journal {
             return self.begin_generation(self.last, bytes);
         };
         let name = SegmentName::journal(first, full.name.generation);
-        let (name_on_disk, length) = (name.to_string(), self.sizes.later);
+        let (name_on_disk, length) = (name.to_string(), self.sizes.of_later(bytes));
         let segment = match self.disk.begin_segment(&name_on_disk, length)? {
             Some(segment) => segment,
             None => self.disk.create_segment(&name_on_disk, length)?,
@@ -392,7 +419,7 @@ impl Journal {
     /// `bytes`.
     fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
         let needed = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64;
-        let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
+        let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.of_later(bytes) };
         let name = SegmentName::journal(end.index().next(), self.generation.next());
         let segment = self.create_short_segment(name, length)?;
         // Right behind a snapshot the new segment hides the one that said so.

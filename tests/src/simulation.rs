@@ -25,12 +25,13 @@ mod promises;
 mod trace;
 mod trap;
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use journal::Sizes;
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
-use quorum::{Envelope, Kind, Membership, VoterInfo};
+use quorum::{Kind, Membership, VoterInfo};
 use storage::SimDisk;
 
 use agenda::{Agenda, SimTime};
@@ -97,9 +98,10 @@ enum Event {
     Wake(usize, Life),
     /// A driver has no more input at hand: it packs a frame and applies what is committed.
     Turn(usize, Life),
+    /// A message between voters, as its bytes travel.
     Message {
         to: usize,
-        message: Arc<Message>,
+        packet: Bytes,
     },
     SyncRuns(usize, Life),
     SyncReturns(usize, Life),
@@ -130,13 +132,6 @@ enum Event {
     Settled,
 }
 
-/// A message between voters, as bytes would carry it.
-#[derive(Debug)]
-struct Message {
-    envelope: Envelope,
-    payload: Vec<u8>,
-}
-
 struct Simulation {
     plan: Plan,
     chance: Chance,
@@ -150,7 +145,7 @@ struct Simulation {
     oracle: Oracle,
     promises: Promises,
     /// A message that is kept back until somebody else leads.
-    kept_back: Vec<(usize, Arc<Message>)>,
+    kept_back: Vec<(usize, Bytes)>,
     trap: Option<trap::Trap>,
     /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
     quiet_until: SimTime,
@@ -248,7 +243,7 @@ impl Simulation {
         match event {
             Event::Wake(machine, life) => self.wake(machine, life),
             Event::Turn(machine, life) => self.turn(machine, life),
-            Event::Message { to, message } => self.message_arrives(to, message),
+            Event::Message { to, packet } => self.message_arrives(to, packet),
             Event::SyncRuns(machine, life) => self.sync_runs(machine, life),
             Event::SyncReturns(machine, life) => self.sync_returns(machine, life),
             Event::BallotRuns(machine, life) => self.ballot_runs(machine, life),
@@ -302,7 +297,7 @@ fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<M
     let founding = Founding { cluster, membership };
     let found = |member| {
         let disk = SimDisk::new(chance.next());
-        founding.write::<Ledger>(&disk.disk(), member).expect("an empty disk");
+        founding.write_with::<Ledger>(&disk.disk(), member, Sizes::SMALL).expect("an empty disk");
         let rate = 1_000_000 - plan.drift + chance.below(2 * plan.drift + 1);
         let wall_offset = i64::try_from(chance.below(1 << 60)).expect("60 bits");
         Machine::new(disk, member, Clock { rate, wall_offset, timer_tick: plan.timer_tick })

@@ -16,7 +16,7 @@ use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
-use super::{Active, Evidence, Journal, JournalError, SIZES};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::frame::FRAME_ALIGNMENT;
 use crate::segment::{
     Generation, JOURNAL_FOLDER, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind,
@@ -277,7 +277,7 @@ fn assemble(
         evidence: Evidence::NotNeeded,
         filled: false,
         chores: Chores::default(),
-        sizes: SIZES,
+        sizes: Sizes::USUAL,
     })
 }
 

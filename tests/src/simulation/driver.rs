@@ -2,13 +2,14 @@
 //!
 //! Between an effect and its completion any time may pass, and the process may die there.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use journal::SyncOrder;
 use position::MemberId;
 use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, Unanswered};
 use quorum::{ReadToken, Voter};
+use shipper::{decode_packet, encode_packet};
 
 use super::agenda::SimTime;
 use super::client::{Request, Response};
@@ -16,7 +17,7 @@ use super::ledger::Ledger;
 use super::machine::{BallotInFlight, JobInFlight, Life, Process, SyncInFlight};
 use super::mutant::Mutant;
 use super::plan::Ambush;
-use super::{Event, Message, Simulation};
+use super::{Event, Simulation};
 
 /// So many bits of a [`ClientId`] number a client's connections.
 const CONNECTION_BITS: u32 = 32;
@@ -67,15 +68,16 @@ impl Simulation {
         }
     }
 
-    pub(super) fn message_arrives(&mut self, to: usize, message: Arc<Message>) {
+    pub(super) fn message_arrives(&mut self, to: usize, packet: Bytes) {
         if self.machines[to].process.is_none() {
             return;
         }
-        if self.is_put_off(to, || Event::Message { to, message: Arc::clone(&message) }) {
+        if self.is_put_off(to, || Event::Message { to, packet: packet.clone() }) {
             return;
         }
-        self.tell(|| format!("{to} hears {} +{}", message.envelope, message.payload.len()));
-        self.step(to, Input::Message { envelope: &message.envelope, payload: &message.payload });
+        let (envelope, payload) = decode_packet(&packet).expect("a voter sends whole messages");
+        self.tell(|| format!("{to} hears {envelope} +{}", payload.len()));
+        self.step(to, Input::Message { envelope: &envelope, payload: &payload });
     }
 
     /// One step of a replica, and everything that it asks for.
@@ -376,14 +378,15 @@ impl Simulation {
             return;
         }
         let to = node_of(envelope.to.id);
-        let message = Arc::new(Message { envelope, payload });
+        let packet = encode_packet(&envelope, &payload);
         for delay in self.network.deliver(from, to) {
+            let packet = packet.clone();
             if self.ambush(Ambush::LateMessage) {
-                self.tell(|| format!("kept back: {}", message.envelope));
-                self.kept_back.push((to, Arc::clone(&message)));
+                self.tell(|| format!("kept back: {envelope}"));
+                self.kept_back.push((to, packet));
                 continue;
             }
-            self.agenda.after(delay, Event::Message { to, message: Arc::clone(&message) });
+            self.agenda.after(delay, Event::Message { to, packet });
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use journal::{MetaOrder, SyncOrder};
+use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{Ballot, ClusterId, Index, Member};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
 use quorum::Time;
@@ -156,6 +156,7 @@ impl Machine {
             learner: self.wiped.then_some((cluster, self.member.id)),
             snapshot_rule: plan.snapshot_rule,
             history_bytes_max: plan.history_bytes_max,
+            segment_sizes: Sizes::SMALL,
             ..Options::new(random)
         };
         let disk: Disk = self.disk.disk();

@@ -137,10 +137,10 @@ impl Plan {
             sync_slowest: Duration::from_micros(chance.one_of(&[300, 3_000, 20_000, 60_000])),
             snapshot_rule: SnapshotRule {
                 frame_bytes: chance.one_of(&[4_000, 40_000, 1 << 26]),
-                entries: chance.one_of(&[20, 100, 400]),
+                entries: chance.one_of(&[15, 40, 100]),
                 cluster_time: Duration::from_secs(3600),
             },
-            history_bytes_max: chance.one_of(&[0, 0, 60_000, 1 << 26]),
+            history_bytes_max: chance.one_of(&[0, 0, 0, 8_000, 30_000]),
             storm: Duration::from_secs(chance.one_of(&[6, 12, 24])),
             drift: chance.one_of(&[0, 200, 50_000]),
             timer_tick: Duration::ZERO,

@@ -12,7 +12,7 @@ use crate::segment::JournalTag;
 use crate::{Schema, Sequence, SessionId};
 
 /// Small, so that a few frames fill a segment.
-pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
+pub(super) const SMALL: Sizes = Sizes::SMALL;
 
 pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
 
