@@ -12,14 +12,18 @@ mod ambush;
 mod calm;
 mod chance;
 mod client;
+mod conversations;
+mod coverage;
+mod damage;
+mod disk_work;
 mod driver;
 mod failure;
 mod ledger;
 mod machine;
 mod misfortune;
-mod mutant;
 mod network;
 mod oracle;
+mod order;
 mod plan;
 mod promises;
 mod trace;
@@ -45,22 +49,10 @@ use oracle::Oracle;
 use plan::Plan;
 use promises::Promises;
 
+pub use coverage::{Branch, Coverage};
 pub use failure::{Failure, hush_panics};
-pub use mutant::Mutant;
+pub use order::Order;
 pub use trace::Trace;
-
-/// What one simulation is to be.
-#[derive(Debug, Default)]
-pub struct Order {
-    /// Decides everything that this does not.
-    pub seed: u64,
-    /// The number of voters, instead of one that the seed chooses.
-    pub voters: Option<usize>,
-    /// A rule to break.
-    pub mutant: Option<Mutant>,
-    /// Who reads along.
-    pub trace: Trace,
-}
 
 /// What happened in a simulation in which nothing went wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -77,6 +69,8 @@ pub struct Report {
     pub starts: u64,
     /// Simulated time.
     pub simulated: Duration,
+    /// What was gone through.
+    pub coverage: Coverage,
 }
 
 impl Report {
@@ -88,6 +82,7 @@ impl Report {
         self.frames += other.frames;
         self.starts += other.starts;
         self.simulated += other.simulated;
+        self.coverage.add(&other.coverage);
     }
 }
 
@@ -135,7 +130,7 @@ enum Event {
 struct Simulation {
     plan: Plan,
     chance: Chance,
-    mutant: Option<Mutant>,
+    coverage: Coverage,
     trace: Trace,
     agenda: Agenda<Event>,
     network: Network,
@@ -168,35 +163,33 @@ enum Stage {
 /// # Errors
 /// If something went wrong that must not: an oracle was contradicted, an assertion of the product failed, a
 /// voter ended by itself, or the cluster did not recover.
-pub fn simulate(order: Order) -> Result<(Report, Trace), Failure> {
+pub fn simulate(order: &Order, trace: Trace) -> Result<(Report, Trace), Failure> {
     failure::caught(|| {
-        let mut simulation = Simulation::found(order);
+        let mut simulation = Simulation::found(order, trace);
         simulation.run();
         (simulation.report(), simulation.trace)
     })
 }
 
+/// The faults that this story may have, by the names under which they can be left out.
+#[must_use]
+pub fn switches(order: &Order) -> Vec<String> {
+    Plan::of(order, &mut Chance::seeded(order.seed)).switches()
+}
+
 impl Simulation {
     /// A cluster as its founder made it, about to be switched on.
-    fn found(order: Order) -> Simulation {
-        let Order { seed, voters, mutant, trace } = order;
-        let mut chance = Chance::seeded(seed);
-        let mut plan = match voters {
-            Some(voters) => Plan::for_voters(voters, &mut chance),
-            None => Plan::draw(&mut chance),
-        };
-        // Every fourth seed. Not drawn, so that a seed that is known for something stays what it is.
-        if seed % 4 == 3 {
-            plan.timer_tick = plan::COARSE_TICK;
-        }
-        let cluster = ClusterId(u128::from(seed) + 1);
+    fn found(order: &Order, trace: Trace) -> Simulation {
+        let mut chance = Chance::seeded(order.seed);
+        let plan = Plan::of(order, &mut chance);
+        let cluster = ClusterId(u128::from(order.seed) + 1);
         let machines = found_machines(cluster, &plan, &mut chance);
         let numbers = 0..u32::try_from(plan.clients).expect("few clients");
         let clients = numbers.map(|number| Client::new(number, chance.fork(), &plan)).collect();
         let network = Network::new(chance.fork());
         let mut simulation = Simulation {
             chance,
-            mutant,
+            coverage: Coverage::default(),
             trace,
             agenda: Agenda::new(),
             network,
@@ -272,6 +265,7 @@ impl Simulation {
             frames: self.oracle.frames() as u64,
             starts: self.machines.iter().map(|machine| machine.starts).sum(),
             simulated: self.agenda.now().since(SimTime::default()),
+            coverage: self.coverage,
         }
     }
 

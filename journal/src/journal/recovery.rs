@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use position::{History, Index, Tail, Tip};
+use position::{History, Index, Mutant, Tail, Tip};
 use storage::{Disk, DiskError};
 
 use super::chores::Chores;
@@ -85,6 +85,7 @@ impl Journal {
         let copies = load_copies(&disk, &files)?;
         let mark = Mark::load(&disk)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);

@@ -22,7 +22,7 @@ impl Simulation {
             }
             _ => self.plan.ambush_rate,
         };
-        let goes_off = self.chance.happens(rate);
+        let goes_off = self.chance.happens(rate) && !self.plan.is_without(format!("{kind:?}"));
         if goes_off {
             self.tell(|| format!("ambush: {kind:?}"));
         }
