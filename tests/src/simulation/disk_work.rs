@@ -143,7 +143,7 @@ impl Simulation {
 
     /// Those on a disk that lies may be broken; they are found out when they are read.
     pub(super) fn look_at_snapshots(&mut self, machine: usize) {
-        if self.plan.bad_disks.contains(&machine) {
+        if self.plan.bad_disks.contains(&machine) || self.machines[machine].harmed {
             return;
         }
         let disk = &self.machines[machine].disk;
