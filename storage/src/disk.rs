@@ -329,7 +329,8 @@ impl Core {
     }
 
     /// A process that died may have left names that no power cut has tested yet. They are about to be
-    /// relied upon, so they are made durable; its temporary files go.
+    /// relied upon, so they are made durable; its temporary files go. Where its sync of a folder failed, the system
+    /// takes the names for written, and a sync alone would do nothing: so each folder is changed first.
     fn settle_everything(&self) -> Result<(), DiskError> {
         let root = self.system.path("");
         let mut folders = self.system.folders().map_err(DiskError::while_trying("list", &root))?;
@@ -343,10 +344,23 @@ impl Core {
                     let removed = self.system.remove(&join(&folder, &entry.name));
                     removed.map_err(DiskError::while_trying("remove", &path))?;
                 }
-                Ok(())
+                self.touch(&folder)
             })?;
         }
         self.sync_changed_folders()
+    }
+
+    /// Makes a name and removes it, so that the system has to write the folder's names again.
+    fn touch(&self, folder: &str) -> Result<(), DiskError> {
+        let name = self.temporary_name(&join(folder, "names"));
+        let path = self.system.path(&name);
+        match self.system.open(&name, Access::Create) {
+            Ok(file) => drop(file),
+            // A full disk must not keep a process from starting.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(DiskError::while_trying("create", &path)(error)),
+        }
+        self.system.remove(&name).map_err(DiskError::while_trying("remove", &path))
     }
 
     fn open_if_there(&self, name: &str, access: Access) -> Result<Option<Box<dyn SystemFile>>, DiskError> {
@@ -454,6 +468,10 @@ fn folder_of(name: &str) -> &str {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A file longer than the address space cannot be mapped; that is for 32-bit machines.

@@ -40,4 +40,4 @@ pub use disk::{Disk, FileEntry, Stage};
 pub use error::DiskError;
 pub use os::FineTimers;
 pub use segment::{Flusher, Segment, Slice};
-pub use sim::{Image, SimDisk};
+pub use sim::{Damage, FileCopy, Image, SimDisk, StuckSync};
