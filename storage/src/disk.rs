@@ -10,6 +10,7 @@
 mod file;
 mod open_files;
 mod stage;
+mod uncached;
 mod unsynced;
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::{DiskError, Segment, Slice};
 
 pub(crate) use crate::disk::file::OpenFile;
 pub use crate::disk::stage::Stage;
+pub use crate::disk::uncached::Uncached;
 
 /// How a file is called that has not got its name yet. What ends so is removed when the directory is opened.
 const UNFINISHED: &str = ".unfinished";
@@ -79,6 +81,8 @@ struct Core {
     temporaries: AtomicU64,
     /// The length and the name of a zero-filled, synced file without a final name.
     spare: Mutex<Option<(u64, String)>>,
+    /// It has been logged that reads cannot bypass the cache.
+    cached_reads_told: OnceLock<()>,
 }
 
 impl Disk {
@@ -93,6 +97,7 @@ impl Disk {
             open_files: OpenFiles::new(),
             temporaries: AtomicU64::new(0),
             spare: Mutex::new(None),
+            cached_reads_told: OnceLock::new(),
         };
         if rights == Rights::Owner {
             core.settle_everything()?;

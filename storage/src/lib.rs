@@ -36,7 +36,7 @@ mod segment;
 mod sim;
 mod system;
 
-pub use disk::{Disk, FileEntry, Stage};
+pub use disk::{Disk, FileEntry, Stage, Uncached};
 pub use error::DiskError;
 pub use os::FineTimers;
 pub use segment::{Flusher, Segment, Slice};

@@ -211,3 +211,15 @@ fn a_simulation_counts_syncs_that_would_wait() {
     machine.disk().overwrite("file", b"y").unwrap();
     assert_eq!((machine.stuck_syncs(), machine.is_stuck()), (met, false));
 }
+
+#[test]
+fn reads_past_the_cache_see_what_the_disk_holds() {
+    let machine = SimDisk::new(1);
+    let disk = three_pages(&machine);
+    assert!(machine.damage_under_the_cache("file", &Damage::Flipped { offset: 5_000, xor: 1 }));
+    let mut found = vec![0; 3 * PAGE];
+    disk.open_uncached("file").unwrap().unwrap().read_at(0, &mut found).unwrap();
+    assert_eq!(found[5_000], b'o' ^ 1);
+    assert_eq!(disk.read("file", 1 << 20).unwrap().unwrap(), [b'o'; 3 * PAGE]);
+    assert_eq!(&disk.map("file").unwrap().unwrap()[..], [b'o'; 3 * PAGE]);
+}

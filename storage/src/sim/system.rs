@@ -10,7 +10,7 @@ use super::names::FileId;
 use crate::FileEntry;
 use crate::disk::path_below;
 use crate::map::Map;
-use crate::system::{Access, System, SystemFile};
+use crate::system::{Access, System, SystemFile, UncachedFile};
 
 /// A simulated machine, for all who use it.
 #[derive(Debug)]
@@ -110,6 +110,11 @@ impl System for SimSystem {
         Ok(Box::new(SimFile { system: self.clone(), id }))
     }
 
+    fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>> {
+        let id = self.alive()?.open(name)?;
+        Ok(Box::new(SimFile { system: self.clone(), id }))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.alive()?.rename(from, to)
     }
@@ -171,6 +176,26 @@ impl SystemFile for SimFile {
             contents.read_into_zeros(buffer);
             Ok(())
         })
+    }
+}
+
+/// What is on the disk, whatever the cache holds.
+impl UncachedFile for SimFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.system.alive()?.file(self.id).durable_bytes())
+    }
+
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut machine = self.system.alive()?;
+        let contents = readable(machine.file(self.id))?;
+        let rest = contents.durable_bytes().saturating_sub(offset);
+        let bytes = usize::try_from(rest).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        contents.read_durable(offset, &mut buffer[..bytes]);
+        Ok(bytes)
+    }
+
+    fn why_cached(&self) -> Option<&io::Error> {
+        None
     }
 }
 
