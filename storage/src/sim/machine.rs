@@ -20,6 +20,7 @@ pub(super) struct Machine {
     next_file: u64,
     volume_bytes: u64,
     pub(super) syncs: u64,
+    pub(super) calls: u64,
     pub(super) fail_sync_after: Option<u64>,
     pub(super) lies: u64,
 }
@@ -41,6 +42,7 @@ impl Machine {
             next_file: 0,
             volume_bytes: VOLUME_BYTES,
             syncs: 0,
+            calls: 0,
             fail_sync_after: None,
             lies: 0,
         }

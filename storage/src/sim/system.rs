@@ -34,7 +34,8 @@ impl SimSystem {
     }
 
     fn alive(&self) -> io::Result<MutexGuard<'_, Machine>> {
-        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        machine.calls += 1;
         if machine.life() == self.life {
             Ok(machine)
         } else {
