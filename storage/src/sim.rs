@@ -190,6 +190,12 @@ impl SimDisk {
         self.lock().syncs
     }
 
+    /// How many calls of any kind there have been: whoever must not wait for the disk makes none.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        self.lock().calls
+    }
+
     /// A file's contents as they can be read now; `None` if there is no such file.
     #[must_use]
     pub fn bytes_of(&self, name: &str) -> Option<Vec<u8>> {

@@ -11,6 +11,15 @@ pub enum JournalError {
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The segment that is written to is full and the disk has not made the next one ready.
+    #[error(
+        "no segment of the journal is ready{}; nothing was appended, and it may be tried again",
+        if *.disk_is_full { ": the disk is full, make room on it" } else { ": the disk has not kept up" }
+    )]
+    NotReady {
+        /// Since the disk is full.
+        disk_is_full: bool,
+    },
     /// The data directory holds no journal.
     #[error("there is no journal in this data directory; nothing was changed. Create one, or check the path")]
     Missing,

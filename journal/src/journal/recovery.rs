@@ -144,7 +144,7 @@ impl Recovered {
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
-        journal.begin_generation(end, 0)?;
+        journal.begin_generation_now(end)?;
         (self.tail, self.amnesia) = (Tail::Clean, false);
         Ok(())
     }
@@ -162,7 +162,7 @@ impl Recovered {
         if journal.active.is_none() {
             // The newest segment may hide frames that were cut although its own header is lost. And behind a
             // snapshot that goes further than the journal, this is what says that the journal begins there.
-            journal.begin_generation(journal.last, 0)?;
+            journal.begin_generation_now(journal.last)?;
         }
         journal.mark_file.store(&journal.mark(false))?;
         journal.remove_files(self.files.iter().map(|file| file.name));
@@ -272,6 +272,7 @@ fn assemble(
         last,
         runs,
         active,
+        nameless_before: None,
         generation: Generation::default(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
