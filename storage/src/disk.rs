@@ -9,6 +9,7 @@
 
 mod file;
 mod open_files;
+mod rewrite;
 mod spares;
 mod stage;
 mod uncached;
@@ -29,6 +30,7 @@ use crate::system::{Access, System, SystemFile};
 use crate::{DiskError, Segment, Slice};
 
 pub(crate) use crate::disk::file::OpenFile;
+pub use crate::disk::rewrite::Rewrite;
 pub use crate::disk::stage::Stage;
 pub use crate::disk::uncached::Uncached;
 
@@ -60,7 +62,12 @@ pub struct FileEntry {
 ///
 /// After one failed sync, of whatever file or folder, every later change fails with
 /// [`DiskError::Poisoned`]: the system may have dropped the bytes in question and would report the next sync
-/// as a success. Only a new process, which reads what the disk really holds, may go on.
+/// as a success. Only a new process may go on.
+///
+/// That one reads the system's cache, which may still show what the disk does not hold, and which takes it for
+/// written. So after an unclean end it writes again ([`Disk::rewrite`]) what no successful sync vouches for, and syncs
+/// it, before it relies on it. [`Disk::overwrite`] and [`Disk::replace`] write everything anyway. Names are written
+/// again, all of them, whenever a directory is opened.
 ///
 /// Cheap to clone: all clones are one directory.
 ///
