@@ -22,6 +22,7 @@ mod mark;
 mod reading;
 mod recovery;
 mod repair;
+mod rewrite;
 mod room;
 mod run;
 mod sync;

@@ -37,6 +37,8 @@ pub struct Recovered {
     /// The journal is shorter than this machine's own mark: the disk has lost what was durable, perhaps
     /// acknowledged.
     pub amnesia: bool,
+    /// How far the mark vouches for the frames; `None` without a mark.
+    vouched: Option<Index>,
     /// The files that were there.
     files: Vec<File>,
 }
@@ -106,7 +108,7 @@ impl Journal {
         if superseded {
             journal.begin_behind(snapshot);
         }
-        Ok(Recovered { journal, tail, amnesia, files })
+        Ok(Recovered { journal, tail, amnesia, vouched: mark.map(|_| marked), files })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
@@ -141,6 +143,7 @@ impl Recovered {
     /// # Errors
     /// If no new segment can be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
@@ -149,12 +152,13 @@ impl Recovered {
         Ok(())
     }
 
-    /// The first changes to the disk. Not in doubt: what is not needed goes, and the mark says that a
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: what is not needed goes, and the mark says that a
     /// process is running.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn settle_in(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         if journal.evidence != Evidence::NotNeeded {
             return Ok(());
