@@ -101,6 +101,16 @@ impl Syncs {
         self.durable
     }
 
+    /// The number of the next order.
+    pub(crate) fn next(&self) -> Ticket {
+        self.next
+    }
+
+    /// How many segments wait for an order that will not be appended to any more.
+    pub(crate) fn waiting_segments(&self) -> usize {
+        self.sealed.len()
+    }
+
     /// A segment that will not be appended to any more; the last frame in it that counts is `through`.
     pub(crate) fn seal(&mut self, flusher: Flusher, through: Index) {
         if through > self.durable.index() {

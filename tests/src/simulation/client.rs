@@ -185,7 +185,7 @@ impl Client {
         } else if self.chance.happens(plan.refused) {
             (Fate::Refused, Write::Refuse { number })
         } else {
-            let bytes = if self.chance.happens(20) { 3000 } else { 40 };
+            let bytes = if self.chance.happens(20) { 1000 } else { 40 };
             let padding = vec![0xa5; self.chance.place(bytes)];
             (Fate::Appended, Write::Append { client: self.number, number, padding })
         };

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use journal::SegmentName;
 use position::Standing;
+use storage::{Damage, FileCopy, FileEntry};
 
 use super::chance::Chance;
 use super::machine::Machine;
@@ -24,7 +25,7 @@ use super::{Simulation, Stage};
 const SECTOR: usize = 512;
 
 /// All of a disk's files, as they once were.
-pub(super) type Older = BTreeMap<String, Vec<u8>>;
+pub(super) type Older = BTreeMap<String, FileCopy>;
 
 impl Simulation {
     /// Damages a file of this kind, if there is one and the promise holds, and starts the voter again.
@@ -33,32 +34,29 @@ impl Simulation {
             return;
         }
         let Some(machine) = self.disk_to_damage(kind) else { return };
+        if self.machines[machine].full || self.machines[machine].process.is_none() {
+            return;
+        }
         self.remember_files(machine);
         let Some(name) = self.file_to_damage(machine, kind) else { return };
         let harm = self.chance.one_of(&self.plan.harms);
         if self.plan.is_without(harm.name()) || (harm.is_of_whole_files() && self.is_alone()) {
             return;
         }
-        let bytes = self.machines[machine].disk.bytes_of(&name).expect("just listed");
-        let older = self.machines[machine].older.get(&name).cloned();
-        let changed = harm.apply(&bytes, older.as_deref(), &mut self.chance);
-        if changed.as_ref() == Some(&bytes) {
-            return;
-        }
-        self.tell(|| format!("{machine}: {harm:?} of {name}"));
-        if self.is_alone() {
-            self.machines[machine].undo = Some((name.clone(), bytes));
-        }
-        self.machines[machine].harmed = true;
+        let found = &self.machines[machine];
+        let bytes = found.disk.bytes_of(&name).expect("just listed");
+        let whole = found.disk.copy_of(&name).expect("just listed");
+        let older = found.older.get(&name);
+        let Some(damage) = harm.of(&bytes, older, &mut self.chance) else { return };
+        self.tell(|| format!("{machine}: {harm:?}: {name}"));
         self.restart_on(machine, |disk| {
             disk.crash();
-            let files = disk.disk();
-            match changed {
-                Some(bytes) => files.replace(&name, &bytes),
-                None => files.remove(&name),
-            }
-            .expect("a disk at rest");
+            disk.damage(&name, &damage);
         });
+        self.machines[machine].harmed = true;
+        if self.is_alone() {
+            self.machines[machine].undo = Some((name, whole));
+        }
     }
 
     fn is_alone(&self) -> bool {
@@ -127,16 +125,8 @@ impl Simulation {
             return;
         }
         let disk = &self.machines[machine].disk;
-        let mut older = Older::new();
-        for folder in ["", "journal", "snapshots"] {
-            for file in disk.disk().list(folder).unwrap_or_default() {
-                let name = if folder.is_empty() { file.name } else { format!("{folder}/{}", file.name) };
-                if let Some(bytes) = disk.bytes_of(&name) {
-                    older.insert(name, bytes);
-                }
-            }
-        }
-        self.machines[machine].older = older;
+        let copy = |file: FileEntry| disk.copy_of(&file.name).map(|copy| (file.name, copy));
+        self.machines[machine].older = disk.files().into_iter().filter_map(copy).collect();
     }
 }
 
@@ -154,60 +144,57 @@ impl Harm {
         matches!(self, Harm::Truncated | Harm::Extended | Harm::Deleted | Harm::Stale)
     }
 
-    /// What becomes of a file; `None`: it is gone.
-    fn apply(self, bytes: &[u8], older: Option<&[u8]>, chance: &mut Chance) -> Option<Vec<u8>> {
-        let mut changed = bytes.to_vec();
-        let sectors: Vec<usize> = (0..bytes.len().div_ceil(SECTOR))
-            .filter(|sector| bytes[range_of(*sector, bytes.len())].iter().any(|&byte| byte != 0))
+    /// What befalls a file with these contents; `None` if nothing can.
+    fn of(self, bytes: &[u8], older: Option<&FileCopy>, chance: &mut Chance) -> Option<Damage> {
+        let length = bytes.len() as u64;
+        let written: Vec<u64> = (0_u64..)
+            .zip(bytes.chunks(SECTOR))
+            .filter(|(_, sector)| sector.iter().any(|&byte| byte != 0))
+            .map(|(sector, _)| sector)
             .collect();
-        if sectors.is_empty() {
-            return Some(changed);
+        if written.is_empty() {
+            return None;
         }
-        let sector = range_of(chance.one_of(&sectors), bytes.len());
-        match self {
+        let sector = chance.one_of(&written);
+        Some(match self {
             Harm::Flipped => {
-                let at = sector.start + chance.place(sector.len());
-                changed[at] ^= 1 << chance.below(8);
+                let start = sector * SECTOR as u64;
+                let offset = start + chance.below((length - start).min(SECTOR as u64));
+                Damage::Flipped { offset, xor: 1 << chance.below(8) }
             }
-            Harm::Zeroed => changed[sector].fill(0),
-            Harm::Misdirected => {
-                let other = range_of(chance.one_of(&sectors), bytes.len());
-                let length = sector.len().min(other.len());
-                changed[sector.start..sector.start + length]
-                    .copy_from_slice(&bytes[other.start..other.start + length]);
-            }
-            Harm::Lost => match older.filter(|older| older.len() == bytes.len()) {
-                Some(older) => changed[sector.clone()].copy_from_slice(&older[sector]),
-                None => changed[sector].fill(0),
-            },
-            Harm::Truncated => changed.truncate(chance.place(bytes.len())),
-            Harm::Extended => changed.resize(bytes.len() + 1 + chance.place(2 * SECTOR), 0),
-            Harm::Deleted => return None,
-            Harm::Stale => return older.map_or(Some(changed), |older| Some(older.to_vec())),
-        }
-        Some(changed)
+            Harm::Zeroed => Damage::Zeroed { sector },
+            Harm::Misdirected => Damage::Misdirected { from: sector, to: chance.one_of(&written) },
+            Harm::Lost => Damage::Lost { sector },
+            Harm::Truncated => Damage::Resized { bytes: chance.below(length) },
+            Harm::Extended => Damage::Resized { bytes: length + 1 + chance.below(2 * SECTOR as u64) },
+            Harm::Deleted => Damage::Deleted,
+            Harm::Stale => Damage::Stale(older?.clone()),
+        })
     }
-}
-
-fn range_of(sector: usize, length: usize) -> std::ops::Range<usize> {
-    sector * SECTOR..length.min((sector + 1) * SECTOR)
 }
 
 #[cfg(test)]
 mod tests {
+    use storage::SimDisk;
+
     use super::*;
 
     #[test]
-    fn each_harm_changes_a_file_or_says_that_it_cannot() {
-        let bytes: Vec<u8> = (0..4 * SECTOR).map(|at| u8::try_from(at % 251).expect("small") + 1).collect();
-        let older: Vec<u8> = bytes.iter().map(|byte| byte ^ 0x80).collect();
-        let mut chance = Chance::seeded(5);
+    fn each_harm_changes_a_file() {
         for harm in Harm::ALL {
-            let changed = (0..8)
-                .map(|_| harm.apply(&bytes, Some(&older), &mut chance))
-                .any(|changed| changed != Some(bytes.clone()));
+            let disk = SimDisk::new(1);
+            disk.disk().overwrite("file", &[1; 4 * SECTOR]).expect("an empty disk");
+            let older = disk.copy_of("file").expect("just written");
+            let newer: Vec<u8> =
+                (0..4 * SECTOR).map(|at| u8::try_from(at / SECTOR).expect("few") + 2).collect();
+            disk.disk().overwrite("file", &newer).expect("there is room");
+            let mut chance = Chance::seeded(5);
+            let changed = (0..8).any(|_| {
+                let damage = harm.of(&newer, Some(&older), &mut chance).expect("it is written");
+                disk.damage("file", &damage)
+            });
             assert!(changed, "{harm:?}");
         }
-        assert_eq!(Harm::Flipped.apply(&[0; SECTOR], None, &mut chance), Some(vec![0; SECTOR]));
+        assert!(Harm::Flipped.of(&[0; SECTOR], None, &mut Chance::seeded(5)).is_none());
     }
 }

@@ -10,7 +10,7 @@ use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{Ballot, ClusterId, Index, Member};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
 use quorum::Time;
-use storage::{Disk, Image, SimDisk};
+use storage::{Disk, FileCopy, Image, SimDisk};
 
 use super::agenda::SimTime;
 use super::coverage::Said;
@@ -43,7 +43,7 @@ pub(super) struct Machine {
     /// A file of it was damaged.
     pub(super) harmed: bool,
     /// The only copy of a file that was damaged, and its name.
-    pub(super) undo: Option<(String, Vec<u8>)>,
+    pub(super) undo: Option<(String, FileCopy)>,
     /// Its files as they once were.
     pub(super) older: Older,
     /// Its disk may have no room.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use position::{Index, Standing};
 use quorum::Alarm;
-use storage::SimDisk;
+use storage::{Damage, SimDisk};
 
 use super::machine::{Life, Machine, Process};
 use super::network::{Node, Weather};
@@ -117,11 +117,11 @@ impl Simulation {
         let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
         self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
         if let Err(error) = started {
-            if let Some((name, bytes)) = self.machines[machine].undo.take() {
+            if let Some((name, whole)) = self.machines[machine].undo.take() {
                 // It is the only copy: its operator puts the backup of that file in its place.
                 self.machines[machine].stop();
                 self.machines[machine].disk.crash();
-                self.machines[machine].disk.disk().replace(&name, &bytes).expect("a disk at rest");
+                self.machines[machine].disk.damage(&name, &Damage::Stale(whole));
                 return self.start_later(machine);
             }
             let lost = self.machines[machine].lied || self.machines[machine].harmed;

@@ -209,7 +209,7 @@ impl Plan {
             voters,
             clients,
             writes: chance.one_of(&[60, 300, 600]),
-            window: chance.one_of(&[1, 4, 16, 64]),
+            window: chance.one_of(&[1, 4, 8, 16]),
             refused: chance.one_of(&[0, 20, 200]),
             panicking,
             misfortunes: misfortunes(voters, chance),
