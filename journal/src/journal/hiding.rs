@@ -6,7 +6,7 @@
 //!
 //! Responsible for: the choice. Not responsible for: following the chain through what was chosen (`walk`).
 
-use position::{ChainHash, Index, Tip};
+use position::{ChainHash, Index, Mutant, Tip};
 
 use super::mark::Mark;
 use super::walk::Found;
@@ -31,9 +31,12 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
             aside.push(candidate);
             continue;
         }
-        shown.retain(|older| older.name.first < candidate.name.first);
+        shown.retain(|older| {
+            older.name.first < candidate.name.first || Mutant::KeepsHiddenGeneration.is_active()
+        });
         shown.push(candidate);
     }
+    shown.sort_by_key(|found| found.name.first);
     (shown, aside)
 }
 

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use position::{History, Index, Tail, Tip};
+use position::{History, Index, Mutant, Tail, Tip};
 use storage::{Disk, DiskError};
 
 use super::chores::Chores;
@@ -18,7 +18,7 @@ use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
-use super::{Active, Evidence, Journal, JournalError, SIZES};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::segment::{Generation, JournalTag, SegmentName};
 
 /// What lies beside the journal and says what it must hold.
@@ -49,6 +49,8 @@ pub struct Recovered {
     pub findings: Vec<Finding>,
     /// How far the mark says that the journal was durable, whatever has hidden that since.
     pub marked: Option<Tip>,
+    /// How far the mark vouches for the frames; `None` without a mark.
+    vouched: Option<Index>,
     /// The files that were there.
     files: Vec<File>,
     /// Those that hide nothing and may hold something.
@@ -100,6 +102,7 @@ impl Journal {
         let aside: Vec<SegmentName> = aside.collect();
 
         let marked = mark.map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let vouched = mark.filter(|mark| mark.durable.index() == marked);
         let walk = Walk::through(&segments, &copies, Certain { snapshot, mark: vouched })?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);
@@ -114,8 +117,6 @@ impl Journal {
             files.iter().map(|file| file.name.generation).filter(|it| *it <= Generation::OPENED_MAX);
         let noted = newest.map(|name| name.generation).into_iter().chain(mark.map(|mark| mark.generation));
         journal.taken = taken;
-        let active = journal.active.as_ref().map(|active| active.name);
-        journal.syncs.is_named(newest.or(active));
         journal.highest = generations.chain(noted).max().unwrap_or_default();
         journal.generation = shown.iter().map(|name| name.generation).max().unwrap_or_default();
 
@@ -153,6 +154,7 @@ impl Journal {
             tail: ending.tail,
             findings,
             marked: mark.map(|mark| mark.durable),
+            vouched: mark.map(|_| marked),
             files,
             aside,
         })
@@ -253,7 +255,10 @@ impl Ending {
         newest: Option<SegmentName>,
     ) {
         let Some(newest) = newest else { return };
-        let replaced = |name: &SegmentName| name.generation > newest.generation && name.first <= newest.first;
+        let replaced = |name: &SegmentName| {
+            let goes_on = name.generation == newest.generation && name.first > newest.first;
+            goes_on || (name.generation > newest.generation && name.first <= newest.first)
+        };
         // An installed snapshot has replaced all there was, and nothing has been acknowledged since.
         let begun_anew = shown.first().is_some_and(|name| name.generation > newest.generation);
         if !begun_anew && !shown.iter().any(|name| *name == newest || replaced(name)) {
@@ -280,19 +285,22 @@ impl Recovered {
     /// # Errors
     /// If no new segment can be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
-        journal.begin_generation(end, 0)?;
+        journal.begin_generation_now(end)?;
         self.tail = Tail::Clean;
         Ok(())
     }
 
-    /// The first changes to the disk. Not in doubt: the mark says that a process is running.
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: the mark says that
+    /// a process is running.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn settle_in(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         if journal.evidence != Evidence::NotNeeded {
             return Ok(());
@@ -300,7 +308,7 @@ impl Recovered {
         if journal.active.is_none() {
             // The newest segment may hide frames that were cut although its own header is lost. And behind a
             // snapshot that goes further than the journal, this is what says that the journal begins there.
-            journal.begin_generation(journal.last, 0)?;
+            journal.begin_generation_now(journal.last)?;
         }
         journal.mark_file.store(&journal.mark(false));
         Ok(())
@@ -360,16 +368,16 @@ fn assemble(
         last,
         runs,
         active,
+        nameless_before: None,
         generation: Generation::default(),
         highest: Generation::default(),
         taken: Vec::new(),
-        outlived: Vec::new(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
         meta: None,
         filled: false,
         chores: Chores::default(),
-        sizes: SIZES,
+        sizes: Sizes::USUAL,
     })
 }
 

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use position::{Index, Tip};
+use position::{Index, Mutant, Tip};
 use storage::{DiskError, Flusher};
 
 use super::mark::{Mark, MarkFile};
@@ -60,6 +60,9 @@ impl SyncOrder {
     /// # Errors
     /// A failure is final: the data directory refuses everything after it, and the process should end.
     pub fn perform(&self) -> Result<(), DiskError> {
+        if Mutant::CountsUnsyncedFrame.is_active() {
+            return self.write();
+        }
         self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))?;
         match &self.newest {
             Some((meta, name)) => meta.note_newest_segment(*name),
@@ -83,10 +86,6 @@ impl SyncOrder {
 pub(crate) struct Syncs {
     durable: Tip,
     issued: VecDeque<(Ticket, Tip)>,
-    /// The segment that each of these orders makes the newest known one.
-    naming: VecDeque<(Ticket, SegmentName)>,
-    /// The newest segment of which the disk knows that there is one.
-    named: Option<SegmentName>,
     next: Ticket,
     /// Segments that are not appended to any more but hold frames that may not be durable yet.
     sealed: Vec<Sealed>,
@@ -102,26 +101,21 @@ struct Sealed {
 impl Syncs {
     /// Everything up to `durable` is durable.
     pub(crate) fn new(durable: Tip) -> Syncs {
-        Syncs {
-            durable,
-            issued: VecDeque::new(),
-            naming: VecDeque::new(),
-            named: None,
-            next: Ticket(1),
-            sealed: Vec::new(),
-        }
+        Syncs { durable, issued: VecDeque::new(), next: Ticket(1), sealed: Vec::new() }
     }
 
     pub(crate) fn durable(&self) -> Tip {
         self.durable
     }
 
-    pub(crate) fn named(&self) -> Option<SegmentName> {
-        self.named
+    /// The number of the next order.
+    pub(crate) fn next(&self) -> Ticket {
+        self.next
     }
 
-    pub(crate) fn is_named(&mut self, name: Option<SegmentName>) {
-        self.named = name;
+    /// How many segments wait for an order that will not be appended to any more.
+    pub(crate) fn waiting_segments(&self) -> usize {
+        self.sealed.len()
     }
 
     /// A segment that will not be appended to any more; the last frame in it that counts is `through`.
@@ -139,10 +133,9 @@ impl Syncs {
         meta: Option<MetaFile>,
         mark: Option<MarkOrder>,
     ) -> SyncOrder {
-        let ticket = self.next;
         let (name, active) = active.unzip();
-        self.naming.extend(name.map(|name| (ticket, name)));
         let newest = meta.zip(name);
+        let ticket = self.next;
         self.next = Ticket(ticket.0 + 1);
         self.issued.push_back((ticket, last));
         let flushers = self.sealed.iter().map(|sealed| sealed.flusher.clone()).chain(active).collect();
@@ -155,9 +148,6 @@ impl Syncs {
             if covered.index() > self.durable.index() {
                 self.durable = covered;
             }
-        }
-        while let Some((_, name)) = self.naming.pop_front_if(|(issued, _)| *issued <= ticket) {
-            self.named = Some(name);
         }
         let durable = self.durable.index();
         self.sealed.retain(|sealed| sealed.through > durable);
@@ -172,7 +162,9 @@ impl Syncs {
             }
         };
         lower(&mut self.durable);
-        self.issued.iter_mut().for_each(|(_, covered)| lower(covered));
+        if !Mutant::KeepsStaleCompletion.is_active() {
+            self.issued.iter_mut().for_each(|(_, covered)| lower(covered));
+        }
         self.sealed.iter_mut().for_each(|sealed| sealed.through = sealed.through.min(end.index()));
     }
 

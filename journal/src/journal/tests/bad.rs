@@ -177,7 +177,7 @@ fn a_doubt_outlives_a_restart() {
     for _ in 0..3 {
         let mut recovered = rig.crash();
         check(&recovered, 3, Tail::Torn { frame, at: Index(4), after: Epoch(1) }, &[]);
-        recovered.journal.note_mark();
+        recovered.journal.ticket().note_mark();
         recovered.journal.stop_clean().unwrap();
     }
 }

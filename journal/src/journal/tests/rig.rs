@@ -14,7 +14,7 @@ use crate::segment::JournalTag;
 use crate::{FoundMeta, Meta, MetaFile, Schema, Sequence, SessionId};
 
 /// Small, so that a few frames fill a segment.
-pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
+pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512, unsynced_segments_max: 20 };
 
 pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
 
@@ -56,22 +56,9 @@ pub(super) struct Model {
     pub(super) frames: Vec<(Tip, Vec<u8>)>,
     pub(super) start: Tip,
     pub(super) durable: Index,
-    /// All frames before each cut since the last sync. A power cut may bring back what was cut: the file of the
-    /// new generation is there, but nothing in it says that it belongs to this journal.
-    pub(super) before_cuts: Vec<Vec<(Tip, Vec<u8>)>>,
 }
 
 impl Model {
-    pub(super) fn new(base: Tip) -> Model {
-        Model {
-            snapshot: base,
-            frames: Vec::new(),
-            start: base,
-            durable: base.index(),
-            before_cuts: Vec::new(),
-        }
-    }
-
     pub(super) fn last(&self) -> Tip {
         self.frames.last().map_or(self.start, |(tip, _)| *tip)
     }
@@ -81,9 +68,6 @@ impl Model {
     }
 
     pub(super) fn cut_after(&mut self, index: Index) {
-        if index < self.last().index() {
-            self.before_cuts.push(self.frames.clone());
-        }
         self.frames.retain(|(tip, _)| tip.index() <= index);
         self.durable = self.durable.min(index);
     }
@@ -91,21 +75,6 @@ impl Model {
     /// What is wrong if this is what a power cut was to leave of the model: a part from its start, with at
     /// least everything that was durable.
     pub(super) fn misfit(&self, journal: &Journal) -> Option<String> {
-        let misfit = self.misfit_as_it_is(journal)?;
-        let uncut = self.uncut().any(|uncut| uncut.misfit_as_it_is(journal).is_none());
-        (!uncut).then_some(misfit)
-    }
-
-    /// The models as if one of the cuts since the last sync had not been.
-    pub(super) fn uncut(&self) -> impl Iterator<Item = Model> {
-        self.before_cuts.iter().map(|frames| Model {
-            frames: frames.clone(),
-            before_cuts: Vec::new(),
-            ..self.clone()
-        })
-    }
-
-    fn misfit_as_it_is(&self, journal: &Journal) -> Option<String> {
         if journal.base().index() > self.snapshot.index() {
             return Some(format!("the journal starts after {}, behind its snapshot", journal.base()));
         }
@@ -137,6 +106,8 @@ pub(super) struct Rig {
     pub(super) model: Model,
     pub(super) epoch: Epoch,
     pub(super) in_flight: Vec<SyncOrder>,
+    /// What a crash may still bring back: the model before each cut or reset that no sync has reached.
+    pub(super) uncut: Vec<Model>,
     /// Every frame there ever was.
     pub(super) written: Vec<Vec<u8>>,
 }
@@ -146,15 +117,18 @@ impl Rig {
         let machine = SimDisk::new(seed);
         let mut journal = Journal::create_with(machine.disk(), TAG, Tip::NONE, SMALL).unwrap();
         let me = Member { id: MemberId(1), incarnation: Incarnation(1) };
-        let meta = Meta::founded(TAG.cluster, me);
+        let newest = journal.newest_segment().expect("it has just been begun");
+        let meta = Meta::founded(TAG.cluster, me).with_newest_segment(newest);
         meta.write(&machine.disk()).unwrap();
         journal.note_newest_in(MetaFile::new(machine.disk(), meta));
+        let model = Model { snapshot: Tip::NONE, frames: Vec::new(), start: Tip::NONE, durable: Index::NONE };
         Rig {
             machine,
             journal: Some(journal),
-            model: Model::new(Tip::NONE),
+            model,
             epoch: Epoch(1),
             in_flight: Vec::new(),
+            uncut: Vec::new(),
             written: Vec::new(),
         }
     }
@@ -180,26 +154,45 @@ impl Rig {
     pub(super) fn append_knowing(&mut self, commit: Index, filling: Filling) -> Result<(), JournalError> {
         let bytes = build(self.model.last(), self.epoch, commit, filling);
         let frame = Frame::verify(&bytes).unwrap();
-        let slice = self.journal().append(&frame)?;
+        let slice = match self.journal().append(&frame) {
+            Err(JournalError::NotReady { .. }) => {
+                self.make_spares();
+                self.journal().append(&frame)?
+            }
+            appended => appended?,
+        };
         assert_eq!(&slice[..], bytes);
-        // A power cut may then leave any part of it.
-        let active = self.journal().active.as_ref().expect("it was just appended to");
-        active.segment.flusher().write().map_err(JournalError::Disk)?;
+        self.write()?;
         self.written.push(bytes.clone());
         self.model.frames.push((frame.tip(), bytes));
         Ok(())
     }
 
+    /// Hands what was appended to the system: a power cut may then leave any part of it.
+    fn write(&mut self) -> Result<(), JournalError> {
+        let active = self.journal().active.as_ref().expect("it was just appended to");
+        active.segment.flusher().write().map_err(JournalError::Disk)?;
+        Ok(())
+    }
+
+    /// What the chores could not do before they try again.
+    pub(super) fn make_spares(&mut self) {
+        self.journal().try_spares_again();
+        self.do_chores();
+    }
+
     pub(super) fn sync(&mut self) -> Result<(), JournalError> {
         let order = self.journal().ticket();
         order.perform()?;
-        self.model.before_cuts.clear();
         self.complete(&order)
     }
 
     /// An order has been performed: its completion arrives.
     pub(super) fn complete(&mut self, order: &SyncOrder) -> Result<(), JournalError> {
         let durable = self.journal().synced(order.ticket());
+        if self.journal().nameless_before.is_none() {
+            self.uncut.clear();
+        }
         assert!(durable.index() >= self.model.durable, "what was durable is no longer");
         assert!(self.model.ends().contains(&durable), "{durable} is said to be durable");
         self.model.durable = durable.index();
@@ -215,10 +208,19 @@ impl Rig {
         }
     }
 
+    /// A cut of which the disk knows.
     pub(super) fn cut_after(&mut self, index: Index) -> Result<(), JournalError> {
+        self.cut_in_memory(index)?;
+        self.write()
+    }
+
+    /// A cut that a crash takes back.
+    pub(super) fn cut_in_memory(&mut self, index: Index) -> Result<(), JournalError> {
+        self.uncut.push(self.model.clone());
         self.journal().cut_after(index)?;
         self.model.cut_after(index);
         self.epoch = self.epoch.next();
+        self.do_chores();
         Ok(())
     }
 
@@ -230,10 +232,19 @@ impl Rig {
     }
 
     pub(super) fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
+        self.reset_in_memory(base)?;
+        self.write()
+    }
+
+    /// A reset that a crash takes back, but for the snapshot.
+    pub(super) fn reset_in_memory(&mut self, base: Tip) -> Result<(), JournalError> {
         self.model.snapshot = base;
-        self.journal().reset(base)?;
+        if let Err(JournalError::NotReady { .. }) = self.journal().reset(base) {
+            self.make_spares();
+            self.journal().reset(base)?;
+        }
         self.do_chores();
-        self.model = Model::new(base);
+        self.model = Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index() };
         Ok(())
     }
 
@@ -248,17 +259,29 @@ impl Rig {
         let snapshot = Some(self.model.snapshot).filter(|tip| *tip != Tip::NONE);
         let FoundMeta::Good(meta) = Meta::read(&self.machine.disk())? else { panic!("the meta is lost") };
         let beside = Beside { snapshot, newest: meta.newest_segment };
-        let mut recovered = Journal::open(self.machine.disk(), TAG, beside)?;
+        let mut recovered = Journal::recover(self.machine.disk(), TAG, beside)?;
         recovered.journal.note_newest_in(MetaFile::new(self.machine.disk(), meta));
+        recovered.settle_in()?;
+        recovered.remove_unneeded();
         recovered.journal.sizes = SMALL;
         Ok(recovered)
     }
 
+    /// What is wrong if this is what a power cut has left: of the model, or of the one before a cut of which nothing on
+    /// the disk was sure to say that it belongs to this journal.
+    pub(super) fn misfit(&self, journal: &Journal) -> Option<String> {
+        let misfit = self.model.misfit(journal)?;
+        let is_uncut = self.uncut.iter().any(|uncut| uncut.misfit(journal).is_none());
+        (!is_uncut).then_some(misfit)
+    }
+
     /// Takes over what a power cut has left.
     pub(super) fn take(&mut self, recovered: Recovered) {
-        if self.model.misfit_as_it_is(&recovered.journal).is_some() {
-            let uncut = self.model.uncut().find(|uncut| uncut.misfit_as_it_is(&recovered.journal).is_none());
-            self.model = uncut.unwrap_or_else(|| self.model.clone());
+        let uncut = std::mem::take(&mut self.uncut);
+        if self.model.misfit(&recovered.journal).is_some()
+            && let Some(uncut) = uncut.into_iter().find(|uncut| uncut.misfit(&recovered.journal).is_none())
+        {
+            self.model = Model { snapshot: self.model.snapshot, ..uncut };
         }
         let last = recovered.journal.last().index();
         if last < self.model.start.index() {
@@ -274,7 +297,6 @@ impl Rig {
             self.model.start = recovered.journal.last();
         }
         self.model.durable = last;
-        self.model.before_cuts.clear();
         self.journal = Some(recovered.journal);
     }
 
