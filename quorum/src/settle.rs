@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use position::{Ballot, Doubted, Epoch, FrameId, History, Index, Member, MemberId, Standing, Tail, Tip};
 
 use crate::effect::Effect;
-use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
+use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Seen, Want};
 use crate::standby::Adopting;
 use crate::voter::Role;
-use crate::{REPAIR_BYTES_MAX, Voter};
+use crate::{Alarm, REPAIR_BYTES_MAX, Voter};
 
 /// What keeps a voter from counting, and what it has learned since its start.
 #[derive(Clone, Debug)]
@@ -331,6 +331,21 @@ impl Voter {
         if by_identity || by_master {
             self.settle();
         }
+    }
+
+    /// A peer was told that more is durable here than the disk holds. In an older epoch that says nothing: a later
+    /// master may have cut it.
+    pub(crate) fn doubt_what_was_acknowledged(&mut self, seen: &Seen, history: &impl History) {
+        let lost = seen.acknowledged.epoch == self.ballot.epoch && seen.acknowledged.index > self.durable;
+        if !lost || self.ballot.standing != Standing::Settled {
+            return;
+        }
+        let last = history.tip_at_or_below(self.durable);
+        let (at, after, epoch) = (last.index().next(), last.epoch(), self.ballot.epoch);
+        let doubted = Doubted { tail: Tail::Uncertain { frame: None, at, after, more: true }, epoch };
+        self.alarm(Alarm::LostSuffix { at, acknowledged: seen.acknowledged.index });
+        self.doubt = Some(Doubt::about(doubted));
+        self.lose_standing(Standing::Unsettled(doubted));
     }
 
     fn settle(&mut self) {

@@ -54,6 +54,9 @@ pub enum Fatal {
     /// The snapshots could not be listed or read.
     #[error(transparent)]
     Snapshot(#[from] snapshots::SnapshotError),
+    /// The cluster has lost what this voter knows to be committed.
+    #[error(transparent)]
+    Contradicted(#[from] quorum::Contradiction),
     /// The state could not be rebuilt after a panic.
     #[error("the state cannot be rebuilt after a panic: {0}")]
     Rebuild(RebuildError),
@@ -290,6 +293,7 @@ impl<S: Prevalent> Replica<S> {
                 self.transfers.acknowledged(now, by, base, received, done);
                 self.send_chunks(now, out);
             }
+            quorum::Effect::Contradicted(contradiction) => return Err(contradiction.into()),
             quorum::Effect::Changed => out.changed = true,
             quorum::Effect::Alarm(alarm) => out.alarms.push(alarm),
         }
