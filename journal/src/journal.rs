@@ -49,6 +49,7 @@ pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use finding::{Doubt, Finding};
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
+pub use loading::cluster_of;
 pub use recovery::{Beside, Recovered};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};

@@ -20,7 +20,7 @@ pub use frame::{
 };
 pub use journal::{
     Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Recovered,
-    SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, cluster_of, list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::{Epoch, Member, ProcessNumber, Tail};
 
 /// What must be durable before a voter promises anything with it.
@@ -64,7 +66,7 @@ pub enum Standing {
 }
 
 /// How it was found that a directory has lost what was voted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Amnesia {
     /// The ballot is of an older epoch than the directory's own journal, or than a peer remembers.
     OldBallot,

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use crate::{Ballot, Epoch, Member, ProcessNumber};
 
 /// What a voter must not forget: what it promised, and what it knows of the others.
@@ -15,7 +17,7 @@ impl Memory {
 }
 
 /// One start of a directory, and the process that it began.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// How often the directory had been started then, this start included. The first is 1.
     pub boots: u64,

@@ -71,7 +71,8 @@ impl Founding {
         };
         journal.append(&builder.seal(&stamp))?;
         journal.ticket().perform()?;
-        Meta::founded(self.cluster, me).write(disk)?;
+        let newest = journal.newest_segment().expect("it holds the founding frame");
+        Meta::founded(self.cluster, me).with_newest_segment(newest).write(disk)?;
         Founding::complete(disk)?;
         Ok(())
     }

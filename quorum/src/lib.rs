@@ -49,7 +49,9 @@
 //!         boots: 1,
 //!         process: ProcessNumber(99),
 //!         ballot: Ballot::founded(),
+//!         processes: vec![ProcessNumber(99)],
 //!         peers: Vec::new(),
+//!         has_state: true,
 //!         membership: Membership::new(vec![myself])?,
 //!         durable: Index(1),
 //!         commit: Index(1),
@@ -82,6 +84,7 @@ mod invariants;
 mod link;
 mod master;
 mod membership;
+mod memory;
 mod message;
 mod random;
 mod read;
@@ -91,12 +94,12 @@ mod time;
 mod vote;
 mod voter;
 
-pub use effect::{Alarm, Effect, Input, ReadToken};
+pub use effect::{Alarm, Contradiction, Effect, Input, ReadToken};
 pub use invariants::{check_state, check_step};
 pub use membership::{Kind, Membership, MembershipError, VoterInfo};
 pub use message::{
-    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, ProbeReply,
-    Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
+    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, PROCESSES_MAX,
+    ProbeReply, Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
 pub use voter::{Founding, RoleName, Start, Voter, VoterView};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use position::{Index, Tip};
+use position::{Amnesia, Doubted, Index, Tail, Tip};
 
 use super::run::Damage;
 use crate::segment::SegmentName;
@@ -66,7 +66,7 @@ pub enum Finding {
     /// The directory has lost what its voter promised.
     LostPromise {
         /// What tells so.
-        reason: String,
+        amnesia: Amnesia,
     },
 }
 
@@ -83,9 +83,18 @@ pub enum Doubt {
     SegmentMissing(SegmentName),
     /// There is no file of a journal at all.
     NothingThere,
+    /// An earlier start has found it, or another voter was told of more than there is.
+    FoundBefore,
 }
 
 impl Finding {
+    /// A doubt that an earlier start or a peer has found, and that nothing on the disk shows any more.
+    #[must_use]
+    pub fn still_in_doubt(doubted: &Doubted) -> Option<Finding> {
+        let Tail::Uncertain { at, .. } = doubted.tail else { return None };
+        Some(Finding::InDoubt { from: at, place: None, reason: Doubt::FoundBefore })
+    }
+
     /// Whether it costs this voter its vote until somebody acts.
     #[must_use]
     pub fn is_fatal_to_the_vote(&self) -> bool {
@@ -173,9 +182,13 @@ impl fmt::Display for Finding {
                 f,
                 "{file}: this copy of the identity is damaged. The other one is good, and this one is written anew. Check the disk"
             ),
-            Finding::LostPromise { reason } => write!(
+            Finding::LostPromise { amnesia } => write!(
                 f,
-                "this voter has lost what it promised: {reason}. It follows and does not vote any more. Take it out of the cluster and add it anew"
+                "this voter has lost what it promised: {}. It follows and does not vote any more. Take it out of the cluster and add it anew",
+                match amnesia {
+                    Amnesia::OldBallot => "its journal or another voter knows of a later epoch than its ballot (meta.0, meta.1)",
+                    Amnesia::Copied => "another voter knows of a later start: this is an old or a second copy of the folder",
+                }
             ),
         }
     }
@@ -190,6 +203,9 @@ impl fmt::Display for Doubt {
                 write!(f, "the mark names another entry {index} than the journal holds")
             }
             Doubt::SegmentMissing(name) => write!(f, "{name}, which the ballot names, is missing"),
+            Doubt::FoundBefore => {
+                write!(f, "an earlier start has found them missing, or another voter knows of more than there is")
+            }
             Doubt::NothingThere => write!(f, "no file of the journal is there"),
         }
     }

@@ -3,7 +3,7 @@
 //! Responsible for: which there are, whose they are, and which of them can be read.
 //! Not responsible for: what is in them (`walk`), and which of several counts (`hiding`).
 
-use position::Index;
+use position::{ClusterId, Index};
 use storage::{Disk, DiskError};
 
 use super::JournalError;
@@ -72,6 +72,23 @@ pub(super) fn load_segments(
         segments.push(Found::new(name, segment, header));
     }
     Ok(segments)
+}
+
+/// Whose journal lies in a directory that has lost its identity, by the header of any of its segments.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn cluster_of(disk: &Disk) -> Result<Option<ClusterId>, JournalError> {
+    for File { name, bytes } in files(disk)?.iter().rev() {
+        if name.kind != SegmentKind::Journal || *bytes < SEGMENT_HEADER_BYTES as u64 {
+            continue;
+        }
+        let segment = disk.open_segment(&name.to_string())?;
+        if let Ok(header) = SegmentHeader::decode(&segment.slice(0..SEGMENT_HEADER_BYTES)) {
+            return Ok(Some(header.tag.cluster));
+        }
+    }
+    Ok(None)
 }
 
 fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Result<(), JournalError> {

@@ -8,6 +8,7 @@
 mod apply;
 mod clock;
 mod effects;
+mod health;
 mod input;
 mod install;
 mod intake;
@@ -32,8 +33,10 @@ pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
 
 use crate::founding::members_of;
+use crate::engine::SnapshotRule;
 use crate::{Answers, Engine, Prevalent};
 use clock::ClusterClock;
+use health::Health;
 use intake::Pending;
 use jobs::Jobs;
 use transfer::{Receiving, Transfers};
@@ -54,6 +57,9 @@ pub enum Fatal {
     /// The snapshots could not be listed or read.
     #[error(transparent)]
     Snapshot(#[from] snapshots::SnapshotError),
+    /// The cluster has lost what this voter knows to be committed.
+    #[error(transparent)]
+    Contradicted(#[from] quorum::Contradiction),
     /// The state could not be rebuilt after a panic.
     #[error("the state cannot be rebuilt after a panic: {0}")]
     Rebuild(RebuildError),
@@ -67,8 +73,10 @@ pub struct Replica<S: Prevalent> {
     voter: Voter,
     journal: Journal,
     shelf: Shelf,
-    /// `None` while the state is being rebuilt or installed by a job.
+    /// `None` while the state is being rebuilt or installed by a job, and after a start that found none.
     engine: Option<Engine<S>>,
+    snapshot_rule: SnapshotRule,
+    health: Health,
     clock: ClusterClock,
 
     /// What waits for the next frame.
@@ -268,7 +276,10 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         match decision {
-            quorum::Effect::Persist(memory) => out.persist = Some(self.meta.remember(memory)),
+            quorum::Effect::Persist(memory) => {
+                self.health.follow(&memory.ballot);
+                out.persist = Some(self.meta.remember(memory));
+            }
             quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
             quorum::Effect::SendFrames { envelope, after, through } => {
                 let payload = self.journal.frames_between(after, through);
@@ -290,6 +301,7 @@ impl<S: Prevalent> Replica<S> {
                 self.transfers.acknowledged(now, by, base, received, done);
                 self.send_chunks(now, out);
             }
+            quorum::Effect::Contradicted(contradiction) => return Err(contradiction.into()),
             quorum::Effect::Changed => out.changed = true,
             quorum::Effect::Alarm(alarm) => out.alarms.push(alarm),
         }
@@ -371,6 +383,7 @@ impl<S: Prevalent> Replica<S> {
         {
             self.voter.adopt_membership(membership);
         }
+        self.health.repaired(damaged);
         self.decide(now, quorum::Input::Repaired(damaged), &[], out)
     }
 

@@ -212,7 +212,7 @@ impl<S: Prevalent> Group<S> {
         }
         drop(replica);
         self.hand_out(effects);
-        synced.drain(..).try_for_each(|order| order.note_mark())?;
+        synced.drain(..).for_each(|order| order.note_mark());
         Ok(())
     }
 
@@ -398,7 +398,7 @@ fn settle_inline<S: Prevalent>(
             replica.step(clock.now(), Input::Persisted(memory), effects)?;
         } else if let Some(order) = effects.sync.take() {
             order.perform()?;
-            order.note_mark()?;
+            order.note_mark();
             replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
         } else if replica.apply(APPLY_FRAMES, effects)? {
             // More is committed.

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use position::{
-    Amnesia, Ballot, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId, Memory, Standing,
-    Tail, Tip,
+    Amnesia, Ballot, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId, Memory,
+    ProcessNumber, Standing, Tail, Tip,
 };
-use quorum::{Alarm, Time, Voter};
+use quorum::{Alarm, Contradiction, Time, Voter};
 
 use super::journal::Journal;
 
@@ -19,6 +19,10 @@ pub(crate) struct Disk {
     pub(crate) life: u64,
     pub(crate) ballot: Ballot,
     pub(crate) peers: Vec<KnownPeer>,
+    /// The processes of all its starts, the newest first.
+    pub(crate) processes: Vec<ProcessNumber>,
+    /// Whether a snapshot of it is good.
+    pub(crate) has_state: bool,
     /// Survives a power cut.
     pub(crate) durable: Journal,
     /// Survives the death of the process.
@@ -43,6 +47,8 @@ pub(crate) struct Process {
     pub(crate) transfers: BTreeMap<Member, Tip>,
     pub(crate) transferred: Time,
     pub(crate) alarms: Vec<Alarm>,
+    /// The protocol has ended it.
+    pub(crate) contradicted: Option<Contradiction>,
 }
 
 /// What a power cut does to the end of the journal.
@@ -65,6 +71,8 @@ impl Disk {
             life: 0,
             ballot: Ballot::founded(),
             peers: Vec::new(),
+            processes: Vec::new(),
+            has_state: true,
             durable: Journal::founded(),
             written: Journal::founded(),
             full_after: None,

@@ -15,8 +15,8 @@ use position::{
     Standing, Tail, Tip,
 };
 use quorum::{
-    Envelope, Founding, Input, Kind, Membership, Message, ReadToken, Start, Time, Times, Voter, VoterInfo,
-    check_state, check_step,
+    Envelope, Founding, Input, Kind, Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times,
+    Voter, VoterInfo, check_state, check_step,
 };
 
 pub(crate) use dice::Dice;
@@ -229,6 +229,7 @@ impl Cluster {
         let founding = if self.standby_only.contains(&id) { Founding::Never } else { self.founding };
         let disk = self.disks.get_mut(&id).expect("a machine");
         disk.life = life;
+        disk.processes.insert(0, ProcessNumber(life));
         let (tail, repairs) = disk.start();
         let tail = if self.membership.voters().len() == 1 { Tail::Clean } else { tail };
         let known = disk.written.tip().index() > Index::NONE;
@@ -239,7 +240,9 @@ impl Cluster {
             boots: disk.boots,
             process: ProcessNumber(life),
             ballot: disk.ballot,
+            processes: disk.processes.iter().copied().take(PROCESSES_MAX).collect(),
             peers: disk.peers.clone(),
+            has_state: disk.has_state,
             membership,
             durable: disk.durable.tip().index(),
             commit: disk.written.base().index(),
@@ -260,6 +263,7 @@ impl Cluster {
             transfers: BTreeMap::new(),
             transferred: self.now,
             alarms: Vec::new(),
+            contradicted: None,
         };
         self.processes.insert(id, process);
         self.note(format_args!("{} starts, its tail is {}", name(id), trace::tail(&tail)));
@@ -419,6 +423,17 @@ impl Cluster {
         self.arrive(Packet { envelope, frames: Vec::new() });
     }
 
+    /// `from` votes for `to`: as if it had been asked, had made that durable, and had sent this.
+    pub(crate) fn forge_vote(&mut self, from: MemberId, to: MemberId, epoch: Epoch) {
+        let asked = self.held.iter().rev().find_map(|packet| match packet.envelope.message {
+            Message::VoteRequest { attempt, .. } if packet.envelope.from.id == to => Some(attempt),
+            _ => None,
+        });
+        let attempt = asked.expect("it was asked");
+        self.oracle.vote(self.member(from), epoch, self.member(to));
+        self.forge(from, to, epoch, Message::VoteReply { attempt, refused: None });
+    }
+
     /// What was put aside, by its sender and receiver.
     pub(crate) fn held_messages(&self) -> Vec<(MemberId, MemberId, &Message)> {
         let said = |packet: &'_ Packet| (packet.envelope.from.id, packet.envelope.to.id);
@@ -561,7 +576,7 @@ impl Cluster {
         let mut lines: Vec<String> = self.trace.clone().unwrap_or_default();
         for (&id, disk) in &self.disks {
             let state = match self.processes.get(&id) {
-                Some(process) => format!("{:?}", process.voter.view()),
+                Some(process) => format!("{:?}, alarms {:?}", process.voter.view(), process.alarms),
                 None => "down".to_owned(),
             };
             lines.push(format!("{} journal {} {state}", name(id), disk.written.tip()));

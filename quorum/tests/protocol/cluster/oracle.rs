@@ -107,6 +107,15 @@ impl Oracle {
         assert_eq!(known, voted_for, "{from} votes twice in epoch {epoch}");
     }
 
+    pub(crate) fn vote(&mut self, from: Member, epoch: Epoch, to: Member) {
+        self.votes.insert((from, epoch), to);
+    }
+
+    /// The script has taken from a majority of the disks what was committed.
+    pub(crate) fn forget_what_was_committed(&mut self) {
+        self.committed.clear();
+    }
+
     pub(crate) fn read_arrives(&mut self, token: ReadToken) {
         self.reads.insert(token, self.committed());
     }

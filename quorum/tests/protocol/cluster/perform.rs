@@ -72,6 +72,7 @@ impl Cluster {
                         self.process(id).transfers.remove(&by);
                     }
                 }
+                Effect::Contradicted(contradiction) => self.process(id).contradicted = Some(contradiction),
                 Effect::Changed => {}
                 Effect::Alarm(alarm) => self.process(id).alarms.push(alarm),
             }
@@ -89,10 +90,15 @@ impl Cluster {
     fn install(&mut self, id: MemberId, base: Tip) {
         let disk = self.disk(id);
         if disk.written.tip_at(base.index()) == Some(base) {
+            if !std::mem::replace(&mut disk.has_state, true) {
+                self.input(id, Input::HasState(base));
+            }
+            let disk = self.disk(id);
             let covered: Vec<FrameId> =
                 disk.repairs.extract_if(.., |frame| frame.last <= base.index()).collect();
             covered.into_iter().for_each(|frame| self.input(id, Input::Repaired(frame)));
         } else {
+            disk.has_state = true;
             disk.written.install(base);
             disk.durable = disk.written.clone();
             self.input(id, Input::Installed(base));
