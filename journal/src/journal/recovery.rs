@@ -19,7 +19,8 @@ use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
 use super::{Active, Evidence, Journal, JournalError, Sizes};
-use crate::segment::{Generation, JournalTag, SegmentName};
+use crate::frame::{FRAME_ALIGNMENT, FrameHeader};
+use crate::segment::{Generation, JournalTag, SEGMENT_HEADER_BYTES, SegmentKind, SegmentName};
 
 /// What lies beside the journal and says what it must hold.
 #[derive(Clone, Copy, Debug, Default)]
@@ -280,14 +281,25 @@ impl Ending {
 
 impl Recovered {
     /// Gives up what is damaged, in doubt or lost, and all that follows it: a new generation hides it, and says to
-    /// the next start that nothing is missing. The files stay as they are.
+    /// the next start that nothing is missing. Before that, every file that holds any of it is copied to
+    /// `{file}.given-up`, which nothing reads or removes.
     ///
     /// # Errors
-    /// If no new segment can be made.
+    /// If a copy or a new segment cannot be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
         self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
+        let damaged: Vec<SegmentName> = journal.damages().map(|damage| damage.file).collect();
+        for File { name, bytes } in &self.files {
+            if name.kind != SegmentKind::Journal || *bytes == 0 {
+                continue;
+            }
+            let Some(bytes) = journal.disk.map(&name.to_string())? else { continue };
+            if damaged.contains(name) || holds_frames_behind(&bytes, end.index()) {
+                journal.disk.replace(&format!("{name}.given-up"), &bytes)?;
+            }
+        }
         journal.evidence = Evidence::NotNeeded;
         journal.begin_generation_now(end)?;
         self.tail = Tail::Clean;
@@ -322,6 +334,11 @@ impl Recovered {
             self.journal.remove_files(names);
         }
     }
+}
+
+fn holds_frames_behind(bytes: &[u8], end: Index) -> bool {
+    let mut starts = (SEGMENT_HEADER_BYTES..bytes.len()).step_by(FRAME_ALIGNMENT);
+    starts.any(|at| FrameHeader::read(&bytes[at..]).is_ok_and(|header| header.id().last > end))
 }
 
 /// How much of the journal the mark still vouches for: newer generations may have cut below it.

@@ -225,7 +225,7 @@ impl<S: Prevalent> Group<S> {
         }
         for unanswered in &effects.unanswered {
             let Some(first) = unanswered.sequence else { continue };
-            line.queue.refuse(first, unanswered.commands, &unanswered.why.to_string());
+            line.queue.refuse(first, unanswered.commands, &unanswered.why);
         }
         self.room.notify_all();
     }
