@@ -197,6 +197,8 @@ pub struct VoterStatus {
     pub outcome_hash: String,
     /// From a master: how far each of the others is.
     pub standbys: Vec<StandbyStatus>,
+    /// How long its disk has kept it waiting, if it is more than a second: the disk hangs or is far too slow.
+    pub disk_waits: Option<Duration>,
 }
 
 /// What a master knows of another voter.
