@@ -425,6 +425,7 @@ impl<S: Prevalent> EngineLoop<S> {
 
     fn status(&self) -> VoterStatus {
         let view = self.replica.view();
+        let waits = self.waits().iter().filter_map(|(_, watch)| watch.waits()).max();
         let standby = |&(voter, durable): &(MemberId, Index)| StandbyStatus {
             voter,
             present: !self.replica.unheard().contains(&voter),
@@ -445,7 +446,7 @@ impl<S: Prevalent> EngineLoop<S> {
                 .map(|engine| engine.outcome_hash().to_string())
                 .unwrap_or_default(),
             standbys: view.matched.iter().map(standby).collect(),
-            disk_waits: self.waits().iter().filter_map(|(_, watch)| watch.waits()).max(),
+            disk_waits_ms: waits.map(|waits| u64::try_from(waits.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }
