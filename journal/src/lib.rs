@@ -20,7 +20,8 @@ pub use frame::{
 };
 pub use journal::{
     Chore, ChoreDone, Damage, FoundMark, GoodCopy, Journal, JournalError, Recovered, RepairOrder, RoomMade,
-    RoomOrder, SegmentInfo, SegmentView, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    RoomOrder, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark,
+    view_segment,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use segment::{

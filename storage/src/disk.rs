@@ -9,14 +9,18 @@
 
 mod file;
 mod open_files;
+mod rewrite;
 mod spares;
 mod stage;
+mod uncached;
 mod unsynced;
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use position::Mutant;
 
 use crate::disk::file::Usage;
 use crate::disk::open_files::OpenFiles;
@@ -28,7 +32,9 @@ use crate::system::{Access, System, SystemFile};
 use crate::{DiskError, Segment, Slice};
 
 pub(crate) use crate::disk::file::OpenFile;
+pub use crate::disk::rewrite::Rewrite;
 pub use crate::disk::stage::Stage;
+pub use crate::disk::uncached::Uncached;
 
 /// How a file is called that has not got its name yet. What ends so is removed when the directory is opened.
 const UNFINISHED: &str = ".unfinished";
@@ -58,7 +64,12 @@ pub struct FileEntry {
 ///
 /// After one failed sync, of whatever file or folder, every later change fails with
 /// [`DiskError::Poisoned`]: the system may have dropped the bytes in question and would report the next sync
-/// as a success. Only a new process, which reads what the disk really holds, may go on.
+/// as a success. Only a new process may go on.
+///
+/// That one reads the system's cache, which may still show what the disk does not hold, and which takes it for
+/// written. So after an unclean end it writes again ([`Disk::rewrite`]) what no successful sync vouches for, and syncs
+/// it, before it relies on it. [`Disk::overwrite`] and [`Disk::replace`] write everything anyway. Names are written
+/// again, all of them, whenever a directory is opened.
 ///
 /// Cheap to clone: all clones are one directory.
 ///
@@ -80,6 +91,8 @@ struct Core {
     open_files: OpenFiles,
     temporaries: AtomicU64,
     spares: Spares,
+    /// It has been logged that reads cannot bypass the cache.
+    cached_reads_told: OnceLock<()>,
 }
 
 impl Disk {
@@ -94,6 +107,7 @@ impl Disk {
             open_files: OpenFiles::new(),
             temporaries: AtomicU64::new(0),
             spares: Spares::default(),
+            cached_reads_told: OnceLock::new(),
         };
         if rights == Rights::Owner {
             core.settle_everything()?;
@@ -342,11 +356,15 @@ impl Core {
     /// Syncs the folders too: without it a power cut can lose a new file's name while keeping its contents,
     /// and recovery would silently stop one segment early.
     fn sync_changed_folders(&self) -> Result<(), DiskError> {
+        if Mutant::SkipsFolderSync.is_active() {
+            return Ok(());
+        }
         self.unsynced.sync(|folder| self.once("sync the folder", folder, || self.system.sync_folder(folder)))
     }
 
     /// A process that died may have left names that no power cut has tested yet. They are about to be
-    /// relied upon, so they are made durable; its temporary files go.
+    /// relied upon, so they are made durable; its temporary files go. Where its sync of a folder failed, the system
+    /// takes the names for written, and a sync alone would do nothing: so each folder is changed first.
     fn settle_everything(&self) -> Result<(), DiskError> {
         let root = self.system.path("");
         let mut folders = self.system.folders().map_err(DiskError::while_trying("list", &root))?;
@@ -360,10 +378,23 @@ impl Core {
                     let removed = self.system.remove(&join(&folder, &entry.name));
                     removed.map_err(DiskError::while_trying("remove", &path))?;
                 }
-                Ok(())
+                self.touch(&folder)
             })?;
         }
         self.sync_changed_folders()
+    }
+
+    /// Makes a name and removes it, so that the system has to write the folder's names again.
+    fn touch(&self, folder: &str) -> Result<(), DiskError> {
+        let name = self.temporary_name(&join(folder, "names"));
+        let path = self.system.path(&name);
+        match self.system.open(&name, Access::Create) {
+            Ok(file) => drop(file),
+            // A full disk must not keep a process from starting.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(DiskError::while_trying("create", &path)(error)),
+        }
+        self.system.remove(&name).map_err(DiskError::while_trying("remove", &path))
     }
 
     fn open_if_there(&self, name: &str, access: Access) -> Result<Option<Box<dyn SystemFile>>, DiskError> {
@@ -471,6 +502,10 @@ fn folder_of(name: &str) -> &str {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A file longer than the address space cannot be mapped; that is for 32-bit machines.

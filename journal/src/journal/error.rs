@@ -54,6 +54,17 @@ pub enum JournalError {
         /// What is wrong.
         source: SegmentFlaw,
     },
+    /// The disk returned other bytes the second time.
+    #[error(
+        "{file} at byte {offset}: a frame was whole when it was read first, and is not any more; \
+         it was left as it is. Start again: what the disk holds now is judged anew"
+    )]
+    Unsteady {
+        /// The segment.
+        file: SegmentName,
+        /// Where the frame starts.
+        offset: usize,
+    },
     /// A frame is intact, but this version does not understand it. It is never skipped.
     #[error("{file} at byte {offset}: {source}. Nothing was changed")]
     NotUnderstood {

@@ -1,6 +1,6 @@
 //! Mending what is damaged with a good copy from another machine.
 
-use position::Tip;
+use position::{Mutant, Tip};
 use storage::{Disk, Slice};
 
 use super::run::{Contents, Damage, GoodFrames, Run};
@@ -58,7 +58,8 @@ impl Journal {
         };
         let Contents::Damaged(damage) = &self.runs[position].contents else { return Err(not_wanted) };
         let (offsets, tip) = chain(damage.after, bytes)?;
-        if tip != damage.id.tip() {
+        let by_position = Mutant::RepairsByPosition.is_active() && tip.index() == damage.id.last;
+        if tip != damage.id.tip() && !by_position {
             return Err(not_wanted);
         }
         let Damage { after: previous, file, .. } = *damage;
@@ -73,7 +74,8 @@ impl Journal {
     /// goes then.
     pub fn repaired(&mut self, copy: GoodCopy) -> bool {
         let GoodCopy { damage, name, bytes, offsets } = copy;
-        let is_wanted = |run: &&mut Run| matches!(&run.contents, Contents::Damaged(found) if *found == damage);
+        let is_wanted =
+            |run: &&mut Run| matches!(&run.contents, Contents::Damaged(found) if *found == damage);
         let Some(run) = self.runs.iter_mut().find(is_wanted) else {
             self.remove_files(std::iter::once(name));
             return false;

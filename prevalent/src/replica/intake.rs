@@ -248,7 +248,13 @@ impl<S: Prevalent> Replica<S> {
                 {
                     before.commands += 1;
                 }
-                _ => out.unanswered.push(Unanswered { client, session, sequence, commands: 1, why: why.clone() }),
+                _ => out.unanswered.push(Unanswered {
+                    client,
+                    session,
+                    sequence,
+                    commands: 1,
+                    why: why.clone(),
+                }),
             }
         }
     }

@@ -43,7 +43,7 @@ use jobs::{Jobs, Work};
 use transfer::{Receiving, Transfers};
 
 /// Something that ends the process: the disk failed, or the journal needs a newer program. What was
-/// acknowledged stays acknowledged; a restart recovers from what the disk really holds.
+/// acknowledged stays acknowledged; a restart writes again what the disk may lack.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The journal could not be written or read.
@@ -376,12 +376,7 @@ impl<S: Prevalent> Replica<S> {
         self.decide(now, quorum::Input::Adopted(self.journal.last()), &[], out)
     }
 
-    fn repair(
-        &mut self,
-        damaged: FrameId,
-        frames: &[Frame<'_>],
-        out: &mut Effects<S>,
-    ) -> Result<(), Fatal> {
+    fn repair(&mut self, damaged: FrameId, frames: &[Frame<'_>], out: &mut Effects<S>) -> Result<(), Fatal> {
         // The protocol goes on asking until it is told: another copy is of no use while one is being written.
         if !self.jobs.begin_repair() {
             return Ok(());

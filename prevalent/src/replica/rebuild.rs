@@ -57,7 +57,9 @@ impl<S: Prevalent> Rebuild<S> {
     pub(crate) fn run(self) -> Result<Replayed<S>, RebuildError> {
         // Half changed, it may panic once more.
         if catch_unwind(AssertUnwindSafe(|| drop(self.spoiled))).is_err() {
-            tracing::error!("the state that a panicking command left behind panicked again when it was dropped");
+            tracing::error!(
+                "the state that a panicking command left behind panicked again when it was dropped"
+            );
         }
         let begin = || Ok::<_, RebuildError>(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine);
         let engine = begin()?.with_panics(&self.panics).with_snapshot_rule(self.rule);

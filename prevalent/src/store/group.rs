@@ -10,9 +10,7 @@ use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder, Syn
 use position::Tip;
 use quorum::Time;
 
-use crate::replica::{
-    ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica,
-};
+use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
 use crate::store::{ExecuteError, wall_time};
