@@ -57,7 +57,7 @@ mod hunt {
                 Some((order, failure)) => {
                     let seeds = order.seed - first + 1;
                     println!(
-                        "{name}: {what}\n    found by seed {} after {seeds} seeds, {seconds} s: {failure}",
+                        "{name}: {what}\n    found by seed {} after {seeds} seeds, {seconds} s: {}",
                         order.seed
                     );
                 }
