@@ -45,6 +45,8 @@ pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
 pub use recovery::Recovered;
+pub use repair::{GoodCopy, RepairOrder};
+pub use room::{RoomMade, RoomOrder};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};
 

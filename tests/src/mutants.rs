@@ -58,7 +58,8 @@ mod hunt {
                     let seeds = order.seed - first + 1;
                     println!(
                         "{name}: {what}\n    found by seed {} after {seeds} seeds, {seconds} s: {}",
-                        order.seed
+                        order.seed,
+                        failure.in_short()
                     );
                 }
                 None => {
@@ -86,7 +87,9 @@ mod hunt {
             let (order, failure) = failure?;
             match simulate(&order, Trace::Off) {
                 Ok(_) => return Some((order, failure)),
-                Err(own) => println!("    seed {} fails without a broken rule, too: {own}", order.seed),
+                Err(own) => {
+                    println!("    seed {} fails without a broken rule, too: {}", order.seed, own.in_short())
+                }
             }
             from = order.seed + 1;
         }

@@ -70,6 +70,12 @@ impl Options {
 /// A voter cannot start. The directory was left as it was, unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The program cannot catch a panic.
+    #[error(
+        "this program was built with `panic = \"abort\"`, so a command that panics would end it, at every start again; \
+         nothing was opened; build it with `panic = \"unwind\"`"
+    )]
+    PanicsAbort,
     /// The directory was never founded, and nothing says who it is.
     #[error(
         "the data directory has no identity (no meta.0, no meta.1): it was never founded, or it was wiped; copy the folder that `init` made for this machine"
@@ -144,6 +150,7 @@ impl<S: Prevalent> Replica<S> {
     /// # Errors
     /// If the directory cannot be a voter's.
     pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
+        refuse_if_panics_abort(cfg!(panic = "abort"))?;
         let meta = identity(&disk, options)?;
         let shelf = Shelf::new(disk.clone());
         let loaded = snapshotter::load::<S>(&shelf, meta.cluster)?;
@@ -177,7 +184,10 @@ impl<S: Prevalent> Replica<S> {
         }
         Founding::complete(&disk)?;
         recovered.settle_in()?;
-        let journal = recovered.journal;
+        let mut journal = recovered.journal;
+        if !alone {
+            journal.keep_short_spare();
+        }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
@@ -228,6 +238,12 @@ impl<S: Prevalent> Replica<S> {
             answers: Answers::default(),
         })
     }
+}
+
+/// A command that panics is passed over by every replica and in every replay, which takes a panic that unwinds. With
+/// `panic = "abort"` the first one would end the process, and each later start at the same command.
+fn refuse_if_panics_abort(abort: bool) -> Result<(), OpenError> {
+    if abort { Err(OpenError::PanicsAbort) } else { Ok(()) }
 }
 
 /// A learner's directory has no journal before its first start.
@@ -328,4 +344,16 @@ fn replay_committed<S: Prevalent>(
     let frames = journal.frames_between(journal.base().index(), commit);
     let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
     replay_past_panics(engine, begin, &frames, commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_panics_abort_is_refused() {
+        assert!(matches!(refuse_if_panics_abort(true), Err(OpenError::PanicsAbort)));
+        // These tests unwind, and so open what they open.
+        assert!(refuse_if_panics_abort(cfg!(panic = "abort")).is_ok());
+    }
 }

@@ -331,6 +331,15 @@ impl Rig {
     }
 }
 
+impl Journal {
+    /// Takes a good copy at once.
+    pub(super) fn repair(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+        let copy = self.order_repair(bytes)?.perform()?;
+        assert!(self.repaired(copy), "nothing has changed meanwhile");
+        Ok(())
+    }
+}
+
 /// For comparing slices as one.
 pub(super) trait Concat {
     fn concat_bytes(&self) -> Vec<u8>;
