@@ -51,6 +51,8 @@ pub use finding::{Doubt, Finding};
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
 pub use loading::cluster_of;
 pub use recovery::{Beside, Recovered};
+pub use repair::{GoodCopy, RepairOrder};
+pub use room::{RoomMade, RoomOrder};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};
 

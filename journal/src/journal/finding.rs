@@ -186,8 +186,10 @@ impl fmt::Display for Finding {
                 f,
                 "this voter has lost what it promised: {}. It follows and does not vote any more. Take it out of the cluster and add it anew",
                 match amnesia {
-                    Amnesia::OldBallot => "its journal or another voter knows of a later epoch than its ballot (meta.0, meta.1)",
-                    Amnesia::Copied => "another voter knows of a later start: this is an old or a second copy of the folder",
+                    Amnesia::OldBallot =>
+                        "its journal or another voter knows of a later epoch than its ballot (meta.0, meta.1)",
+                    Amnesia::Copied =>
+                        "another voter knows of a later start: this is an old or a second copy of the folder",
                 }
             ),
         }
@@ -204,7 +206,10 @@ impl fmt::Display for Doubt {
             }
             Doubt::SegmentMissing(name) => write!(f, "{name}, which the ballot names, is missing"),
             Doubt::FoundBefore => {
-                write!(f, "an earlier start has found them missing, or another voter knows of more than there is")
+                write!(
+                    f,
+                    "an earlier start has found them missing, or another voter knows of more than there is"
+                )
             }
             Doubt::NothingThere => write!(f, "no file of the journal is there"),
         }

@@ -12,7 +12,8 @@ use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
-use crate::founding::{Founding, members_of};
+use crate::founding::Founding;
+use crate::members::members_of;
 use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::health::Health;
@@ -77,6 +78,12 @@ impl Options {
 /// A voter cannot start. The directory was left as it was, unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The program cannot catch a panic.
+    #[error(
+        "this program was built with `panic = \"abort\"`, so a command that panics would end it, at every start again; \
+         nothing was opened; build it with `panic = \"unwind\"`"
+    )]
+    PanicsAbort,
     /// The directory was never founded, and nothing says who it is.
     #[error(
         "the data directory has no identity (no meta.0, no meta.1): it was never founded, or it was wiped; copy the folder that `init` made for this machine"
@@ -162,6 +169,7 @@ impl<S: Prevalent> Replica<S> {
     /// # Errors
     /// If the directory cannot be a voter's, or if it is the only copy and has lost something.
     pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
+        refuse_if_panics_abort(cfg!(panic = "abort"))?;
         let mut health: Vec<Finding> = Vec::new();
         let mut meta = identity(&disk, options)?;
         if let Some(meta) = &meta {
@@ -174,8 +182,9 @@ impl<S: Prevalent> Replica<S> {
         };
         let shelf = Shelf::new(disk.clone());
         let loaded = snapshotter::load::<S>(&shelf, cluster)?;
-        let passed_over = loaded.passed_over.iter().map(|passed_over| {
-            Finding::Snapshot { index: passed_over.index, error: passed_over.error.to_string() }
+        let passed_over = loaded.passed_over.iter().map(|passed_over| Finding::Snapshot {
+            index: passed_over.index,
+            error: passed_over.error.to_string(),
         });
         health.extend(passed_over);
         let base = loaded.head.as_ref().map(|head| head.tip);
@@ -183,7 +192,8 @@ impl<S: Prevalent> Replica<S> {
 
         let newest = meta.as_ref().and_then(|meta| meta.newest_segment);
         let is_learner = meta.as_ref().is_some_and(|meta| meta.me.incarnation == Incarnation::UNKNOWN);
-        let mut recovered = recover_journal::<S>(&disk, cluster, Beside { snapshot: base, newest }, is_learner)?;
+        let mut recovered =
+            recover_journal::<S>(&disk, cluster, Beside { snapshot: base, newest }, is_learner)?;
         recovered.journal.set_sizes(options.segment_sizes);
         let has_state = recovered.journal.base().index() <= engine.applied().index();
         let membership = newest_membership(&recovered.journal, &engine);
@@ -231,7 +241,10 @@ impl<S: Prevalent> Replica<S> {
         }
         health.append(&mut recovered.findings);
         let health = Health::of(health, &ballot);
-        let journal = recovered.journal;
+        let mut journal = recovered.journal;
+        if !alone {
+            journal.keep_short_spare();
+        }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
@@ -295,6 +308,12 @@ impl<S: Prevalent> Replica<S> {
     }
 }
 
+/// A command that panics is passed over by every replica and in every replay, which takes a panic that unwinds. With
+/// `panic = "abort"` the first one would end the process, and each later start at the same command.
+fn refuse_if_panics_abort(abort: bool) -> Result<(), OpenError> {
+    if abort { Err(OpenError::PanicsAbort) } else { Ok(()) }
+}
+
 /// A learner's directory has no journal before its first start.
 fn recover_journal<S: Prevalent>(
     disk: &Disk,
@@ -313,7 +332,9 @@ fn recover_journal<S: Prevalent>(
 fn identity(disk: &Disk, options: &Options) -> Result<Option<Meta>, OpenError> {
     let meta = match (Meta::read(disk)?, options.learner) {
         (FoundMeta::Good(meta), _) => meta,
-        (FoundMeta::Missing | FoundMeta::Damaged, None) if options.sole && options.salvage => return Ok(None),
+        (FoundMeta::Missing | FoundMeta::Damaged, None) if options.sole && options.salvage => {
+            return Ok(None);
+        }
         (FoundMeta::Missing, None) => return Err(OpenError::NoIdentity),
         (FoundMeta::Damaged, None) => return Err(OpenError::IdentityDamaged),
         (FoundMeta::Missing | FoundMeta::Damaged, Some((cluster, id))) => {
@@ -412,4 +433,16 @@ fn replay_committed<S: Prevalent>(
     let frames = journal.frames_between(journal.base().index(), commit);
     let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
     replay_past_panics(engine, begin, &frames, commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_panics_abort_is_refused() {
+        assert!(matches!(refuse_if_panics_abort(true), Err(OpenError::PanicsAbort)));
+        // These tests unwind, and so open what they open.
+        assert!(refuse_if_panics_abort(cfg!(panic = "abort")).is_ok());
+    }
 }
