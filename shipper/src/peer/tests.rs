@@ -89,6 +89,12 @@ fn hello() -> Message {
         fresh: false,
         seen_of_you: Seen::default(),
         master: false,
+        epoch: Epoch(4),
+        processes: [position::ProcessNumber(u64::MAX); quorum::PROCESSES_MAX],
+        known_of_me: position::Started::default(),
+        refused: None,
+        amnesia: None,
+        stateless: false,
     })
 }
 

@@ -341,7 +341,7 @@ impl Simulation {
     pub(super) fn is_alarmed(&mut self, machine: usize, alarm: &Alarm) {
         self.tell(|| format!("{machine} alarms: {alarm}"));
         let lost = match alarm {
-            Alarm::Amnesia => machine,
+            Alarm::Amnesia | Alarm::LostSuffix { .. } => machine,
             Alarm::CopiedDirectory { of } => super::driver::node_of(of.id),
             Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => panic!("machine {machine}: {alarm}"),
         };
