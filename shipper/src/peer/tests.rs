@@ -91,7 +91,6 @@ fn hello() -> Message {
         master: false,
         epoch: Epoch(4),
         processes: [position::ProcessNumber(u64::MAX); quorum::PROCESSES_MAX],
-        known_of_me: position::Started::default(),
         refused: None,
         amnesia: None,
         stateless: false,
