@@ -292,7 +292,6 @@ fn meta() -> Meta {
         member: Member { id: MemberId(id), incarnation: Incarnation(64 + u128::from(id)) },
         latest: Started { boots: 5, process: ProcessNumber(20 + u64::from(id)) },
         epoch: Epoch(9),
-        knows: Started { boots: 2, process: ProcessNumber(32) },
     };
     let newest = SegmentName { first: Index(41), generation: Generation(1), kind: SegmentKind::Journal };
     let mut meta = Meta::founded(TAG.cluster, me);
@@ -371,8 +370,6 @@ fn the_document_describes_the_identity() {
             ("starts", &number(5)),
             ("process", &number(22)),
             ("epoch", &number(9)),
-            ("known starts", &number(2)),
-            ("known process", &number(32)),
             ("voter", &2_u16.to_le_bytes()),
         ],
     );
