@@ -45,6 +45,8 @@ pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
 pub use recovery::Recovered;
+pub use repair::{GoodCopy, RepairOrder};
+pub use room::{RoomMade, RoomOrder};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};
 
@@ -92,10 +94,12 @@ enum Evidence {
     OfAmnesia,
 }
 
-/// How long segments are. Always the same, except in tests that want to see many of them.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
+/// How long segments are. Always [`Sizes::USUAL`], except in tests that want to see many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the first of a generation.
     first: u64,
+    /// Of those after it.
     later: u64,
     /// The end of a segment that is left to frames without which a voter is of no use: on a full disk nothing
     /// else is written there.
@@ -105,10 +109,14 @@ struct Sizes {
     unsynced_segments_max: usize,
 }
 
-/// The reserve is enough for the first frames of 16 masterships, of one empty entry each. What waits for a sync is
-/// at most 32 MiB: some seconds of the heaviest load, for a disk that takes as long.
-const SIZES: Sizes =
-    Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096, unsynced_segments_max: 3 };
+impl Sizes {
+    /// The reserve is enough for the first frames of 16 masterships, of one empty entry each. What waits for a sync is
+    /// at most 32 MiB: some seconds of the heaviest load, for a disk that takes as long.
+    pub const USUAL: Sizes =
+        Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096, unsynced_segments_max: 3 };
+    /// A few frames fill a segment. Only for those who write no frame of more than 16 KiB.
+    pub const SMALL: Sizes = Sizes { first: 2560, later: 16_896, reserve: 512, unsynced_segments_max: 20 };
+}
 
 impl Journal {
     /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
@@ -116,10 +124,19 @@ impl Journal {
     /// # Errors
     /// If there is a journal already, or the disk refuses.
     pub fn create(disk: Disk, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
-        Journal::create_with(disk, tag, base, SIZES)
+        Journal::create_with(disk, tag, base, Sizes::USUAL)
     }
 
-    fn create_with(disk: Disk, tag: JournalTag, base: Tip, sizes: Sizes) -> Result<Journal, JournalError> {
+    /// The same with segments of other sizes.
+    ///
+    /// # Errors
+    /// As [`Journal::create`].
+    pub fn create_with(
+        disk: Disk,
+        tag: JournalTag,
+        base: Tip,
+        sizes: Sizes,
+    ) -> Result<Journal, JournalError> {
         Journal::check_absent(&disk)?;
         let mark_file = MarkFile::new(disk.clone());
         let mut journal = Journal {
@@ -165,6 +182,11 @@ impl Journal {
         }
         files.iter().try_for_each(|file| disk.remove(&file.name.to_string()))?;
         Ok(disk.remove(mark::MARK_FILE)?)
+    }
+
+    /// Makes segments of these sizes from now on. Only tests, which cannot write that much, use others than the usual.
+    pub fn set_sizes(&mut self, sizes: Sizes) {
+        self.sizes = sizes;
     }
 
     /// What the oldest kept frame follows.

@@ -9,7 +9,7 @@ use journal::{
 use position::{ClusterId, Epoch, Index, Tail, Tip};
 use storage::Disk;
 
-const TAG: JournalTag = JournalTag { cluster: ClusterId(1), archive_tag: 2, schema: Schema(3) };
+const TAG: JournalTag = JournalTag { cluster: ClusterId(1), archive_tag: 2, schema: Schema(3), layout: 4 };
 
 fn append(journal: &mut Journal, builder: &mut FrameBuilder, epoch: Epoch) {
     builder.clear();

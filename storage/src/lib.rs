@@ -33,6 +33,7 @@ mod error;
 mod local;
 mod map;
 mod os;
+mod pass_through;
 mod segment;
 mod sim;
 mod system;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use position::{History, Index, Tail, Tip};
+use position::{History, Index, Mutant, Tail, Tip};
 use storage::{Disk, DiskError};
 
 use super::chores::Chores;
@@ -16,7 +16,7 @@ use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
-use super::{Active, Evidence, Journal, JournalError, SIZES};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::frame::FRAME_ALIGNMENT;
 use crate::segment::{
     Generation, JOURNAL_FOLDER, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind,
@@ -87,6 +87,7 @@ impl Journal {
         let copies = load_copies(&disk, &files)?;
         let mark = Mark::load(&disk)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);
@@ -199,7 +200,7 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
             }
-            Err(source @ SegmentFlaw::Format { .. }) => {
+            Err(source @ (SegmentFlaw::Format { .. } | SegmentFlaw::Life { .. })) => {
                 return Err(JournalError::Format { file: name, source });
             }
             header => header,
@@ -223,10 +224,14 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
         ),
         ("schema", found.schema.0.to_string(), expected.schema.0.to_string()),
     ];
-    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
-        Some((what, found, expected)) => Err(JournalError::WrongTag { file, what, found, expected }),
-        None => Ok(()),
+    if let Some((what, found, expected)) = pairs.into_iter().find(|(_, found, expected)| found != expected) {
+        return Err(JournalError::WrongTag { file, what, found, expected });
     }
+    if found.layout != expected.layout {
+        let (schema, found, expected) = (expected.schema.0, found.layout, expected.layout);
+        return Err(JournalError::OtherLayout { file, schema, found, expected });
+    }
+    Ok(())
 }
 
 /// Opens the good copies. One that is damaged itself is no use, and is fetched again.
@@ -282,7 +287,7 @@ fn assemble(
         evidence: Evidence::NotNeeded,
         filled: false,
         chores: Chores::default(),
-        sizes: SIZES,
+        sizes: Sizes::USUAL,
     })
 }
 

@@ -330,3 +330,24 @@ fn the_directory_is_free_once_the_last_clone_is_dropped() {
     assert!(shared.upgrade().is_none(), "somebody still holds the directory");
     assert_eq!(numbers(&open(&machine)), [2]);
 }
+
+/// A round's end wakes those who wait for room while its thread still leads. If others have taken the room by then,
+/// and nobody waits for an answer, those who wait are the only ones who can make room.
+#[test]
+fn whoever_waits_for_room_is_woken_when_nobody_leads_any_more() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    let pending: Vec<_> = (0..512).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
+    store.group.take_the_lead();
+    let (answered, answers) = std::sync::mpsc::channel();
+    let other = store.clone();
+    let waiting = std::thread::spawn(move || answered.send(other.execute(5_000)).unwrap());
+    while store.group.waiting_for_room() == 0 {
+        std::thread::yield_now();
+    }
+    store.group.give_up_the_lead();
+    let answer = answers.recv_timeout(std::time::Duration::from_secs(20)).expect("it was woken, and led");
+    assert_eq!(answer.unwrap(), 513);
+    waiting.join().unwrap();
+    assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+}

@@ -2,8 +2,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use memmap2::MmapRaw;
-
 use super::contents::Contents;
 use super::machine::{Coverage, Machine};
 use super::names::FileId;
@@ -179,7 +177,7 @@ impl SystemFile for SimFile {
     }
 
     /// Memory of its own: it stays readable after a restart, and nothing that happens to the file shows.
-    fn map(&self) -> io::Result<MmapRaw> {
+    fn map(&self) -> io::Result<Map> {
         let mut machine = self.system.alive()?;
         let contents = readable(machine.file(self.id))?;
         let bytes = usize::try_from(contents.bytes()).map_err(|_| io::ErrorKind::FileTooLarge)?;

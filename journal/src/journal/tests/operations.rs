@@ -3,7 +3,7 @@
 use position::{Epoch, History, Index, Tail, Tip};
 use storage::SimDisk;
 
-use super::super::{Journal, JournalError, list_segments, view_segment};
+use super::super::{Journal, JournalError, RoomMade, list_segments, view_segment};
 use super::rig::{Concat, Filling, PLAIN, Rig, SMALL, TAG, build, elsewhere};
 use crate::Schema;
 use crate::frame::Frame;
@@ -114,7 +114,9 @@ fn a_moment_is_found_by_the_wall_clock() {
             cluster_time: std::time::Duration::ZERO,
             wall_time: second * 10,
         };
-        rig.journal().make_room_for(1024).unwrap();
+        if let Some(order) = rig.journal().order_room_for(1024) {
+            assert_eq!(order.perform(), RoomMade::Yes);
+        }
         rig.journal().append(&builder.seal(&stamp)).unwrap();
         builder.clear();
     }
@@ -320,6 +322,10 @@ fn what_belongs_to_somebody_else_is_refused_and_left_alone() {
         let error = Journal::open(rig.machine.disk(), tag, None).unwrap_err();
         assert!(matches!(error, JournalError::WrongTag { what, .. } if what == expected), "{error}");
     }
+    let changed = JournalTag { layout: 7, ..TAG };
+    let error = Journal::open(rig.machine.disk(), changed, None).unwrap_err();
+    assert!(matches!(error, JournalError::OtherLayout { found: 6, expected: 7, .. }), "{error}");
+    assert!(error.to_string().contains("higher schema"), "{error}");
     let exists = Journal::create(rig.machine.disk(), TAG, Tip::NONE).unwrap_err();
     assert!(matches!(exists, JournalError::Exists { .. }));
     let missing = Journal::open(SimDisk::new(1).disk(), TAG, None).unwrap_err();
