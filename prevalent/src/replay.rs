@@ -52,17 +52,21 @@ fn replay<S: Prevalent>(
     through: Index,
 ) -> Result<(), ReplayError> {
     let mut answers = Answers::default();
-    for frame in frames.iter().flat_map(|slice| UnverifiedFrames::new(slice)) {
-        let frame = frame?;
-        if frame.tip().index() <= engine.applied().index() {
-            continue;
+    for slice in frames {
+        for frame in UnverifiedFrames::new(slice) {
+            let frame = frame?;
+            if frame.tip().index() <= engine.applied().index() {
+                continue;
+            }
+            if !frame.follows(&engine.applied()) || frame.tip().index() > through {
+                return Ok(());
+            }
+            answers.clear();
+            engine.apply(&frame, &mut answers)?;
+            *due = answers.snapshot_due.or(*due);
         }
-        if !frame.follows(&engine.applied()) || frame.tip().index() > through {
-            break;
-        }
-        answers.clear();
-        engine.apply(&frame, &mut answers)?;
-        *due = answers.snapshot_due.or(*due);
+        // A replay passes over all of a long journal; hardly any of it is needed again soon.
+        slice.give_back();
     }
     Ok(())
 }
@@ -100,7 +104,8 @@ pub(crate) fn replay_past_panics<S: Prevalent, E: From<ReplayError>>(
         if beginnings > BEGINNINGS_MAX && replayed.engine.applied() != end {
             drop(kept.take());
             replay(&mut replayed, frames, end.index())?;
-            let mut image = Vec::new();
+            // As long as it will be: one that grows is in memory twice while it does.
+            let mut image = Vec::with_capacity(replayed.engine.image_bytes().map_err(ReplayError::Image)?);
             replayed.engine.write_image(&mut image).map_err(ReplayError::Image)?;
             kept = Some(image);
         }

@@ -9,7 +9,8 @@ use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
-use crate::founding::{Founding, members_of};
+use crate::founding::Founding;
+use crate::members::members_of;
 use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::intake::JOURNAL_BYTES_MAX;

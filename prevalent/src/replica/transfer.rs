@@ -15,6 +15,8 @@ use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// So much may be on its way to one standby. The pieces travel on a connection of their own.
 const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// So much of a file that has arrived is given back at a time.
+const GIVE_BACK_BYTES: usize = 4 * 1024 * 1024;
 /// A standby without a snapshot waits so long until the shelf is looked at again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that nobody acknowledged for this long are sent again.
@@ -38,7 +40,24 @@ struct Transfer {
     received: u64,
     /// What it said last: less than before, if it had to give up what it had.
     reported: u64,
+    /// The pages of the file up to here have left the memory: a standby holds them.
+    given_back: usize,
     progressed: Time,
+}
+
+impl Transfer {
+    /// Keeps a long file from coming to lie in memory while it is sent. What has to be sent again comes back from
+    /// the system's cache.
+    fn give_back(&mut self) {
+        let file = self.snapshot.file();
+        // What a peer says it has may be anything, and less than before.
+        let received = usize::try_from(self.received).map_or(file.len(), |bytes| bytes.min(file.len()));
+        self.given_back = self.given_back.min(received);
+        if received - self.given_back >= GIVE_BACK_BYTES {
+            file.subslice(self.given_back..received).give_back();
+            self.given_back = received;
+        }
+    }
 }
 
 impl Transfers {
@@ -67,6 +86,7 @@ impl Transfers {
             transfer.received = received;
             transfer.sent = transfer.sent.max(received);
             transfer.progressed = now.time;
+            transfer.give_back();
         }
     }
 }
@@ -95,7 +115,8 @@ impl<S: Prevalent> Replica<S> {
             self.transfers.missing.insert(to, now.time + LOOK_AGAIN_AFTER);
             return;
         };
-        let transfer = Transfer { snapshot, sent: 0, received: 0, reported: 0, progressed: now.time };
+        let transfer =
+            Transfer { snapshot, sent: 0, received: 0, reported: 0, given_back: 0, progressed: now.time };
         self.transfers.under_way.insert(to, transfer);
         self.send_chunks(now, out);
     }

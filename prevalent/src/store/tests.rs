@@ -62,6 +62,31 @@ fn what_was_answered_survives_a_power_cut() {
     }
 }
 
+/// The next process finds in the cache what the sync did not take to the disk, and goes on behind it.
+#[test]
+fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
+    let mut found = 0;
+    for seed in 0..60 {
+        let machine = SimDisk::new(seed);
+        let store = open(&machine);
+        (0..3).for_each(|number| drop(store.execute(number).unwrap()));
+        machine.fail_next_sync();
+        // Several pages: what is written later shares only the last of them.
+        let pending: Vec<_> = (100..400).map(|number| store.submit(&number).unwrap()).collect();
+        pending.into_iter().for_each(|command| drop(command.wait().unwrap_err()));
+        machine.crash();
+        drop(store);
+        let store = open(&machine);
+        let before = numbers(&store);
+        found += u32::from(before.len() == 303);
+        (20..25).for_each(|number| drop(store.execute(number).unwrap()));
+        machine.power_cut();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [before, (20..25).collect()].concat(), "seed {seed}");
+    }
+    assert!(found > 10, "the cache was always empty");
+}
+
 #[test]
 fn a_rejection_says_why_and_changes_nothing() {
     let machine = SimDisk::new(1);

@@ -109,6 +109,11 @@ impl Coverage {
         self.count_if(names.iter().any(|name| name.kind == SegmentKind::Repair), Branch::RepairedAtStart);
     }
 
+    /// One of the two copies of the ballot is damaged.
+    pub(super) fn starts_on_one_copy(&mut self) {
+        self.count(Branch::BallotOneCopy);
+    }
+
     /// A job of this name has run.
     pub(super) fn job(&mut self, name: &str) {
         match name {
@@ -208,8 +213,8 @@ impl Before {
         }
     }
 
-    /// Counts what the step went through.
-    pub(super) fn compare(self, replica: &Replica<Ledger>, coverage: &mut Coverage) {
+    /// Counts what the step went through; says whether the journal was cut.
+    pub(super) fn compare(self, replica: &Replica<Ledger>, coverage: &mut Coverage) -> bool {
         let (journal, standing) = (replica.journal(), replica.view().standing);
         match (self.standing, standing) {
             (Standing::Settled, Standing::Unsettled(_)) => coverage.count(Branch::MetHistory),
@@ -220,15 +225,16 @@ impl Before {
             _ => {}
         }
         let mended = damages(journal) < self.damages;
-        coverage.count_if(mended && self.because == Because::Frames, Branch::Repaired);
-        coverage.count_if(mended && self.because == Because::Job, Branch::DamageCovered);
         let grown = journal.last().index() > self.last.index();
         let was_cut = journal.tip_at(self.last.index()) != Some(self.last);
         let based = journal.base().index() > self.base;
+        coverage.count_if(mended && !based && !was_cut, Branch::Repaired);
+        coverage.count_if(mended && based, Branch::DamageCovered);
         coverage.count_if(grown && self.because == Because::Frames && !mended, self.fetched());
         coverage.count_if(was_cut && !based, Branch::Cut);
         coverage.count_if(based && was_cut, Branch::SnapshotInstalled);
         coverage.count_if(based && !was_cut && !mended, Branch::Compacted);
+        was_cut
     }
 
     fn settled_by(self, journal: &Journal) -> Branch {

@@ -37,7 +37,7 @@ impl Simulation {
         let delay = self.disk_time(machine);
         self.agenda.after(delay, Event::SyncReturns(machine, life));
         if self.ambush(Ambush::AfterSync) {
-            self.power_cut(machine);
+            self.power_cut_after_sync(machine);
         }
     }
 

@@ -3,9 +3,10 @@
 //! Responsible for: starting a replica from the disk, and what the driver around it holds in its hands.
 //! Not responsible for: when anything happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{Ballot, ClusterId, Index, Member};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
@@ -42,6 +43,8 @@ pub(super) struct Machine {
     pub(super) hangs_until: SimTime,
     /// A file of it was damaged.
     pub(super) harmed: bool,
+    /// The newest heartbeats that were sent to it.
+    pub(super) heartbeats: VecDeque<Bytes>,
     /// The only copy of a file that was damaged, and its name.
     pub(super) undo: Option<(String, FileCopy)>,
     /// Its files as they once were.
@@ -148,6 +151,7 @@ impl Machine {
             keeps_power: false,
             hangs_until: SimTime::default(),
             harmed: false,
+            heartbeats: VecDeque::new(),
             undo: None,
             older: Older::new(),
             full: false,
