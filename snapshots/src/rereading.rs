@@ -28,14 +28,14 @@ impl Shelf {
     pub fn reread(&self, index: Index) -> Result<Option<Rereading>, SnapshotError> {
         let name = name_of(index);
         let Some(mut file) = self.disk().open_uncached(&name)? else { return Ok(None) };
-        let flawed = |flaw| SnapshotError::Flawed { name, flaw };
+        let flawed = |flaw| SnapshotError::Flawed { name: name.clone(), flaw };
         let bytes = file.bytes();
         if bytes < HEADER_BYTES as u64 {
             return Err(flawed(Flaw::NoHeader { bytes }));
         }
         let mut block = [0; HEADER_BYTES];
         file.read_at(0, &mut block)?;
-        let header = Header::decode(&block).map_err(&flawed)?;
+        let header = Header::decode(&block).map_err(flawed)?;
         match header.file_bytes() {
             Some(expected) if expected == bytes => {
                 let (hasher, at) = (blake3::Hasher::new(), HEADER_BYTES as u64);
