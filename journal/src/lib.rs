@@ -11,6 +11,7 @@ mod journal;
 mod meta;
 mod segment;
 mod session;
+mod sync_watch;
 
 pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
 pub use frame::{
@@ -18,8 +19,9 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
-    SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    Chore, ChoreDone, Damage, FoundMark, GoodCopy, Journal, JournalError, Recovered, RepairOrder, RoomMade,
+    RoomOrder, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark,
+    view_segment,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use segment::{
@@ -27,3 +29,4 @@ pub use segment::{
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
 };
 pub use session::{Sequence, SessionId};
+pub use sync_watch::SyncWatch;

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use position::{ChainHash, Epoch, Index, Position, Tip};
+use position::{ChainHash, Epoch, Index, Mutant, Position, Tip};
 
 use crate::engine::{Engine, Members, PANICS_MAX, SinceSnapshot};
 use crate::session::{SessionImage, Sessions};
@@ -142,7 +142,7 @@ impl<S: Prevalent> Engine<S> {
 
         let mut archive = Vec::new();
         let mut session_bytes = 0;
-        for session in self.sessions.images() {
+        for session in self.sessions.images().filter(|_| !Mutant::ForgetsSessions.is_active()) {
             archive.clear();
             encode(&session, &mut archive)?;
             let length = u32::try_from(archive.len()).expect("a session's answers are few");

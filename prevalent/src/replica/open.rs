@@ -1,8 +1,8 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, UnverifiedFrames};
+use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, Sizes, UnverifiedFrames};
 use position::{
-    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant, Standing, Tail, Tip,
 };
 use quorum::{Membership, Start, Times, Voter};
 use snapshots::Shelf;
@@ -39,6 +39,8 @@ pub struct Options {
     /// The journal may take so much beside that; then no more commands are taken until there is a snapshot. Only
     /// tests, which cannot write that much, set it.
     pub journal_bytes_max: u64,
+    /// How long the journal's segments are. Only tests, which cannot write that much, set it.
+    pub segment_sizes: Sizes,
     /// The protocol's times.
     pub times: Times,
     /// A random number of this process.
@@ -58,6 +60,7 @@ impl Options {
             salvage: false,
             history_bytes_max: 0,
             journal_bytes_max: JOURNAL_BYTES_MAX,
+            segment_sizes: Sizes::USUAL,
             times: Times::LAN,
             process,
             seed: process,
@@ -68,6 +71,12 @@ impl Options {
 /// A voter cannot start. The directory was left as it was, unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The program cannot catch a panic.
+    #[error(
+        "this program was built with `panic = \"abort\"`, so a command that panics would end it, at every start again; \
+         nothing was opened; build it with `panic = \"unwind\"`"
+    )]
+    PanicsAbort,
     /// The directory was never founded, and nothing says who it is.
     #[error(
         "the data directory has no identity (no meta.0, no meta.1): it was never founded, or it was wiped; copy the folder that `init` made for this machine"
@@ -142,6 +151,7 @@ impl<S: Prevalent> Replica<S> {
     /// # Errors
     /// If the directory cannot be a voter's.
     pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
+        refuse_if_panics_abort(cfg!(panic = "abort"))?;
         let meta = identity(&disk, options)?;
         let shelf = Shelf::new(disk.clone());
         let loaded = snapshotter::load::<S>(&shelf, meta.cluster)?;
@@ -152,6 +162,7 @@ impl<S: Prevalent> Replica<S> {
         let engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
 
         let mut recovered = recover_journal::<S>(&disk, &meta, base)?;
+        recovered.journal.set_sizes(options.segment_sizes);
         let membership = newest_membership(&recovered.journal, &engine);
         let alone = membership.voters().len() == 1;
         let mut ballot = found_ballot(&meta, &recovered);
@@ -169,10 +180,15 @@ impl<S: Prevalent> Replica<S> {
         let meta = meta.started_again(ballot);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
-        meta.write(&disk)?;
+        if !Mutant::SkipsCountingStarts.is_active() {
+            meta.write(&disk)?;
+        }
         Founding::complete(&disk)?;
         recovered.settle_in()?;
-        let journal = recovered.journal;
+        let mut journal = recovered.journal;
+        if !alone {
+            journal.keep_short_spare();
+        }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
@@ -223,6 +239,12 @@ impl<S: Prevalent> Replica<S> {
             answers: Answers::default(),
         })
     }
+}
+
+/// A command that panics is passed over by every replica and in every replay, which takes a panic that unwinds. With
+/// `panic = "abort"` the first one would end the process, and each later start at the same command.
+fn refuse_if_panics_abort(abort: bool) -> Result<(), OpenError> {
+    if abort { Err(OpenError::PanicsAbort) } else { Ok(()) }
 }
 
 /// A learner's directory has no journal before its first start.
@@ -323,4 +345,16 @@ fn replay_committed<S: Prevalent>(
     let frames = journal.frames_between(journal.base().index(), commit);
     let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
     replay_past_panics(engine, begin, &frames, commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_panics_abort_is_refused() {
+        assert!(matches!(refuse_if_panics_abort(true), Err(OpenError::PanicsAbort)));
+        // These tests unwind, and so open what they open.
+        assert!(refuse_if_panics_abort(cfg!(panic = "abort")).is_ok());
+    }
 }

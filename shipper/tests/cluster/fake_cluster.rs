@@ -453,6 +453,7 @@ impl World {
             applied,
             outcome_hash: self.engine.outcome_hash().to_string(),
             standbys: Vec::new(),
+            disk_waits_ms: None,
         }
     }
 }
