@@ -28,7 +28,7 @@ pub use ballot::{Ballot, Doubted, Standing};
 pub use chain_hash::ChainHash;
 pub use frame_id::FrameId;
 pub use history::History;
-pub use identity::{ClusterId, Incarnation, Member, MemberId};
+pub use identity::{ClusterId, ClusterLife, Incarnation, Member, MemberId};
 pub use mutant::Mutant;
 pub use place::{Epoch, Index, Position, Tip};
 pub use tail::Tail;

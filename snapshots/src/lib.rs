@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::io::Write;
-//! use position::{ClusterId, Epoch, Index, Position, Tip};
+//! use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 //! use snapshots::{Head, Shelf};
 //! use storage::SimDisk;
 //!
@@ -16,8 +16,11 @@
 //!     archive_tag: 1,
 //!     type_name: "counter".into(),
 //!     schema: 1,
+//!     layout: 1,
 //!     cluster: ClusterId(42),
 //!     tip: Tip { position: Position::new(Epoch(1), Index(500_000)), ..Tip::NONE },
+//!     outcome_hash: ChainHash::NONE,
+//!     list: 1,
 //!     time: 0,
 //! })?;
 //! writer.write_all(b"the archived state")?;

@@ -195,7 +195,7 @@ fn index_of(name: &str) -> Option<Index> {
 mod tests {
     use std::io::Write;
 
-    use position::{ClusterId, Epoch, Position};
+    use position::{ChainHash, ClusterId, Epoch, Position};
     use storage::SimDisk;
 
     use super::*;
@@ -205,8 +205,11 @@ mod tests {
             archive_tag: 1,
             type_name: "counter".into(),
             schema: 1,
+            layout: 1,
             cluster: ClusterId(1),
             tip: Tip { position: Position::new(Epoch(1), Index(index)), ..Tip::NONE },
+            outcome_hash: ChainHash::NONE,
+            list: 1,
             time: 0,
         }
     }

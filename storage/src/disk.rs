@@ -129,16 +129,14 @@ impl Disk {
     fn view(&self, name: &str, file: &dyn SystemFile) -> Result<Map, DiskError> {
         let path = self.core.system.path(name);
         let failed = |source| DiskError::while_trying("map", &path)(source);
-        let raw = match self.core.rights {
+        Ok(match self.core.rights {
             Rights::Owner => file.map().map_err(failed)?,
             // The owner may be appending to this very file: take a copy, since borrowed bytes must not change.
             Rights::Reader => {
                 let bytes = file.bytes().and_then(length_in_memory).map_err(failed)?;
                 Map::filled(bytes, |buffer| file.read_at(0, buffer)).map_err(failed)?
             }
-        };
-        let written = raw.len();
-        Ok(Map::new(raw, written))
+        })
     }
 
     /// What is appended lies in memory, beside a file of zeros.

@@ -90,11 +90,16 @@ impl Journal {
     /// How long the segment may be that is begun for a frame of `bytes`: the best length first. In the middle of a
     /// generation all have the same length.
     fn lengths_for(&self, bytes: usize) -> Vec<u64> {
-        let Sizes { first, later, .. } = self.sizes;
         let begins_generation =
             self.active.as_ref().is_none_or(|active| active.name.first > self.last.index());
-        let fits = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64 <= first;
-        if begins_generation && fits { vec![first, later] } else { vec![later] }
+        if begins_generation { self.lengths_of_a_first(bytes) } else { vec![self.sizes.later] }
+    }
+
+    /// The same for the first segment of a generation.
+    fn lengths_of_a_first(&self, bytes: usize) -> Vec<u64> {
+        let Sizes { first, later, reserve, .. } = self.sizes;
+        let fits = (bytes + SEGMENT_HEADER_BYTES + reserve) as u64 <= first;
+        if fits { vec![first, later] } else { vec![later] }
     }
 
     /// Begins the segment that a frame of `bytes` goes into.
@@ -121,11 +126,7 @@ impl Journal {
     /// `bytes`.
     pub(super) fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
         let name = self.next_generation(end);
-        let lengths = match end == self.last {
-            true => self.lengths_for(bytes),
-            false => vec![self.sizes.first, self.sizes.later],
-        };
-        let segment = self.take_spare(name, &lengths)?;
+        let segment = self.take_spare(name, &self.lengths_of_a_first(bytes))?;
         self.go_on_in(segment, name, end)
     }
 

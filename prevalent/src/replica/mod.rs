@@ -34,7 +34,7 @@ pub use jobs::{Finished, Job};
 pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
 
-use crate::founding::members_of;
+use crate::members::members_of;
 use crate::{Answers, Engine, Prevalent};
 use clock::ClusterClock;
 use intake::Pending;

@@ -322,6 +322,10 @@ fn what_belongs_to_somebody_else_is_refused_and_left_alone() {
         let error = Journal::open(rig.machine.disk(), tag, None).unwrap_err();
         assert!(matches!(error, JournalError::WrongTag { what, .. } if what == expected), "{error}");
     }
+    let changed = JournalTag { layout: 7, ..TAG };
+    let error = Journal::open(rig.machine.disk(), changed, None).unwrap_err();
+    assert!(matches!(error, JournalError::OtherLayout { found: 6, expected: 7, .. }), "{error}");
+    assert!(error.to_string().contains("higher schema"), "{error}");
     let exists = Journal::create(rig.machine.disk(), TAG, Tip::NONE).unwrap_err();
     assert!(matches!(exists, JournalError::Exists { .. }));
     let missing = Journal::open(SimDisk::new(1).disk(), TAG, None).unwrap_err();

@@ -1,6 +1,6 @@
 //! A sync fails, the process ends, the power stays on: the next process finds everything in the cache.
 
-use position::{History, Index, Tail};
+use position::{Index, Tail};
 
 use super::super::{Journal, Recovered};
 use super::rig::{Filling, PLAIN, Rig, TAG};

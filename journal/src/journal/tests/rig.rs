@@ -14,7 +14,8 @@ use crate::{Schema, Sequence, SessionId};
 /// Small, so that a few frames fill a segment.
 pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512, unsynced_segments_max: 20 };
 
-pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
+pub(super) const TAG: JournalTag =
+    JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1), layout: 6 };
 
 /// What a test says of a frame's contents.
 #[derive(Clone, Copy, Debug)]
