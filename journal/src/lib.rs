@@ -21,8 +21,8 @@ pub use frame::{
 };
 pub use journal::{
     Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, GoodCopy, Journal, JournalError, Recovered,
-    RepairOrder, RoomMade, RoomOrder, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, cluster_of,
-    list_segments, view_mark, view_segment,
+    RepairOrder, RoomMade, RoomOrder, ScrubOrder, Scrubbed, SegmentInfo, SegmentView, Sizes, Spoiled, Spot,
+    SyncOrder, Ticket, cluster_of, list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};

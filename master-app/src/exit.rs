@@ -51,9 +51,7 @@ fn shows_damage(error: &VoterError) -> bool {
 fn is_damaged(error: &JournalError) -> bool {
     match error {
         JournalError::Disk(error) => is_foreign(error),
-        JournalError::Missing
-        | JournalError::Diverged { .. }
-        | JournalError::Damaged { .. } => true,
+        JournalError::Missing | JournalError::Diverged { .. } | JournalError::Damaged { .. } => true,
         _ => false,
     }
 }

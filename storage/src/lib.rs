@@ -42,4 +42,4 @@ pub use disk::{Disk, FileEntry, Rewrite, Stage, Uncached};
 pub use error::DiskError;
 pub use os::FineTimers;
 pub use segment::{Flusher, Segment, Slice};
-pub use sim::{Damage, FileCopy, Image, SimDisk, StuckSync};
+pub use sim::{Damage, FileCopy, Image, SimCalls, SimDisk, SimHandle, StuckSync};

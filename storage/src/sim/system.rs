@@ -55,6 +55,15 @@ impl SimSystem {
         SimSystem { removes_mapped_files: false, ..SimSystem::of(&Arc::new(Shared::new(0))) }
     }
 
+    pub(super) fn open_file(&self, name: &str, access: Access) -> io::Result<SimFile> {
+        let mut machine = self.alive()?;
+        let id = match access {
+            Access::Read | Access::Write => machine.open(name)?,
+            Access::Create => machine.create(name)?,
+        };
+        Ok(SimFile { system: self.clone(), id })
+    }
+
     fn alive(&self) -> io::Result<MutexGuard<'_, Machine>> {
         let mut machine = self.shared.lock();
         machine.calls += 1;
@@ -102,17 +111,11 @@ impl System for SimSystem {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>> {
-        let mut machine = self.alive()?;
-        let id = match access {
-            Access::Read | Access::Write => machine.open(name)?,
-            Access::Create => machine.create(name)?,
-        };
-        Ok(Box::new(SimFile { system: self.clone(), id }))
+        self.open_file(name, access).map(|file| Box::new(file) as Box<dyn SystemFile>)
     }
 
     fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>> {
-        let id = self.alive()?.open(name)?;
-        Ok(Box::new(SimFile { system: self.clone(), id }))
+        self.open_file(name, Access::Read).map(|file| Box::new(file) as Box<dyn UncachedFile>)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -137,6 +140,12 @@ impl System for SimSystem {
 pub(crate) struct SimFile {
     system: SimSystem,
     id: FileId,
+}
+
+impl SimFile {
+    pub(super) fn number(&self) -> u64 {
+        self.id.0
+    }
 }
 
 impl SystemFile for SimFile {
