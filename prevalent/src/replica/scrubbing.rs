@@ -246,8 +246,12 @@ impl<S: Prevalent> Replica<S> {
             tracing::error!(first = %id.first, last = %id.last, "these entries are in no other place: back the directory up now, before the store is closed");
             return Ok(());
         }
+        let finding = journal::Finding::Damaged(*spoiled.damage());
         match self.journal.note_spoiled(spoiled) {
-            Some(frame) => self.decide(now, quorum::Input::Damaged(frame), &[], out),
+            Some(frame) => {
+                self.health.found(finding);
+                self.decide(now, quorum::Input::Damaged(frame), &[], out)
+            }
             None => Ok(()),
         }
     }

@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 /// Counts the commands that it executed; an empty one panics.
 #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-struct Count(u64);
+pub(super) struct Count(u64);
 
 impl Prevalent for Count {
     type Command = Vec<u8>;
