@@ -96,7 +96,7 @@ impl Machine {
             };
             self.builder.push(&entry).unwrap();
         }
-        self.apply(segment.as_deref_mut());
+        self.apply(segment);
     }
 }
 
