@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use fleet::Fleet;
 use journal::{FrameBuilder, JournalTag};
 use position::{ClusterId, Index};
-use prevalent::{Answers, ApplyError, Engine, Prevalent, archive_tag};
+use prevalent::{Answers, ApplyError, Engine, Prevalent, is_snapshot_of, journal_tag};
 use snapshots::{Opened, Shelf};
 
 use crate::journal::{Finding, JournalFiles};
@@ -51,7 +51,7 @@ pub(crate) struct OtherState {
 
 /// Whether a journal's commands are a fleet's.
 pub(crate) fn is_fleet(tag: &JournalTag) -> bool {
-    tag.archive_tag == archive_tag::<Fleet>() && tag.schema == Fleet::SCHEMA
+    *tag == journal_tag::<Fleet>(tag.cluster)
 }
 
 /// Refuses a journal with other commands: they would be misread.
@@ -65,13 +65,10 @@ pub(crate) fn refuse_other_commands(files: &JournalFiles) -> Result<(), OtherSta
 /// The engine in a snapshot whose bytes are verified.
 pub(crate) fn read_snapshot(file: &str, opened: &Opened) -> anyhow::Result<Engine<Fleet>> {
     let head = opened.head();
-    if head.archive_tag != archive_tag::<Fleet>() || head.schema != Fleet::SCHEMA.0 {
+    if !is_snapshot_of::<Fleet>(head) {
         return Err(OtherState { file: file.to_owned() }.into());
     }
-    let engine = Engine::<Fleet>::read_image(&opened.archive())?;
-    let (stated, found) = (head.tip, engine.applied());
-    anyhow::ensure!(stated == found, "its header says {stated} and its archive {found}");
-    Ok(engine)
+    Ok(Engine::of_snapshot(head, &opened.archive())?)
 }
 
 impl Base {

@@ -12,6 +12,7 @@ mod meta;
 mod meta_file;
 mod segment;
 mod session;
+mod sync_watch;
 
 pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
 pub use frame::{
@@ -19,8 +20,9 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
-    SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    Chore, ChoreDone, Damage, FoundMark, GoodCopy, Journal, JournalError, Recovered, RepairOrder, RoomMade,
+    RoomOrder, ScrubOrder, Scrubbed, SegmentInfo, SegmentView, Sizes, Spoiled, Spot, SyncOrder, Ticket,
+    list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};
@@ -29,3 +31,4 @@ pub use segment::{
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
 };
 pub use session::{Sequence, SessionId};
+pub use sync_watch::SyncWatch;

@@ -5,7 +5,7 @@
 
 mod layout;
 
-use position::{Ballot, ClusterId, KnownPeer, Member, Memory, ProcessNumber};
+use position::{Ballot, ClusterId, KnownPeer, Member, Memory, Mutant, ProcessNumber};
 use storage::{Disk, DiskError};
 
 use crate::SegmentName;
@@ -114,6 +114,12 @@ impl Meta {
     /// If a copy cannot be made durable. Nothing may then be promised with it.
     pub fn write(&self, disk: &Disk) -> Result<(), DiskError> {
         let bytes = layout::encode(self);
+        if Mutant::CountsUnsyncedBallot.is_active() {
+            return COPIES.iter().try_for_each(|name| disk.note(name, &bytes));
+        }
+        if Mutant::WritesOneBallotCopy.is_active() && self.boots > 0 {
+            return disk.overwrite(COPIES[0], &bytes);
+        }
         COPIES.iter().try_for_each(|name| disk.overwrite(name, &bytes))
     }
 

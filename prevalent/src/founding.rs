@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Stamp};
+use journal::{Entry, EntryKind, FoundMeta, FrameBuilder, Journal, Meta, Sizes, Stamp};
 use position::{ClusterId, Epoch, Index, Member, Tip};
-use quorum::{Membership, VoterInfo};
+use quorum::Membership;
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
-use crate::{OpenError, Prevalent};
+use crate::{MemberList, OpenError, Prevalent};
 
 /// Lies in a directory from before the first file of its founding until after the last. What is found beside it
 /// without a good meta was never relied upon. Without it, a journal that has no meta has lost it, and may hold what
@@ -35,6 +35,14 @@ impl Founding {
     /// # Errors
     /// If the directory already has an identity or a history, which are left as they are, or cannot be written.
     pub fn write<S: Prevalent>(&self, disk: &Disk, me: Member) -> Result<(), OpenError> {
+        self.write_with::<S>(disk, me, Sizes::USUAL)
+    }
+
+    /// The same with a journal of other sizes: only for tests, which cannot write as much as the usual ones hold.
+    ///
+    /// # Errors
+    /// As [`Founding::write`].
+    pub fn write_with<S: Prevalent>(&self, disk: &Disk, me: Member, sizes: Sizes) -> Result<(), OpenError> {
         assert!(self.membership.counts(me), "only voters found");
         if !Founding::is_due(disk)? {
             return Err(OpenError::AlreadyFounded);
@@ -48,9 +56,10 @@ impl Founding {
             return Err(OpenError::AlreadyFounded);
         }
         disk.overwrite(FOUNDING_FILE, &[])?;
-        let mut journal = Journal::create(disk.clone(), crate::journal_tag::<S>(self.cluster), Tip::NONE)?;
+        let tag = crate::journal_tag::<S>(self.cluster);
+        let mut journal = Journal::create_with(disk.clone(), tag, Tip::NONE, sizes)?;
         let mut builder = FrameBuilder::new();
-        let members = encode_members(&self.membership);
+        let members = MemberList::founding(self.membership.clone()).encode();
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
         fits.expect("a list of voters is small");
         let stamp = Stamp {
@@ -85,22 +94,4 @@ impl Founding {
 
 fn is_under_way(disk: &Disk) -> Result<bool, DiskError> {
     Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
-}
-
-/// The payload of a members entry. A format: see docs/format/journal.md.
-pub(crate) fn encode_members(membership: &Membership) -> Vec<u8> {
-    postcard::to_allocvec(membership.voters()).expect("a list of voters always encodes")
-}
-
-/// The list of voters that a frame brings, if it does. Such a list is always a frame of its own.
-pub(crate) fn members_of(frame: &Frame<'_>) -> Option<Membership> {
-    let (_, entry) = frame.entries().next()?;
-    (entry.kind == EntryKind::Members).then(|| decode_members(entry.payload)).flatten()
-}
-
-/// Reads the payload of a members entry; `None` if it is none.
-#[must_use]
-pub fn decode_members(payload: &[u8]) -> Option<Membership> {
-    let voters: Vec<VoterInfo> = postcard::from_bytes(payload).ok()?;
-    Membership::new(voters).ok()
 }

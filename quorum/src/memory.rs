@@ -4,7 +4,7 @@
 //! a process number, and a greeting carries those of the last starts. Whoever does not lead back to the start that a
 //! peer remembers is a copy.
 
-use position::{Amnesia, Epoch, History, KnownPeer, Member, Memory, Standing, Started};
+use position::{Amnesia, Epoch, History, KnownPeer, Member, Memory, Mutant, Standing, Started};
 
 use crate::link::Link;
 use crate::message::{Envelope, Hello, Message, Seen};
@@ -24,6 +24,9 @@ pub(crate) enum Newcomer {
 impl Link {
     /// Whether this process goes on from the one that is remembered.
     pub(crate) fn judge(&self, started: Started, hello: &Hello) -> Newcomer {
+        if Mutant::BelievesOldImage.is_active() {
+            return Newcomer::Successor;
+        }
         if started.boots < self.latest.boots {
             let confesses = hello.amnesia == Some(Amnesia::Copied);
             return if confesses { Newcomer::Copy } else { Newcomer::Late };
@@ -98,7 +101,8 @@ impl Voter {
     pub(crate) fn check_memory(&mut self, hello: &Hello, history: &impl History) {
         let (seen, mine) = (hello.seen_of_you, self.my_start());
         let is_amnesiac = matches!(self.ballot.standing, Standing::Amnesiac(_));
-        if is_amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN {
+        let is_deaf = Mutant::BelievesOldImage.is_active();
+        if is_deaf || is_amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN {
             return;
         }
         let later_start = seen.latest.boots > mine.boots;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use position::{History, Index, Tail, Tip};
+use position::{History, Index, Mutant, Tail, Tip};
 use storage::{Disk, DiskError};
 
 use super::chores::Chores;
@@ -16,7 +16,7 @@ use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
-use super::{Active, Evidence, Journal, JournalError, SIZES};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::frame::FRAME_ALIGNMENT;
 use crate::segment::{
     Generation, JOURNAL_FOLDER, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind,
@@ -37,6 +37,8 @@ pub struct Recovered {
     /// The journal is shorter than this machine's own mark: the disk has lost what was durable, perhaps
     /// acknowledged.
     pub amnesia: bool,
+    /// How far the mark vouches for the frames; `None` without a mark.
+    vouched: Option<Index>,
     /// The files that were there.
     files: Vec<File>,
 }
@@ -85,6 +87,7 @@ impl Journal {
         let copies = load_copies(&disk, &files)?;
         let mark = Mark::load(&disk)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);
@@ -106,7 +109,7 @@ impl Journal {
         if superseded {
             journal.begin_behind(snapshot);
         }
-        Ok(Recovered { journal, tail, amnesia, files })
+        Ok(Recovered { journal, tail, amnesia, vouched: mark.map(|_| marked), files })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
@@ -141,20 +144,22 @@ impl Recovered {
     /// # Errors
     /// If no new segment can be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
-        journal.begin_generation(end, 0)?;
+        journal.begin_generation_now(end)?;
         (self.tail, self.amnesia) = (Tail::Clean, false);
         Ok(())
     }
 
-    /// The first changes to the disk. Not in doubt: what is not needed goes, and the mark says that a
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: what is not needed goes, and the mark says that a
     /// process is running.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn settle_in(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         if journal.evidence != Evidence::NotNeeded {
             return Ok(());
@@ -162,7 +167,7 @@ impl Recovered {
         if journal.active.is_none() {
             // The newest segment may hide frames that were cut although its own header is lost. And behind a
             // snapshot that goes further than the journal, this is what says that the journal begins there.
-            journal.begin_generation(journal.last, 0)?;
+            journal.begin_generation_now(journal.last)?;
         }
         journal.mark_file.store(&journal.mark(false))?;
         journal.remove_files(self.files.iter().map(|file| file.name));
@@ -195,7 +200,7 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
             }
-            Err(source @ SegmentFlaw::Format { .. }) => {
+            Err(source @ (SegmentFlaw::Format { .. } | SegmentFlaw::Life { .. })) => {
                 return Err(JournalError::Format { file: name, source });
             }
             header => header,
@@ -219,10 +224,14 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
         ),
         ("schema", found.schema.0.to_string(), expected.schema.0.to_string()),
     ];
-    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
-        Some((what, found, expected)) => Err(JournalError::WrongTag { file, what, found, expected }),
-        None => Ok(()),
+    if let Some((what, found, expected)) = pairs.into_iter().find(|(_, found, expected)| found != expected) {
+        return Err(JournalError::WrongTag { file, what, found, expected });
     }
+    if found.layout != expected.layout {
+        let (schema, found, expected) = (expected.schema.0, found.layout, expected.layout);
+        return Err(JournalError::OtherLayout { file, schema, found, expected });
+    }
+    Ok(())
 }
 
 /// Opens the good copies. One that is damaged itself is no use, and is fetched again.
@@ -272,12 +281,13 @@ fn assemble(
         last,
         runs,
         active,
+        nameless_before: None,
         generation: Generation::default(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
         filled: false,
         chores: Chores::default(),
-        sizes: SIZES,
+        sizes: Sizes::USUAL,
     })
 }
 

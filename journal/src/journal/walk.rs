@@ -23,6 +23,13 @@ pub(super) struct Found {
     pub(super) header: Result<SegmentHeader, SegmentFlaw>,
 }
 
+impl Found {
+    /// A start reads all of the journal. It need not all lie in memory at the end.
+    fn give_back(&self) {
+        self.segment.slice(0..self.segment.written()).give_back();
+    }
+}
+
 /// A file with a good copy of damaged frames.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -160,6 +167,7 @@ impl<'a> Walk<'a> {
         loop {
             let limit = segments.get(number + 1).map(|next| next.name.first.previous());
             let ending = walk.scan(number, offset, limit)?;
+            segments[number].give_back();
             let Some(limit) = limit else {
                 walk.end(number, ending);
                 break;
