@@ -46,7 +46,7 @@ mod tests {
             from,
             to,
             boots: 3,
-            process: 4,
+            process: position::ProcessNumber(4),
             counter: 5,
             epoch: Epoch(6),
             message: Message::Nominate,
