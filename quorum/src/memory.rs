@@ -24,6 +24,9 @@ pub(crate) enum Newcomer {
 impl Link {
     /// Whether this process goes on from the one that is remembered.
     pub(crate) fn judge(&self, started: Started, hello: &Hello) -> Newcomer {
+        if Mutant::BelievesOldImage.is_active() {
+            return Newcomer::Successor;
+        }
         if started.boots < self.latest.boots {
             let confesses = hello.amnesia == Some(Amnesia::Copied);
             return if confesses { Newcomer::Copy } else { Newcomer::Late };
@@ -101,7 +104,8 @@ impl Voter {
             return;
         }
         let is_amnesiac = matches!(self.ballot.standing, Standing::Amnesiac(_));
-        if is_amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN {
+        let is_deaf = Mutant::BelievesOldImage.is_active();
+        if is_deaf || is_amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN {
             return;
         }
         let later_start = seen.latest.boots > mine.boots;

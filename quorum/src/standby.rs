@@ -66,9 +66,6 @@ impl Voter {
         if !self.follow(envelope, round, history) {
             return;
         }
-        if self.contradicts_by_its_end(envelope, last, history) {
-            return;
-        }
         if history.tip_at(last.index()) == Some(last) {
             self.matched = self.matched.max(last.index());
         }
@@ -132,19 +129,6 @@ impl Voter {
             Adopting::Pulled { .. } => self.back_off(),
             Adopting::Found => {}
         }
-    }
-
-    /// A master has all that was committed before its epoch. If its journal is a part of this one and ends before that,
-    /// the cluster has lost it. If it is another history, its frames or its snapshot will show where it begins.
-    fn contradicts_by_its_end(&mut self, envelope: &Envelope, last: Tip, history: &impl History) -> bool {
-        let committed = history.tip_at_or_below(self.commit);
-        let ends_before = last.index() < committed.index()
-            && committed.epoch() < envelope.epoch
-            && history.tip_at(last.index()) == Some(last);
-        if ends_before {
-            self.contradict(envelope.from, last.index().next(), last.position, history);
-        }
-        ends_before
     }
 
     /// Stops for good: to go on would mean to cut what was committed. The journal stays as it is.

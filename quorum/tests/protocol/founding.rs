@@ -166,3 +166,22 @@ fn a_pristine_copy_does_not_pull_its_way_back_to_a_vote() {
     });
     assert_eq!(cluster.standing(C), Standing::Amnesiac(Amnesia::Copied));
 }
+
+/// C may be a fresh copy of a directory that acknowledged something to somebody else.
+#[test]
+fn a_pristine_directory_that_meets_a_history_counts_nowhere_before_it_is_settled() {
+    let mut cluster = Cluster::founded(3, 1);
+    cluster.hold(|envelope| {
+        envelope.to.id == C && ["VoteRequest", "HelloReply"].contains(&envelope.message.name())
+    });
+    cluster.start_all();
+    cluster.run_until(500, "C meets a master that it did not elect", |cluster| cluster.is_unsettled(C));
+    cluster.run(50);
+    cluster.kill(B);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(50);
+    assert!(cluster.disks[&C].durable.holds(&x));
+    assert!(cluster.commit(A) < x.last, "C was counted");
+    cluster.run(500);
+    assert_eq!(cluster.master(), None);
+}
