@@ -43,7 +43,9 @@ use sync::{MarkOrder, Syncs};
 
 pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
-pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
+pub use inspection::{
+    FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment,
+};
 pub use recovery::Recovered;
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};

@@ -18,8 +18,8 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Recovered, SegmentInfo, SegmentView, Spot,
-    SyncOrder, Ticket, list_segments, view_mark, view_segment,
+    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Located, Mended, Recovered, SegmentInfo,
+    SegmentView, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use segment::{

@@ -1,13 +1,15 @@
 //! Looking at a journal from outside: for people, while its owner may be running.
 //!
-//! Responsible for: showing every file, hidden ones too, and every frame in it, good or bad, with its place.
-//! Not responsible for: deciding anything. Nothing here locks, writes or follows the chain from file to file.
+//! Responsible for: showing every file, hidden ones too, the frames in a single one, and where each part of a
+//! [recovered](Journal::recover) journal lies.
+//! Not responsible for: judging what is bad (`verdict`). Nothing here locks or writes.
 
-use position::{Index, Tip};
-use storage::{Disk, Slice};
+use position::{History, Index, Tail, Tip};
+use storage::{Disk, DiskError, Slice};
 
 use super::mark::{MARK_FILE, Mark};
-use super::{JournalError, recovery};
+use super::run::{Contents, Damage, Run};
+use super::{Journal, JournalError, Recovered, recovery};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
 use crate::segment::{Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
 
@@ -58,7 +60,11 @@ pub struct SegmentView {
 /// # Errors
 /// If the disk refuses.
 pub fn view_segment(disk: &Disk, name: &SegmentName) -> Result<Option<SegmentView>, JournalError> {
-    let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
+    let segment = match disk.open_segment(&name.to_string()) {
+        Err(DiskError::Missing { .. }) => return Ok(None),
+        segment => segment?,
+    };
+    let bytes = segment.slice(0..segment.capacity());
     Ok(Some(SegmentView { header: SegmentHeader::decode(&bytes), bytes }))
 }
 
@@ -124,5 +130,105 @@ impl SegmentView {
             };
             Some(spot)
         })
+    }
+}
+
+/// A part of a recovered journal, and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub enum Located<'a> {
+    /// A verified frame.
+    Frame {
+        /// The file that its bytes are read from: a segment, or a file with good copies.
+        file: SegmentName,
+        /// Where in the file.
+        offset: usize,
+        /// The frame.
+        frame: Frame<'a>,
+    },
+    /// Frames that are part of the journal, and of which no good copy is here.
+    Damaged(&'a Damage),
+}
+
+/// Frames that are damaged where they were written and read from a good copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mended {
+    /// The first entry.
+    pub first: Index,
+    /// The last entry.
+    pub last: Index,
+    /// The segment with the damage.
+    pub file: SegmentName,
+    /// Where in it the damage begins.
+    pub offset: usize,
+    /// The file with the good copy.
+    pub copy: SegmentName,
+}
+
+impl Journal {
+    /// All parts of the journal in order, frame by frame.
+    pub fn located(&self) -> impl Iterator<Item = Located<'_>> {
+        self.runs.iter().flat_map(|run| (0..run.parts()).map(move |number| run.located(number)))
+    }
+
+    /// What is damaged in a segment and counts all the same, since a good copy lies beside it.
+    #[must_use]
+    pub fn mended(&self) -> Vec<Mended> {
+        let mut mended = Vec::new();
+        let mut behind: Option<(SegmentName, usize)> = None;
+        for run in &self.runs {
+            let offset = behind.filter(|(file, _)| *file == run.file).map_or(SEGMENT_HEADER_BYTES, |at| at.1);
+            match &run.contents {
+                Contents::Good(frames) => match frames.copied_to {
+                    Some(copy) => {
+                        let (first, last) = (run.first, run.tip().index());
+                        mended.push(Mended { first, last, file: run.file, offset, copy });
+                        behind = Some((run.file, offset));
+                    }
+                    None => behind = Some((run.file, frames.end)),
+                },
+                Contents::Damaged(damage) => behind = Some((run.file, damage.offset + damage.bytes)),
+            }
+        }
+        mended
+    }
+}
+
+impl Run {
+    fn parts(&self) -> usize {
+        match &self.contents {
+            Contents::Good(frames) => frames.offsets.len(),
+            Contents::Damaged(_) => 1,
+        }
+    }
+
+    fn located(&self, number: usize) -> Located<'_> {
+        match &self.contents {
+            Contents::Good(frames) => Located::Frame {
+                file: frames.copied_to.unwrap_or(self.file),
+                offset: frames.offsets[number] as usize,
+                frame: frames.frame(number),
+            },
+            Contents::Damaged(damage) => Located::Damaged(damage),
+        }
+    }
+}
+
+impl Recovered {
+    /// Where the bytes lie that are in doubt, if the journal's end is: the segment that should hold the next
+    /// entry, and the end of what is good in it.
+    #[must_use]
+    pub fn in_doubt_at(&self) -> Option<(SegmentName, usize)> {
+        if self.tail == Tail::Clean {
+            return None;
+        }
+        let next = self.journal.tip().index().next();
+        let names: Vec<SegmentName> = self.files.iter().map(|file| file.name).collect();
+        let name = visible(&names).into_iter().rfind(|name| name.first <= next)?;
+        let ends = self.journal.runs.iter().filter(|run| run.file == name).map(|run| match &run.contents {
+            Contents::Good(frames) if frames.copied_to.is_none() => frames.end,
+            Contents::Good(_) => SEGMENT_HEADER_BYTES,
+            Contents::Damaged(damage) => damage.offset + damage.bytes,
+        });
+        Some((name, ends.max().unwrap_or(SEGMENT_HEADER_BYTES)))
     }
 }

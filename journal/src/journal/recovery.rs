@@ -38,7 +38,7 @@ pub struct Recovered {
     /// acknowledged.
     pub amnesia: bool,
     /// The files that were there.
-    files: Vec<File>,
+    pub(super) files: Vec<File>,
 }
 
 /// A file in the journal's folder.
@@ -77,13 +77,14 @@ impl Journal {
     /// As [`Journal::open`].
     pub fn recover(disk: Disk, tag: JournalTag, snapshot: Option<Tip>) -> Result<Recovered, JournalError> {
         let snapshot = snapshot.unwrap_or(Tip::NONE);
+        // Before the journal: whoever looks on while the owner writes must find at least what the mark says.
+        let mark = Mark::load(&disk)?;
         let files = files(&disk)?;
         if let Some(file) = files.iter().find(|file| file.name.generation > Generation::OPENED_MAX) {
             return Err(JournalError::Generation { file: file.name });
         }
         let segments = load_segments(&disk, &files, &tag)?;
         let copies = load_copies(&disk, &files)?;
-        let mark = Mark::load(&disk)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
@@ -183,6 +184,8 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
     if shown.is_empty() {
         return Err(JournalError::Missing);
     }
+    // The last one is appended to, and the end of the one before may be on its way to the file.
+    let closed = &shown[..shown.len().saturating_sub(2)];
     let mut segments = Vec::new();
     for File { name, bytes } in files.iter().copied().filter(|file| shown.contains(&file.name)) {
         let plausible = (SEGMENT_HEADER_BYTES as u64..=SEGMENT_BYTES_MAX).contains(&bytes)
@@ -190,7 +193,11 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
         if !plausible {
             return Err(JournalError::Truncated { file: name, bytes });
         }
-        let segment = disk.open_segment(&name.to_string())?;
+        let segment = if closed.contains(&name) {
+            disk.open_closed_segment(&name.to_string())?
+        } else {
+            disk.open_segment(&name.to_string())?
+        };
         let header = match SegmentHeader::decode(&segment.slice(0..SEGMENT_HEADER_BYTES)) {
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
@@ -249,7 +256,7 @@ fn assemble(
 ) -> Result<Journal, JournalError> {
     let Verdict { base, pieces, last, tail } = verdict;
     let newest = segments.last_mut().expect("a journal has a segment");
-    let resumable = tail == Tail::Clean && newest.header.is_ok();
+    let resumable = tail == Tail::Clean && newest.header.is_ok() && !disk.is_read_only();
     let active = match blank_from.filter(|_| resumable) {
         Some(offset) => {
             newest.segment.resume(offset)?;
