@@ -45,6 +45,7 @@ pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use inspection::{
     FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment,
+    visible_headers,
 };
 pub use recovery::Recovered;
 pub use run::Damage;

@@ -232,3 +232,26 @@ impl Recovered {
         Some((name, ends.max().unwrap_or(SEGMENT_HEADER_BYTES)))
     }
 }
+
+/// What the segments that count say of themselves, in order. One that went meanwhile is left out.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn visible_headers(
+    disk: &Disk,
+) -> Result<Vec<(SegmentName, Result<SegmentHeader, SegmentFlaw>)>, JournalError> {
+    let shown: Vec<SegmentName> =
+        list_segments(disk)?.iter().filter(|info| info.visible).map(|info| info.name).collect();
+    let mut headers = Vec::new();
+    for (number, name) in shown.iter().enumerate() {
+        match recovery::open(disk, *name, recovery::is_closed(number, shown.len())) {
+            Ok(segment) => {
+                let block = segment.slice(0..SEGMENT_HEADER_BYTES.min(segment.capacity()));
+                headers.push((*name, SegmentHeader::decode(&block)));
+            }
+            Err(DiskError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(headers)
+}

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 
 use position::{History, Index, Tail, Tip};
-use storage::{Disk, DiskError};
+use storage::{Disk, DiskError, Segment};
 
 use super::chores::Chores;
 use super::mark::{Mark, MarkFile};
@@ -184,8 +184,6 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
     if shown.is_empty() {
         return Err(JournalError::Missing);
     }
-    // The last one is appended to, and the end of the one before may be on its way to the file.
-    let closed = &shown[..shown.len().saturating_sub(2)];
     let mut segments = Vec::new();
     for File { name, bytes } in files.iter().copied().filter(|file| shown.contains(&file.name)) {
         let plausible = (SEGMENT_HEADER_BYTES as u64..=SEGMENT_BYTES_MAX).contains(&bytes)
@@ -193,11 +191,8 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
         if !plausible {
             return Err(JournalError::Truncated { file: name, bytes });
         }
-        let segment = if closed.contains(&name) {
-            disk.open_closed_segment(&name.to_string())?
-        } else {
-            disk.open_segment(&name.to_string())?
-        };
+        let number = shown.iter().position(|other| *other == name).expect("one of those that count");
+        let segment = open(disk, name, is_closed(number, shown.len()))?;
         let header = match SegmentHeader::decode(&segment.slice(0..SEGMENT_HEADER_BYTES)) {
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
@@ -214,6 +209,17 @@ fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Fo
     }
     segments.sort_by_key(|found| found.name.first);
     Ok(segments)
+}
+
+/// Whether nobody writes to the segment with this number among those that count: the last one is appended to, and
+/// the end of the one before may be on its way to the file.
+pub(super) fn is_closed(number: usize, segments: usize) -> bool {
+    number + 2 < segments
+}
+
+pub(super) fn open(disk: &Disk, name: SegmentName, closed: bool) -> Result<Segment, DiskError> {
+    let name = name.to_string();
+    if closed { disk.open_closed_segment(&name) } else { disk.open_segment(&name) }
 }
 
 fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Result<(), JournalError> {
