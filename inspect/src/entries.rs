@@ -250,7 +250,7 @@ impl EntryLine<'_> {
         if let Some(came) = &self.came {
             what = format!("{what} -> {}", came.text()).trim_start().to_owned();
         }
-        parts.push(what);
+        parts.extend((!what.is_empty()).then_some(what));
         if self.certainty == Certainty::NotKnownCommitted {
             parts.push("(not known to be committed)".to_owned());
         }
@@ -303,7 +303,7 @@ mod tests {
         };
         assert_eq!(
             noop.text(),
-            "2:41        2026-07-01T12:00:00.123Z  noop              (not known to be committed)"
+            "2:41        2026-07-01T12:00:00.123Z  noop      (not known to be committed)"
         );
     }
 }

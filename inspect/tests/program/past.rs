@@ -97,7 +97,7 @@ fn the_journal_says_what_came_of_each_entry() {
         &[],
         0,
         &[
-            "ann (operator)  place pc1 at row 1, column 1 -> executed: changed 1 node: pc1",
+            "ann (operator)  place pc1 at row 1, column 1 -> executed: added 1 node: pc1",
             "place pc2 at row 1, column 2 -> unknown session: it was not executed",
             "place pc2 at row 1, column 1 -> rejected: ",
             "-> skipped: its client had the answer already",
@@ -114,7 +114,7 @@ fn the_journal_says_what_came_of_each_entry() {
     let exported: Vec<Value> = exported.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let indexes: Vec<usize> = exported.iter().map(|line| number(&line["index"])).collect();
     assert_eq!(indexes, [3, 5, 6, 7], "a command that was only answered again was not done twice");
-    assert_eq!(exported[0]["outcome"]["changed"][0], "pc1");
+    assert_eq!(exported[0]["outcome"]["added"][0], "pc1");
     assert_eq!((&exported[0]["actor"], &exported[0]["sequence"]), (&"ann".into(), &5.into()));
     assert!(exported[2]["rejection"].is_string() && exported[1]["problem"].is_string());
     exported.iter().for_each(|line| schema::check("inspect-export", line));
@@ -140,7 +140,7 @@ fn a_time_names_the_last_entry_that_was_written_by_then() {
         );
     }
     let path = folder.path().to_str().unwrap();
-    let (code, _, stderr) = inspect(&["show", path, "--at", "2026-07-01T11:00"]);
+    let (code, _, stderr) = inspect(&["show", path, "--at", "1969-07-01T11:00"]);
     assert!(code == 1 && stderr.contains("is not kept: the journal begins at"), "{stderr}");
     assert_eq!(inspect(&["show", path, "--at", "soon"]).0, 2);
 }
@@ -169,7 +169,9 @@ fn two_moments_and_two_directories_are_compared() {
     voter.write_one(2, 2, &place("pc9", 1));
     voter.leave();
     let (text, _) = diff(path, other.path().to_str().unwrap());
-    assert!(text.contains("pc1: moved from row 1, column 1 to row 1, column 7\npc2: removed\n"), "{text}");
+    for line in ["pc1: moved from row 1, column 1 to row 1, column 7\n", "pc2: removed\n"] {
+        assert!(text.contains(line), "{text}");
+    }
     let (code, _, stderr) = inspect(&["diff", &format!("{path}@999"), path]);
     assert!(code == 1 && stderr.contains("no entry 999"), "{stderr}");
     assert_eq!(inspect(&["diff", &format!("{path}@soon"), path]).0, 2);

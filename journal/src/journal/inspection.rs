@@ -182,7 +182,8 @@ impl Journal {
                     Some(copy) => {
                         let (first, last) = (run.first, run.tip().index());
                         mended.push(Mended { first, last, file: run.file, offset, copy });
-                        behind = Some((run.file, offset));
+                        // A good copy is as long as what it stands for.
+                        behind = Some((run.file, offset + frames.end - SEGMENT_HEADER_BYTES));
                     }
                     None => behind = Some((run.file, frames.end)),
                 },
