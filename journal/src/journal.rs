@@ -5,9 +5,10 @@
 //! Not responsible for: what entries mean (`engine`), what is committed or must be cut (`quorum`), and when
 //! a sync happens: it hands out orders that any thread may perform.
 //!
-//! What happens with every command never waits for the disk: a frame is appended to memory, from where a
-//! [`SyncOrder`] takes it to the file, and so does the segment after a full one. Only cuts and resets, which
-//! are rare, change names of files at once.
+//! Nothing that changes a journal waits for the disk: a frame is appended to memory, from where a [`SyncOrder`]
+//! takes it to the file. A new segment is begun in memory as well, after a full one, after a cut and after a
+//! reset; the next order gives it its name. So a cut is like an append: after a crash that comes before the
+//! order has been performed it has not happened.
 //!
 //! Bytes once written are never rewritten. To cut is to begin a new segment of a higher generation, which
 //! hides what it replaces; damage is mended by a good copy beside the damaged segment. So whoever holds a
@@ -21,6 +22,8 @@ mod mark;
 mod reading;
 mod recovery;
 mod repair;
+mod rewrite;
+mod room;
 mod run;
 mod sync;
 mod verdict;
@@ -29,13 +32,10 @@ mod walk;
 use std::collections::VecDeque;
 
 use position::{FrameId, History, Index, Tip};
-use storage::{Disk, DiskError, Segment, Slice};
+use storage::{Disk, Segment, Slice};
 
 use crate::frame::{FRAME_BYTES_MAX, Frame};
-use crate::segment::{
-    FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, SegmentHeader,
-    SegmentName,
-};
+use crate::segment::{FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SegmentName};
 use chores::Chores;
 use mark::{Mark, MarkFile};
 use run::{Contents, GoodFrames, Run};
@@ -65,6 +65,8 @@ pub struct Journal {
     /// Where the next frame goes. None after a recovery that found the end of the journal in doubt: what
     /// lies there is left as it is, and the next frame begins a new generation.
     active: Option<Active>,
+    /// The active segment has no name on the disk before an order of this number or a later one is performed.
+    nameless_before: Option<Ticket>,
     /// The highest generation of any file.
     generation: Generation,
     syncs: Syncs,
@@ -93,18 +95,29 @@ enum Evidence {
     OfAmnesia,
 }
 
-/// How long segments are. Always the same, except in tests that want to see many of them.
-#[derive(Clone, Copy, Debug)]
-struct Sizes {
+/// How long segments are. Always [`Sizes::USUAL`], except in tests that want to see many of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Of the first of a generation.
     first: u64,
+    /// Of those after it.
     later: u64,
     /// The end of a segment that is left to frames without which a voter is of no use: on a full disk nothing
     /// else is written there.
     reserve: usize,
+    /// Maximum full segments that wait for a sync. With the one that is written to and those that wait to be mapped,
+    /// this bounds the memory that a disk can cost which does not come back.
+    unsynced_segments_max: usize,
 }
 
-/// The reserve is enough for the first frames of 16 masterships, of one empty entry each.
-const SIZES: Sizes = Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096 };
+impl Sizes {
+    /// The reserve is enough for the first frames of 16 masterships, of one empty entry each. What waits for a sync is
+    /// at most 32 MiB: some seconds of the heaviest load, for a disk that takes as long.
+    pub const USUAL: Sizes =
+        Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096, unsynced_segments_max: 3 };
+    /// A few frames fill a segment. Only for those who write no frame of more than 16 KiB.
+    pub const SMALL: Sizes = Sizes { first: 2560, later: 16_896, reserve: 512, unsynced_segments_max: 20 };
+}
 
 impl Journal {
     /// Creates an empty journal that follows `base`: [`Tip::NONE`], or the tip of a snapshot.
@@ -112,10 +125,19 @@ impl Journal {
     /// # Errors
     /// If there is a journal already, or the disk refuses.
     pub fn create(disk: Disk, tag: JournalTag, base: Tip) -> Result<Journal, JournalError> {
-        Journal::create_with(disk, tag, base, SIZES)
+        Journal::create_with(disk, tag, base, Sizes::USUAL)
     }
 
-    fn create_with(disk: Disk, tag: JournalTag, base: Tip, sizes: Sizes) -> Result<Journal, JournalError> {
+    /// The same with segments of other sizes.
+    ///
+    /// # Errors
+    /// As [`Journal::create`].
+    pub fn create_with(
+        disk: Disk,
+        tag: JournalTag,
+        base: Tip,
+        sizes: Sizes,
+    ) -> Result<Journal, JournalError> {
         Journal::check_absent(&disk)?;
         let mark_file = MarkFile::new(disk.clone());
         let mut journal = Journal {
@@ -125,6 +147,7 @@ impl Journal {
             last: base,
             runs: VecDeque::new(),
             active: None,
+            nameless_before: None,
             generation: Generation::default(),
             syncs: Syncs::new(base),
             evidence: Evidence::NotNeeded,
@@ -133,8 +156,7 @@ impl Journal {
             chores: Chores::default(),
             sizes,
         };
-        journal.begin_generation(base, 0)?;
-        journal.sync_now()?;
+        journal.begin_generation_now(base)?;
         journal.mark_file.store(&journal.mark(false))?;
         Ok(journal)
     }
@@ -163,6 +185,11 @@ impl Journal {
         Ok(disk.remove(mark::MARK_FILE)?)
     }
 
+    /// Makes segments of these sizes from now on. Only tests, which cannot write that much, use others than the usual.
+    pub fn set_sizes(&mut self, sizes: Sizes) {
+        self.sizes = sizes;
+    }
+
     /// What the oldest kept frame follows.
     #[must_use]
     pub fn base(&self) -> Tip {
@@ -184,8 +211,8 @@ impl Journal {
     /// Appends the frame that follows. It can be read at once and is durable after the next sync.
     ///
     /// # Errors
-    /// If no new segment can be made, the journal is as it was and the append may be tried again later.
-    /// After any other failure the data directory refuses everything.
+    /// [`JournalError::NotReady`] if no new segment is ready: the journal is as it was and the append may be tried
+    /// again later. After any other failure the data directory refuses everything.
     ///
     /// # Panics
     /// If the frame does not follow the last one: whoever appends has compared them.
@@ -194,16 +221,23 @@ impl Journal {
     }
 
     /// The same for a frame without which this voter would be of no use, such as the one that begins a mastership.
-    /// On a full disk it takes the reserve.
+    /// It takes the reserve, or else a segment of which the file is made with the next sync.
     ///
     /// # Errors
-    /// As [`Journal::append`], once the reserve is used up.
+    /// If the data directory refuses everything.
     ///
     /// # Panics
     /// As [`Journal::append`].
     pub fn append_needed(&mut self, frame: &Frame<'_>) -> Result<Slice, JournalError> {
-        match self.append_leaving(self.sizes.reserve, frame) {
-            Err(JournalError::Disk(DiskError::Full { .. })) => self.append_leaving(0, frame),
+        let leaving_nothing = match self.append_leaving(self.sizes.reserve, frame) {
+            Err(JournalError::NotReady { .. }) => self.append_leaving(0, frame),
+            appended => return appended,
+        };
+        match leaving_nothing {
+            Err(JournalError::NotReady { .. }) => {
+                self.begin_generation_without_file(self.last)?;
+                self.append_leaving(0, frame)
+            }
             appended => appended,
         }
     }
@@ -246,11 +280,11 @@ impl Journal {
     }
 
     /// Removes every frame behind `index`. What is durable ends there at once, whatever syncs are under
-    /// way, and a recovery finds either all or nothing removed. Also hides a tail that recovery found in
-    /// doubt.
+    /// way, and a recovery finds either all or nothing removed: all, once the next order is performed. Also hides a
+    /// tail that recovery found in doubt.
     ///
     /// # Errors
-    /// If no new segment can be made; the journal is then as it was.
+    /// If the data directory refuses everything.
     ///
     /// # Panics
     /// If no frame ends at `index`: a conflict inside a frame cuts the whole frame.
@@ -259,7 +293,11 @@ impl Journal {
         if end == self.last && self.active.is_some() {
             return Ok(());
         }
-        self.begin_generation(end, 0)
+        match self.begin_generation(end, 0) {
+            // A cut cannot be put off: what follows it is already known.
+            Err(JournalError::NotReady { .. }) => self.begin_generation_without_file(end),
+            begun => begun,
+        }
     }
 
     /// Gives up what is damaged and ends at or below `through`, and all before it, once a snapshot holds what
@@ -302,24 +340,30 @@ impl Journal {
     }
 
     /// Replaces everything by an empty journal that follows `base`, where an installed snapshot ends. The
-    /// snapshot must be durable: a crash in between leaves a journal that it replaces at the next start.
+    /// snapshot must be durable: a crash before the next order is performed leaves a journal that it replaces at the
+    /// next start.
     ///
     /// # Errors
-    /// If the disk refuses; the journal is then as it was.
+    /// [`JournalError::NotReady`] if no new segment is ready; the journal is then as it was.
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
         let name = SegmentName::journal(base.index().next(), self.generation.next());
-        let segment = self.create_short_segment(name, self.sizes.first)?;
+        let segment = self.take_spare(name, &[self.sizes.first, self.sizes.later])?;
         let active = self.with_header(segment, name, base, true)?;
-        let replaced = self.active.replace(active).map(|active| active.name);
+        let replaced = self.activate(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
         (self.base, self.last, self.generation) = (base, base, name.generation);
         self.syncs.reset(base);
         self.evidence = self.evidence.after_a_new_generation();
         self.filled = false;
         self.chores.forget_segments();
-        self.note_mark()?;
         self.remove_files(gone.iter().flat_map(Run::files).chain(replaced));
         Ok(())
+    }
+
+    /// Whether an order would make anything durable that is not yet.
+    #[must_use]
+    pub fn wants_sync(&self) -> bool {
+        self.durable() != self.last || self.nameless_before.is_some()
     }
 
     /// An order to make durable everything appended so far.
@@ -336,6 +380,7 @@ impl Journal {
     /// An order has been performed. Returns the end of what is durable now, which a cut in the meantime may
     /// have lowered. An order covers all that were given before it.
     pub fn synced(&mut self, ticket: Ticket) -> Tip {
+        self.nameless_before.take_if(|named_with| *named_with <= ticket);
         self.syncs.complete(ticket)
     }
 
@@ -355,96 +400,11 @@ impl Journal {
         Mark { durable: self.durable(), generation: self.generation, clean }
     }
 
-    /// The cut may be below the mark that is on the disk. The new generation says so to a recovery.
-    fn note_mark(&self) -> Result<(), JournalError> {
-        if self.evidence == Evidence::NotNeeded {
-            self.mark_file.note(&self.mark(false))?;
-        }
-        Ok(())
-    }
-
     fn sync_now(&mut self) -> Result<(), JournalError> {
         let order = self.ticket();
         order.perform()?;
         self.synced(order.ticket());
         Ok(())
-    }
-
-    /// Begins the segment that a frame of `bytes` goes into.
-    fn begin_segment(&mut self, bytes: usize) -> Result<(), JournalError> {
-        let first = self.last.index().next();
-        let Some(full) = self.active.as_ref().filter(|active| active.name.first < first) else {
-            // Nothing is in the active segment, and the next one would have its name; or there is none.
-            return self.begin_generation(self.last, bytes);
-        };
-        let name = SegmentName::journal(first, full.name.generation);
-        let (name_on_disk, length) = (name.to_string(), self.sizes.later);
-        let segment = match self.disk.begin_segment(&name_on_disk, length)? {
-            Some(segment) => segment,
-            None => self.disk.create_segment(&name_on_disk, length)?,
-        };
-        let active = self.with_header(segment, name, self.last, false)?;
-        let full = self.active.replace(active).expect("it was there before");
-        self.syncs.seal(full.segment.flusher(), self.last.index());
-        self.chores.filled(full.name, self.last.index());
-        self.filled = true;
-        Ok(())
-    }
-
-    /// Begins a new generation behind `end`, which hides every frame after it, with room for a frame of
-    /// `bytes`.
-    fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
-        let needed = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64;
-        let length = if needed <= self.sizes.first { self.sizes.first } else { self.sizes.later };
-        let name = SegmentName::journal(end.index().next(), self.generation.next());
-        let segment = self.create_short_segment(name, length)?;
-        // Right behind a snapshot the new segment hides the one that said so.
-        let active = self.with_header(segment, name, end, end == self.base && end != Tip::NONE)?;
-        self.generation = name.generation;
-        self.evidence = self.evidence.after_a_new_generation();
-        self.syncs.cut(end);
-        self.chores.forget_segments();
-        let mut gone = Vec::new();
-        while self.runs.back().is_some_and(|run| run.first > end.index()) {
-            gone.extend(self.runs.pop_back().iter().flat_map(Run::files));
-        }
-        if let Some(run) = self.runs.back_mut() {
-            run.cut_after(end.index());
-        }
-        self.last = end;
-        if let Some(replaced) = self.active.replace(active) {
-            self.syncs.seal(replaced.segment.flusher(), end.index());
-            gone.push(replaced.name);
-        }
-        self.note_mark()?;
-        self.remove_files(gone.into_iter());
-        Ok(())
-    }
-
-    /// A file for a new generation. If the disk is full, the spare takes its place, if there is one: it is longer,
-    /// and has its room already.
-    fn create_short_segment(&self, name: SegmentName, length: u64) -> Result<Segment, DiskError> {
-        let name = name.to_string();
-        match self.disk.create_segment(&name, length) {
-            Err(full @ DiskError::Full { .. }) => {
-                self.disk.begin_segment(&name, self.sizes.later)?.ok_or(full)
-            }
-            created => created,
-        }
-    }
-
-    /// The header of a new segment is durable with the first sync.
-    fn with_header(
-        &self,
-        mut segment: Segment,
-        name: SegmentName,
-        previous: Tip,
-        begins_anew: bool,
-    ) -> Result<Active, JournalError> {
-        let (first, generation) = (name.first, name.generation);
-        let header = SegmentHeader { tag: self.tag, first, generation, previous, begins_anew };
-        segment.append(&header.encode())?;
-        Ok(Active { name, segment })
     }
 
     /// Has files removed that nothing needs any more.

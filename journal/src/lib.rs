@@ -19,7 +19,7 @@ pub use frame::{
 };
 pub use journal::{
     Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Located, Mended, Recovered, SegmentInfo,
-    SegmentView, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment, visible_headers,
+    SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment, visible_headers,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use segment::{

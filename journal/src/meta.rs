@@ -4,8 +4,8 @@
 //! Not responsible for: when a ballot changes (`quorum`).
 
 use position::{
-    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Standing,
-    Tail,
+    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Mutant,
+    Standing, Tail,
 };
 use storage::{Disk, DiskError};
 
@@ -123,6 +123,12 @@ impl Meta {
     /// If a copy cannot be made durable. Nothing may then be promised with it.
     pub fn write(&self, disk: &Disk) -> Result<(), DiskError> {
         let bytes = self.encode();
+        if Mutant::CountsUnsyncedBallot.is_active() {
+            return COPIES.iter().try_for_each(|name| disk.note(name, &bytes));
+        }
+        if Mutant::WritesOneBallotCopy.is_active() && self.boots > 0 {
+            return disk.overwrite(COPIES[0], &bytes);
+        }
         COPIES.iter().try_for_each(|name| disk.overwrite(name, &bytes))
     }
 

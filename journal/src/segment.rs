@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
+use position::{ChainHash, ClusterId, Epoch, Index, Mutant, Position, Tip};
 use thiserror::Error;
 
 use crate::frame::checksum_of;
@@ -107,7 +107,7 @@ impl SegmentName {
     }
 
     /// Reads a file name without its folder; `None` for a file that is not ours.
-    pub(crate) fn parse(file: &str) -> Option<SegmentName> {
+    pub fn parse(file: &str) -> Option<SegmentName> {
         let (stem, ending) = file.split_once('.')?;
         let (first, generation) = stem.split_once('-')?;
         let kind = match ending {
@@ -235,7 +235,9 @@ pub(crate) fn visible(names: &[SegmentName]) -> Vec<SegmentName> {
     by_age.sort_by_key(|name| (name.generation, name.first));
     let mut shown: Vec<SegmentName> = Vec::new();
     for name in by_age {
-        while shown.last().is_some_and(|older| older.first >= name.first) {
+        let hides =
+            |older: &SegmentName| older.first >= name.first && !Mutant::KeepsHiddenGeneration.is_active();
+        while shown.last().is_some_and(hides) {
             shown.pop();
         }
         shown.push(name);

@@ -9,12 +9,13 @@ use std::fmt;
 use std::time::Duration;
 
 use journal::{Entry, EntryKind, Frame, Sequence, SessionId};
-use position::{ChainHash, Index, Tip};
+use position::{ChainHash, Index, Mutant, Tip};
 
 use crate::answer::Tag;
 use crate::execution::{Failure, execute};
 use crate::kept::Verdict;
 use crate::registration::read_registration;
+use crate::session::Seat;
 use crate::{Actor, Admission, Answers, CodecError, Moment, Prevalent, Sessions};
 
 /// So many indexes of commands that panicked are kept of those that were applied. An older one that a replay meets
@@ -324,7 +325,9 @@ impl<S: Prevalent> Engine<S> {
         };
         self.sessions.touch(seat, lowest, self.cluster_time);
         let mut executed = index;
+        let executes_twice = Mutant::ExecutesTwice.is_active();
         match self.sessions.judge(seat, sequence, lowest) {
+            Verdict::Answered(_) if executes_twice => self.execute_again(index, seat, entry, answers)?,
             Verdict::Answered(kept) => {
                 answers.bytes.extend_from_slice(kept.bytes);
                 executed = kept.executed;
@@ -347,6 +350,20 @@ impl<S: Prevalent> Engine<S> {
         }
         answers.close(index, executed, entry);
         Ok(())
+    }
+
+    /// What [`Mutant::ExecutesTwice`] does.
+    fn execute_again(
+        &mut self,
+        index: Index,
+        seat: Seat,
+        entry: &Entry<'_>,
+        answers: &mut Answers,
+    ) -> Result<(), ApplyError> {
+        let actor = self.sessions.actor(seat);
+        let moment = Moment { index, cluster_time: self.cluster_time, wall_time: self.wall_time, actor };
+        execute(&mut self.state, entry.payload, &moment, &mut answers.bytes)
+            .map_err(|failure| failed(index, failure))
     }
 
     fn apply_register(

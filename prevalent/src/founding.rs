@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Stamp};
+use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Sizes, Stamp};
 use position::{ClusterId, Epoch, Index, Member, Tip};
 use quorum::{Membership, VoterInfo};
 use snapshots::Shelf;
@@ -35,6 +35,14 @@ impl Founding {
     /// # Errors
     /// If the directory already has an identity or a history, which are left as they are, or cannot be written.
     pub fn write<S: Prevalent>(&self, disk: &Disk, me: Member) -> Result<(), OpenError> {
+        self.write_with::<S>(disk, me, Sizes::USUAL)
+    }
+
+    /// The same with a journal of other sizes: only for tests, which cannot write as much as the usual ones hold.
+    ///
+    /// # Errors
+    /// As [`Founding::write`].
+    pub fn write_with<S: Prevalent>(&self, disk: &Disk, me: Member, sizes: Sizes) -> Result<(), OpenError> {
         assert!(self.membership.counts(me), "only voters found");
         if !Founding::is_due(disk)? {
             return Err(OpenError::AlreadyFounded);
@@ -48,7 +56,8 @@ impl Founding {
             return Err(OpenError::AlreadyFounded);
         }
         disk.overwrite(FOUNDING_FILE, &[])?;
-        let mut journal = Journal::create(disk.clone(), crate::journal_tag::<S>(self.cluster), Tip::NONE)?;
+        let tag = crate::journal_tag::<S>(self.cluster);
+        let mut journal = Journal::create_with(disk.clone(), tag, Tip::NONE, sizes)?;
         let mut builder = FrameBuilder::new();
         let members = encode_members(&self.membership);
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use position::{ChainHash, Epoch, Index, Position, Tip};
+use position::{ChainHash, Epoch, Index, Mutant, Position, Tip};
 
 use crate::engine::{Engine, Members, PANICS_MAX, SinceSnapshot};
 use crate::session::{SessionImage, Sessions};
@@ -115,7 +115,7 @@ impl<S: Prevalent> Engine<S> {
             since_snapshot_frame_bytes: self.since_snapshot.frame_bytes,
             since_snapshot_entries: self.since_snapshot.entries,
             since_snapshot_cluster_time: self.since_snapshot.cluster_time,
-            sessions: self.sessions.image(),
+            sessions: if Mutant::ForgetsSessions.is_active() { Vec::new() } else { self.sessions.image() },
         }
     }
 

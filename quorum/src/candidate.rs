@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use position::{Ballot, Epoch, FrameId, History, Index, Member, MemberId, Position, Standing, Tip};
+use position::{Ballot, Epoch, FrameId, History, Index, Member, MemberId, Mutant, Position, Standing, Tip};
 
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
 use crate::standby::Adopting;
@@ -208,7 +208,7 @@ impl Voter {
         let greatest = certain.map(|(member, reply)| (reply.last, *member)).max();
         let attempt = probing.attempt;
         match greatest {
-            Some((peer_last, from)) if peer_last > mine => {
+            Some((peer_last, from)) if peer_last > mine && !Mutant::VotesWithoutJournal.is_active() => {
                 self.role = Role::Pulling(Pulling {
                     attempt,
                     from,

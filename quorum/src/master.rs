@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::ops::Bound;
 use std::time::Duration;
 
-use position::{Epoch, History, Index, Member, MemberId};
+use position::{Epoch, History, Index, Member, MemberId, Mutant};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::read::Reads;
@@ -290,7 +290,7 @@ impl Voter {
         let Some(mastership) = self.role.master_mut() else { return };
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
         standby.written_through(matched, retry_at);
-        if ack.certain {
+        if ack.certain || Mutant::CountsUncertain.is_active() {
             standby.durable = standby.durable.max(durable_match);
             standby.round = standby.round.max(ack.round);
         } else {
@@ -334,16 +334,19 @@ impl Voter {
         let Some(mastership) = self.role.master() else { return };
         let (me, durable, certain) = (self.me, self.durable, self.is_certain());
         let reached = self.membership.reached_by_majority(|member| match member == me {
+            true if certain && Mutant::CountsOwnUnsynced.is_active() => history.tip().index(),
             true if certain => durable,
             true => Index::NONE,
             false => mastership.durable(member),
         });
-        if reached < mastership.first_own || reached <= self.commit {
+        let old_epoch = reached < mastership.first_own && !Mutant::CommitsOldEpoch.is_active();
+        if old_epoch || reached <= self.commit {
             return;
         }
         let frame = history.frame_containing(reached);
         assert!(
-            frame.is_some_and(|frame| frame.epoch == self.ballot.epoch && frame.last == reached),
+            Mutant::CommitsOldEpoch.is_active()
+                || frame.is_some_and(|frame| frame.epoch == self.ballot.epoch && frame.last == reached),
             "everything from the first own frame on is of this epoch, and acknowledged in whole frames"
         );
         self.commit_through(reached);

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use position::Index;
+use position::{Index, Mutant};
 
 use crate::effect::ReadToken;
 use crate::{Effect, Voter};
@@ -31,6 +31,9 @@ impl Reads {
 
 impl Voter {
     pub(crate) fn on_read(&mut self, token: ReadToken) {
+        if Mutant::ReadsWithoutRound.is_active() {
+            return self.out.push(Effect::ReadReady { token, index: self.commit });
+        }
         if let Some(master) = self.role.master_mut() {
             master.reads.waiting.push_back(token);
         }

@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use position::{Ballot, Doubted, Epoch, FrameId, History, Index, Member, MemberId, Standing, Tail, Tip};
+use position::{
+    Ballot, Doubted, Epoch, FrameId, History, Index, Member, MemberId, Mutant, Standing, Tail, Tip,
+};
 
 use crate::effect::Effect;
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
@@ -113,6 +115,9 @@ impl Voter {
     /// acknowledged before was so in that epoch or an earlier one; what has been since did not count.
     fn leave_epoch_in_doubt(&mut self) {
         let Some(doubt) = &self.doubt else { return };
+        if Mutant::SettlesInEpochOfDoubt.is_active() {
+            return;
+        }
         let uncertain = matches!(doubt.doubted.tail, Tail::Uncertain { .. });
         let in_epoch_of_doubt = doubt.doubted.epoch == self.ballot.epoch;
         if uncertain && in_epoch_of_doubt && !self.has_contact() && self.membership.counts(self.me) {
@@ -191,7 +196,9 @@ impl Voter {
             Want::Any { at, .. } if compacted(at) => (FetchOutcome::Compacted, None),
             // Where a header is damaged, several frames may be asked for under the hash of the last.
             Want::Frame(frame) => {
-                let ends = history.tip_at(frame.last).is_some_and(|tip| tip.hash == frame.hash);
+                let by_position = Mutant::RepairsByPosition.is_active();
+                let ends =
+                    history.tip_at(frame.last).is_some_and(|tip| tip.hash == frame.hash || by_position);
                 let damaged = |own: &FrameId| own.first <= frame.last && frame.first <= own.last;
                 let before = frame.first.previous();
                 let reach = || history.reach(before, REPAIR_BYTES_MAX).map(|(reach, _)| reach);
@@ -253,12 +260,15 @@ impl Voter {
         let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
         let Some(doubt) = &mut self.doubt else { return };
         let absent = matches!(reply.outcome, FetchOutcome::DontHave { .. }) && reply.certain;
-        let left_epoch = envelope.epoch > doubt.doubted.epoch;
+        let left_epoch = envelope.epoch > doubt.doubted.epoch || Mutant::SettlesInEpochOfDoubt.is_active();
         let needed = match doubt.doubted.tail {
             // It was never synced here, so it counted nowhere on this voter's word. That it is asked for
             // at all is a second look, and after a power cut everyone's tail may be torn: any answer counts.
             Tail::Torn { .. } => majority - 1,
             // So many that no majority can be made of the others and this voter.
+            Tail::Uncertain { .. } if absent && left_epoch && Mutant::SettlesByMajority.is_active() => {
+                majority - 1
+            }
             Tail::Uncertain { at, .. } if absent && left_epoch && history.tip().index().next() == at => {
                 voters - majority + 1
             }
@@ -326,10 +336,16 @@ impl Voter {
         let more = matches!(doubt.doubted.tail, Tail::Uncertain { more: true, .. });
         // However it came back, fetched or sent by a master: it is what this voter may have acknowledged.
         let by_identity = doubt.frame().is_some_and(|frame| {
-            !more && self.durable >= frame.last && history.frame_containing(frame.first) == Some(frame)
+            (!more || Mutant::SettlesLostSuffix.is_active())
+                && self.durable >= frame.last
+                && history.frame_containing(frame.first) == Some(frame)
         });
         let by_master = doubt.masters_last.is_some_and(|(epoch, last)| {
-            epoch == self.ballot.epoch && self.matched.min(self.durable) >= last
+            let held = match Mutant::SettlesWhenWritten.is_active() {
+                true => self.matched,
+                false => self.matched.min(self.durable),
+            };
+            epoch == self.ballot.epoch && held >= last
         });
         if by_identity || by_master {
             self.settle();
@@ -348,5 +364,6 @@ impl Voter {
 /// Whether these frames are what is damaged: one frame, or several under the hash of the last.
 fn is_copy_of(damaged: &FrameId, frames: &[FrameId]) -> bool {
     let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return false };
-    first.first == damaged.first && last.tip() == damaged.tip()
+    let by_position = Mutant::RepairsByPosition.is_active() && last.last == damaged.last;
+    first.first == damaged.first && (last.tip() == damaged.tip() || by_position)
 }

@@ -1,6 +1,6 @@
 //! Following: rounds, frames and snapshots of the master.
 
-use position::{FrameId, History, Index, Member, Tip};
+use position::{FrameId, History, Index, Member, Mutant, Tip};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::voter::Role;
@@ -47,7 +47,7 @@ impl Voter {
             self.stand_by(Some(envelope.from));
         }
         self.note_round(round);
-        if !self.ballot_is_durable() {
+        if !self.ballot_is_durable() && !Mutant::AdoptsBeforeEpochDurable.is_active() {
             // The epoch is durable before any answer or frame in it.
             self.acknowledge_when_durable = true;
             return false;
@@ -68,6 +68,12 @@ impl Voter {
         }
         if history.tip_at(last.index()) == Some(last) {
             self.matched = self.matched.max(last.index());
+        }
+        if Mutant::AcknowledgesOwnTail.is_active() {
+            self.matched = history.tip().index();
+        }
+        if Mutant::SettlesByHeartbeat.is_active() {
+            self.note_masters_last(envelope.from, last.index(), history);
         }
         self.commit_through(commit.min(self.matched));
         if self.matched > Index::NONE {
@@ -148,6 +154,10 @@ impl Voter {
             self.adopt(after, adopting);
             return true;
         }
+        let end = frames.last().map_or(self.commit, |last| last.last);
+        if Mutant::CutsForShorterAppend.is_active() && end > self.commit && end < history.tip().index() {
+            self.cut(end);
+        }
         false
     }
 
@@ -225,7 +235,9 @@ impl Voter {
             return;
         }
         let base = chunk.base;
-        let held = history.tip_at(base.index()) == Some(base) && self.durable >= base.index();
+        let own = history.tip_at(base.index());
+        let by_index = Mutant::InstallsWithoutHash.is_active() && own.is_some();
+        let held = (own == Some(base) || by_index) && self.durable >= base.index();
         let intact = self.intact_through(base.index()) == base.index();
         let not_needed = base.index() <= history.base().index() || (held && intact);
         if not_needed {

@@ -1,6 +1,6 @@
 //! Votes and contact: whom a voter grants its vote, and what counts as hearing a master.
 
-use position::{Ballot, History, Member, Position, Standing};
+use position::{Ballot, History, Member, Mutant, Position, Standing};
 
 use crate::Voter;
 use crate::message::{Envelope, Message, Refusal};
@@ -78,9 +78,9 @@ impl Voter {
             Some(Refusal::Uncertain)
         } else if self.has_contact() {
             Some(Refusal::Contact)
-        } else if has_voted {
+        } else if has_voted && !Mutant::VotesTwice.is_active() {
             Some(Refusal::Voted)
-        } else if last < history.tip().position {
+        } else if last < history.tip().position && !Mutant::VotesWithoutJournal.is_active() {
             Some(Refusal::Journal)
         } else if self.is_pristine(history) && last > history.tip().position {
             // This directory has never voted, yet the candidate has a history: it may be a fresh copy of a
@@ -100,7 +100,8 @@ impl Voter {
         if envelope.epoch > self.ballot.epoch {
             self.enter_epoch(Ballot { epoch: envelope.epoch, voted_for: Some(envelope.from), ..self.ballot });
         } else {
-            assert!(self.ballot.voted_for.is_none(), "a second vote in epoch {}", envelope.epoch);
+            let is_first = self.ballot.voted_for.is_none() || Mutant::VotesTwice.is_active();
+            assert!(is_first, "a second vote in epoch {}", envelope.epoch);
             self.ballot.voted_for = Some(envelope.from);
             self.persist();
         }
@@ -115,7 +116,7 @@ impl Voter {
         let Some(grant) = self.pending_grant else { return };
         if self.ballot.voted_for != Some(grant.to) {
             self.pending_grant = None;
-        } else if self.ballot_is_durable() {
+        } else if self.ballot_is_durable() || Mutant::VotesBeforeDurable.is_active() {
             self.pending_grant = None;
             if grant.is_new {
                 // The candidate gets a suspicion time from when it can know of the vote.
@@ -129,6 +130,7 @@ impl Voter {
     /// operator says otherwise, it may be a fresh copy of one that had more.
     pub(crate) fn is_pristine(&self, history: &impl History) -> bool {
         self.founding != Founding::Majority
+            && !Mutant::TrustsPristine.is_active()
             && self.ballot.epoch == position::Epoch::NONE
             && self.holds_only_founding(history)
             && self.ballot.standing == Standing::Settled

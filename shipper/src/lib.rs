@@ -32,6 +32,7 @@ pub use identity::{Holder, Identity, IdentityError, Name};
 pub use listener::serve_clients;
 pub use observer::{Condition, Lines, NextLine, Observer, ObserverError, ObserverOptions, Progress};
 pub use past::{Past, PastError};
+pub use peer::packet::{MalformedPacket, decode_packet, encode_packet};
 pub use service::{
     Answer, Batch, Denied, Followed, FromLoop, Gate, Kept, Place, Question, Replies, Service, ToLoop,
 };

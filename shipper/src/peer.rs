@@ -15,6 +15,7 @@
 //! | a connection of its own | snapshots, so that no heartbeat waits behind one |
 
 mod link;
+pub(crate) mod packet;
 mod receive;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,7 @@
 //! The data directory: in which order files are written, synced, renamed and their folders synced, so that
 //! a power cut at any moment leaves nothing half done under a final name.
 //!
-//! Responsible for: these orders, temporary files, the spare segment, removal of mapped files, and refusing
+//! Responsible for: these orders, temporary files, spare segments, removal of mapped files, and refusing
 //! everything after a failed sync.
 //! Not responsible for: the system calls themselves; they come from a [`System`].
 //!
@@ -9,7 +9,10 @@
 
 mod file;
 mod open_files;
+mod rewrite;
+mod spares;
 mod stage;
+mod uncached;
 mod unsynced;
 
 use std::io;
@@ -17,8 +20,11 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use position::Mutant;
+
 use crate::disk::file::Usage;
 use crate::disk::open_files::OpenFiles;
+use crate::disk::spares::Spares;
 use crate::disk::unsynced::Unsynced;
 use crate::map::Map;
 use crate::segment::Shared;
@@ -26,7 +32,9 @@ use crate::system::{Access, System, SystemFile};
 use crate::{DiskError, Segment, Slice};
 
 pub(crate) use crate::disk::file::OpenFile;
+pub use crate::disk::rewrite::Rewrite;
 pub use crate::disk::stage::Stage;
+pub use crate::disk::uncached::Uncached;
 
 /// How a file is called that has not got its name yet. What ends so is removed when the directory is opened.
 const UNFINISHED: &str = ".unfinished";
@@ -65,7 +73,12 @@ pub struct FileEntry {
 ///
 /// After one failed sync, of whatever file or folder, every later change fails with
 /// [`DiskError::Poisoned`]: the system may have dropped the bytes in question and would report the next sync
-/// as a success. Only a new process, which reads what the disk really holds, may go on.
+/// as a success. Only a new process may go on.
+///
+/// That one reads the system's cache, which may still show what the disk does not hold, and which takes it for
+/// written. So after an unclean end it writes again ([`Disk::rewrite`]) what no successful sync vouches for, and syncs
+/// it, before it relies on it. [`Disk::overwrite`] and [`Disk::replace`] write everything anyway. Names are written
+/// again, all of them, whenever a directory is opened.
 ///
 /// Cheap to clone: all clones are one directory.
 ///
@@ -86,8 +99,9 @@ struct Core {
     unsynced: Unsynced,
     open_files: OpenFiles,
     temporaries: AtomicU64,
-    /// The length and the name of a zero-filled, synced file without a final name.
-    spare: Mutex<Option<(u64, String)>>,
+    spares: Spares,
+    /// It has been logged that reads cannot bypass the cache.
+    cached_reads_told: OnceLock<()>,
 }
 
 impl Disk {
@@ -101,18 +115,13 @@ impl Disk {
             unsynced: Unsynced::default(),
             open_files: OpenFiles::new(),
             temporaries: AtomicU64::new(0),
-            spare: Mutex::new(None),
+            spares: Spares::default(),
+            cached_reads_told: OnceLock::new(),
         };
         if rights == Rights::Owner {
             core.settle_everything()?;
         }
         Ok(Disk { core: Arc::new(core) })
-    }
-
-    /// Takes the spare if it has the right length.
-    fn take_spare(&self, bytes: u64) -> Option<String> {
-        let mut spare = lock(&self.core.spare);
-        spare.take_if(|(spare_bytes, _)| *spare_bytes == bytes).map(|(_, name)| name)
     }
 
     fn write_in_place(&self, name: &str, bytes: &[u8]) -> Result<Box<dyn SystemFile>, DiskError> {
@@ -150,6 +159,15 @@ impl Disk {
         let blank = length_in_memory(bytes).and_then(Map::blank);
         let map = blank.map_err(DiskError::while_trying("map", &self.core.system.path(name)))?;
         Ok(Segment::new(self.shared(name, map, usage)))
+    }
+
+    fn unnamed_segment(
+        &self,
+        name: &str,
+        bytes: u64,
+        temporary: Option<String>,
+    ) -> Result<Segment, DiskError> {
+        self.blank_segment(name, bytes, Usage::Unnamed { temporary, bytes, file: OnceLock::new() })
     }
 
     fn shared(&self, name: &str, map: Map, usage: Usage) -> Shared {
@@ -246,7 +264,7 @@ impl Disk {
     pub fn create_segment(&self, name: &str, bytes: u64) -> Result<Segment, DiskError> {
         let core = &self.core;
         core.check_writable(name)?;
-        let temporary = match self.take_spare(bytes) {
+        let temporary = match core.spares.take(bytes) {
             Some(spare) => spare,
             None => core.zero_filled(name, bytes)?,
         };
@@ -260,28 +278,41 @@ impl Disk {
         self.blank_segment(name, bytes, Usage::Appending(file))
     }
 
-    /// The same from the spare alone, and without a word to the disk: the file gets its name when it is first
+    /// The same from a spare alone, and without a word to the disk: the file gets its name when it is first
     /// [written to](crate::Flusher). `None` without a spare of this length.
     pub fn begin_segment(&self, name: &str, bytes: u64) -> Result<Option<Segment>, DiskError> {
         self.core.check_writable(name)?;
-        let Some(temporary) = self.take_spare(bytes) else { return Ok(None) };
-        let usage = Usage::Unnamed { temporary, file: OnceLock::new() };
-        self.blank_segment(name, bytes, usage).map(Some)
+        let Some(temporary) = self.core.spares.take(bytes) else { return Ok(None) };
+        self.unnamed_segment(name, bytes, Some(temporary)).map(Some)
     }
 
-    /// Makes the spare that the next [`Disk::create_segment`] of this length takes: slow, for a background
-    /// job. At most one spare is kept; it does not survive a restart.
+    /// The same without a spare: even the file is only made when it is first [written to](crate::Flusher). If the
+    /// disk has no room for it then, the directory is poisoned, since what was appended has no other place to go.
+    pub fn begin_segment_without_file(&self, name: &str, bytes: u64) -> Result<Segment, DiskError> {
+        self.core.check_writable(name)?;
+        self.unnamed_segment(name, bytes, None)
+    }
+
+    /// Makes a spare for the next [`Disk::create_segment`] or [`Disk::begin_segment`] of this length, if there is
+    /// none: slow, for a background job. It does not survive a restart.
     pub fn prepare_segment(&self, bytes: u64) -> Result<(), DiskError> {
+        self.prepare_segments(bytes, 1)
+    }
+
+    /// The same until there are so many spares of this length.
+    pub fn prepare_segments(&self, bytes: u64, count: usize) -> Result<(), DiskError> {
         self.core.check_writable("spare")?;
-        if lock(&self.core.spare).as_ref().is_some_and(|(spare_bytes, _)| *spare_bytes == bytes) {
-            return Ok(());
-        }
-        let name = self.core.zero_filled("spare", bytes)?;
-        let replaced = lock(&self.core.spare).replace((bytes, name));
-        if let Some((_, name)) = replaced {
-            self.core.discard(&name);
+        while self.spares(bytes) < count {
+            let name = self.core.zero_filled("spare", bytes)?;
+            self.core.spares.add(bytes, name);
         }
         Ok(())
+    }
+
+    /// How many spares of this length are ready.
+    #[must_use]
+    pub fn spares(&self, bytes: u64) -> usize {
+        self.core.spares.count(bytes)
     }
 
     /// An existing segment, all of it readable. To append to it, call [`Segment::resume`] first. Whoever only
@@ -355,11 +386,15 @@ impl Core {
     /// Syncs the folders too: without it a power cut can lose a new file's name while keeping its contents,
     /// and recovery would silently stop one segment early.
     fn sync_changed_folders(&self) -> Result<(), DiskError> {
+        if Mutant::SkipsFolderSync.is_active() {
+            return Ok(());
+        }
         self.unsynced.sync(|folder| self.once("sync the folder", folder, || self.system.sync_folder(folder)))
     }
 
     /// A process that died may have left names that no power cut has tested yet. They are about to be
-    /// relied upon, so they are made durable; its temporary files go.
+    /// relied upon, so they are made durable; its temporary files go. Where its sync of a folder failed, the system
+    /// takes the names for written, and a sync alone would do nothing: so each folder is changed first.
     fn settle_everything(&self) -> Result<(), DiskError> {
         let root = self.system.path("");
         let mut folders = self.system.folders().map_err(DiskError::while_trying("list", &root))?;
@@ -373,10 +408,23 @@ impl Core {
                     let removed = self.system.remove(&join(&folder, &entry.name));
                     removed.map_err(DiskError::while_trying("remove", &path))?;
                 }
-                Ok(())
+                self.touch(&folder)
             })?;
         }
         self.sync_changed_folders()
+    }
+
+    /// Makes a name and removes it, so that the system has to write the folder's names again.
+    fn touch(&self, folder: &str) -> Result<(), DiskError> {
+        let name = self.temporary_name(&join(folder, "names"));
+        let path = self.system.path(&name);
+        match self.system.open(&name, Access::Create) {
+            Ok(file) => drop(file),
+            // A full disk must not keep a process from starting.
+            Err(error) if is_full(&error) => return Ok(()),
+            Err(error) => return Err(DiskError::while_trying("create", &path)(error)),
+        }
+        self.system.remove(&name).map_err(DiskError::while_trying("remove", &path))
     }
 
     fn open_if_there(&self, name: &str, access: Access) -> Result<Option<Box<dyn SystemFile>>, DiskError> {
@@ -484,6 +532,10 @@ fn folder_of(name: &str) -> &str {
 
 fn join(folder: &str, name: &str) -> String {
     if folder.is_empty() { name.to_string() } else { format!("{folder}/{name}") }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// A file longer than the address space cannot be mapped; that is for 32-bit machines.

@@ -73,7 +73,7 @@ pub enum DiskError {
     /// An earlier sync or append failed.
     #[error(
         "an earlier write to this data directory failed, so {path} is not touched any more. \
-         Check the disk and start the process again: it recovers from what the disk really holds"
+         Check the disk and start the process again: it writes again whatever the disk may lack"
     )]
     Poisoned {
         /// The file that was to be changed.

@@ -2,8 +2,9 @@
 //! with `unsafe`.
 //!
 //! Responsible for: preallocated files that are never sparse, memory maps whose written bytes never
-//! change, syncs that are never retried after a failure, atomic replacement with the directory synced, the
-//! lock on a data directory, and [`SimDisk`], the same in memory with faults.
+//! change, syncs that are never retried after a failure, writing again what only the cache may hold, reads past the
+//! cache, atomic replacement with the directory synced, the lock on a data directory, and [`SimDisk`], the same in memory
+//! with faults.
 //! Not responsible for: anything about the contents of a file.
 //!
 //! A [`Disk`] is a data directory on the machine's own disk or on a [`SimDisk`]. Both run the same code down to
@@ -36,8 +37,8 @@ mod segment;
 mod sim;
 mod system;
 
-pub use disk::{Disk, FileEntry, Stage};
+pub use disk::{Disk, FileEntry, Rewrite, Stage, Uncached};
 pub use error::DiskError;
 pub use os::FineTimers;
 pub use segment::{Flusher, Segment, Slice};
-pub use sim::{Image, SimDisk};
+pub use sim::{Damage, FileCopy, Image, SimDisk, StuckSync};

@@ -3,11 +3,12 @@
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use memmap2::{MmapOptions, MmapRaw};
 
 use crate::disk::{Rights, path_below};
-use crate::system::{Access, System, SystemFile};
+use crate::system::{Access, System, SystemFile, UncachedFile};
 use crate::{Disk, DiskError, FileEntry, os};
 
 /// The file whose lock says that a process is running on a data directory. It is never removed: a lock on a
@@ -165,6 +166,10 @@ impl System for LocalSystem {
         os::patiently(|| options.open(&path)).map(|file| Box::new(LocalFile(file)) as Box<dyn SystemFile>)
     }
 
+    fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>> {
+        LocalUncached::open(&self.path(name)).map(|file| Box::new(file) as Box<dyn UncachedFile>)
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         os::patiently(|| os::rename(&self.path(from), &self.path(to)))
     }
@@ -215,6 +220,70 @@ impl SystemFile for LocalFile {
 
     fn map(&self) -> io::Result<MmapRaw> {
         MmapOptions::new().map_raw_read_only(&self.0)
+    }
+}
+
+/// A file of the machine's file system, read past the cache where that is possible.
+#[derive(Debug)]
+struct LocalUncached {
+    /// `None` if the file system refused to open it so.
+    direct: Option<File>,
+    /// The same file through the cache, opened when it is needed.
+    cached: OnceLock<File>,
+    path: PathBuf,
+    refused: OnceLock<io::Error>,
+}
+
+impl LocalUncached {
+    fn open(path: &Path) -> io::Result<LocalUncached> {
+        let refused = OnceLock::new();
+        let direct = match os::patiently(|| os::open_uncached(path)) {
+            Ok(file) => Some(file),
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                refused.get_or_init(|| error);
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let file = LocalUncached { direct, cached: OnceLock::new(), path: path.to_path_buf(), refused };
+        if file.direct.is_none() {
+            file.through_the_cache()?;
+        }
+        Ok(file)
+    }
+
+    fn through_the_cache(&self) -> io::Result<&File> {
+        if let Some(file) = self.cached.get() {
+            return Ok(file);
+        }
+        let file = os::patiently(|| File::open(&self.path))?;
+        Ok(self.cached.get_or_init(|| file))
+    }
+}
+
+impl UncachedFile for LocalUncached {
+    fn bytes(&self) -> io::Result<u64> {
+        let file = self.direct.as_ref().or(self.cached.get()).expect("one of them is open");
+        Ok(file.metadata()?.len())
+    }
+
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if let (Some(file), None) = (&self.direct, self.refused.get()) {
+            match os::read_some_at(file, offset, buffer) {
+                // Some file systems agree to open a file so and refuse to read it.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                    self.refused.get_or_init(|| error);
+                }
+                read => return read,
+            }
+        }
+        let file = self.through_the_cache()?;
+        os::drop_cached(file)?;
+        os::read_some_at(file, offset, buffer)
+    }
+
+    fn why_cached(&self) -> Option<&io::Error> {
+        self.refused.get()
     }
 }
 

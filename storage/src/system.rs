@@ -35,6 +35,8 @@ pub(crate) trait System: Send + Sync + fmt::Debug + 'static {
     fn make_folder(&self, folder: &str) -> io::Result<bool>;
     /// Opens a file.
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>>;
+    /// Opens an existing file for reads that bypass the cache.
+    fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>>;
     /// Renames a file, replacing what had the name.
     fn rename(&self, from: &str, to: &str) -> io::Result<()>;
     /// Removes a file.
@@ -61,4 +63,15 @@ pub(crate) trait SystemFile: Send + Sync + fmt::Debug + 'static {
     fn sync_contents(&self) -> io::Result<()>;
     /// Maps the whole file for reading.
     fn map(&self) -> io::Result<MmapRaw>;
+}
+
+/// A file open for reads that bypass the cache.
+pub(crate) trait UncachedFile: Send + Sync + fmt::Debug + 'static {
+    /// Its length.
+    fn bytes(&self) -> io::Result<u64>;
+    /// Reads as much as there is, but at most until the buffer is full, and says how much. Offset, length and
+    /// memory are multiples of 4096.
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+    /// Why reads may come from the cache all the same, if they may.
+    fn why_cached(&self) -> Option<&io::Error>;
 }

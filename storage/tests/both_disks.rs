@@ -201,3 +201,30 @@ fn bytes_that_are_not_written_cannot_be_had() {
     segment.append(b"abc").unwrap();
     drop(segment.slice(0..4));
 }
+
+#[test]
+fn a_file_is_read_past_the_cache_at_any_place() {
+    check(|start| {
+        let disk = start();
+        let bytes: Vec<u8> = (0..700_001_u32).map(|number| (number % 251) as u8).collect();
+        disk.replace("folder/file", &bytes).unwrap();
+        let mut file = disk.open_uncached("folder/file").unwrap().unwrap();
+        assert_eq!(file.bytes(), 700_001);
+        for (start, end) in [
+            (0, 700_001),
+            (0, 1),
+            (4_095, 4_097),
+            (5_000, 600_000),
+            (262_143, 524_289),
+            (700_000, 700_001),
+            (9, 9),
+        ] {
+            let mut buffer = vec![0; end - start];
+            file.read_at(start as u64, &mut buffer).unwrap();
+            assert!(buffer == bytes[start..end], "{start}..{end}");
+        }
+        assert!(file.read_at(700_000, &mut [0; 2]).is_err(), "beyond the end");
+        assert!(file.read_at(900_000, &mut [0; 2]).is_err(), "far beyond the end");
+        assert!(disk.open_uncached("folder/none").unwrap().is_none());
+    });
+}

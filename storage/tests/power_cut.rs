@@ -6,7 +6,7 @@ use std::io::Write;
 use storage::{Disk, DiskError, SimDisk};
 
 const SECTOR: usize = 512;
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 120;
 
 /// More syncs than any operation here makes.
 const SYNCS_MAX: u64 = 8;

@@ -12,25 +12,30 @@ mod ambush;
 mod calm;
 mod chance;
 mod client;
+mod conversations;
+mod coverage;
+mod damage;
+mod disk_work;
 mod driver;
 mod failure;
 mod ledger;
 mod machine;
 mod misfortune;
-mod mutant;
 mod network;
 mod oracle;
+mod order;
 mod plan;
 mod promises;
 mod trace;
 mod trap;
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+use journal::Sizes;
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
-use quorum::{Envelope, Kind, Membership, VoterInfo};
+use quorum::{Kind, Membership, VoterInfo};
 use storage::SimDisk;
 
 use agenda::{Agenda, SimTime};
@@ -44,22 +49,10 @@ use oracle::Oracle;
 use plan::Plan;
 use promises::Promises;
 
+pub use coverage::{Branch, Coverage};
 pub use failure::{Failure, hush_panics};
-pub use mutant::Mutant;
+pub use order::Order;
 pub use trace::Trace;
-
-/// What one simulation is to be.
-#[derive(Debug, Default)]
-pub struct Order {
-    /// Decides everything that this does not.
-    pub seed: u64,
-    /// The number of voters, instead of one that the seed chooses.
-    pub voters: Option<usize>,
-    /// A rule to break.
-    pub mutant: Option<Mutant>,
-    /// Who reads along.
-    pub trace: Trace,
-}
 
 /// What happened in a simulation in which nothing went wrong.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -76,6 +69,8 @@ pub struct Report {
     pub starts: u64,
     /// Simulated time.
     pub simulated: Duration,
+    /// What was gone through.
+    pub coverage: Coverage,
 }
 
 impl Report {
@@ -87,6 +82,7 @@ impl Report {
         self.frames += other.frames;
         self.starts += other.starts;
         self.simulated += other.simulated;
+        self.coverage.add(&other.coverage);
     }
 }
 
@@ -97,9 +93,10 @@ enum Event {
     Wake(usize, Life),
     /// A driver has no more input at hand: it packs a frame and applies what is committed.
     Turn(usize, Life),
+    /// A message between voters, as its bytes travel.
     Message {
         to: usize,
-        message: Arc<Message>,
+        packet: Bytes,
     },
     SyncRuns(usize, Life),
     SyncReturns(usize, Life),
@@ -130,17 +127,10 @@ enum Event {
     Settled,
 }
 
-/// A message between voters, as bytes would carry it.
-#[derive(Debug)]
-struct Message {
-    envelope: Envelope,
-    payload: Vec<u8>,
-}
-
 struct Simulation {
     plan: Plan,
     chance: Chance,
-    mutant: Option<Mutant>,
+    coverage: Coverage,
     trace: Trace,
     agenda: Agenda<Event>,
     network: Network,
@@ -150,7 +140,7 @@ struct Simulation {
     oracle: Oracle,
     promises: Promises,
     /// A message that is kept back until somebody else leads.
-    kept_back: Vec<(usize, Arc<Message>)>,
+    kept_back: Vec<(usize, Bytes)>,
     trap: Option<trap::Trap>,
     /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
     quiet_until: SimTime,
@@ -173,35 +163,33 @@ enum Stage {
 /// # Errors
 /// If something went wrong that must not: an oracle was contradicted, an assertion of the product failed, a
 /// voter ended by itself, or the cluster did not recover.
-pub fn simulate(order: Order) -> Result<(Report, Trace), Failure> {
+pub fn simulate(order: &Order, trace: Trace) -> Result<(Report, Trace), Failure> {
     failure::caught(|| {
-        let mut simulation = Simulation::found(order);
+        let mut simulation = Simulation::found(order, trace);
         simulation.run();
         (simulation.report(), simulation.trace)
     })
 }
 
+/// The faults that this story may have, by the names under which they can be left out.
+#[must_use]
+pub fn switches(order: &Order) -> Vec<String> {
+    Plan::of(order, &mut Chance::seeded(order.seed)).switches()
+}
+
 impl Simulation {
     /// A cluster as its founder made it, about to be switched on.
-    fn found(order: Order) -> Simulation {
-        let Order { seed, voters, mutant, trace } = order;
-        let mut chance = Chance::seeded(seed);
-        let mut plan = match voters {
-            Some(voters) => Plan::for_voters(voters, &mut chance),
-            None => Plan::draw(&mut chance),
-        };
-        // Every fourth seed. Not drawn, so that a seed that is known for something stays what it is.
-        if seed % 4 == 3 {
-            plan.timer_tick = plan::COARSE_TICK;
-        }
-        let cluster = ClusterId(u128::from(seed) + 1);
+    fn found(order: &Order, trace: Trace) -> Simulation {
+        let mut chance = Chance::seeded(order.seed);
+        let plan = Plan::of(order, &mut chance);
+        let cluster = ClusterId(u128::from(order.seed) + 1);
         let machines = found_machines(cluster, &plan, &mut chance);
         let numbers = 0..u32::try_from(plan.clients).expect("few clients");
         let clients = numbers.map(|number| Client::new(number, chance.fork(), &plan)).collect();
         let network = Network::new(chance.fork());
         let mut simulation = Simulation {
             chance,
-            mutant,
+            coverage: Coverage::default(),
             trace,
             agenda: Agenda::new(),
             network,
@@ -248,7 +236,7 @@ impl Simulation {
         match event {
             Event::Wake(machine, life) => self.wake(machine, life),
             Event::Turn(machine, life) => self.turn(machine, life),
-            Event::Message { to, message } => self.message_arrives(to, message),
+            Event::Message { to, packet } => self.message_arrives(to, packet),
             Event::SyncRuns(machine, life) => self.sync_runs(machine, life),
             Event::SyncReturns(machine, life) => self.sync_returns(machine, life),
             Event::BallotRuns(machine, life) => self.ballot_runs(machine, life),
@@ -277,6 +265,7 @@ impl Simulation {
             frames: self.oracle.frames() as u64,
             starts: self.machines.iter().map(|machine| machine.starts).sum(),
             simulated: self.agenda.now().since(SimTime::default()),
+            coverage: self.coverage,
         }
     }
 
@@ -302,7 +291,7 @@ fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<M
     let founding = Founding { cluster, membership };
     let found = |member| {
         let disk = SimDisk::new(chance.next());
-        founding.write::<Ledger>(&disk.disk(), member).expect("an empty disk");
+        founding.write_with::<Ledger>(&disk.disk(), member, Sizes::SMALL).expect("an empty disk");
         let rate = 1_000_000 - plan.drift + chance.below(2 * plan.drift + 1);
         let wall_offset = i64::try_from(chance.below(1 << 60)).expect("60 bits");
         Machine::new(disk, member, Clock { rate, wall_offset, timer_tick: plan.timer_tick })

@@ -2,15 +2,15 @@
 
 use tests::simulation::{Failure, Order, Report, Trace, hush_panics, simulate};
 
-fn run(order: Order) -> Result<(Report, Trace), Failure> {
+fn run(order: &Order, trace: Trace) -> Result<(Report, Trace), Failure> {
     hush_panics();
-    simulate(order)
+    simulate(order, trace)
 }
 
 fn check(voters: usize, seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
-        let order = Order { seed, voters: Some(voters), ..Order::default() };
-        match run(order) {
+        let order = Order { voters: Some(voters), ..Order::of_seed(seed) };
+        match run(&order, Trace::Off) {
             Ok((report, _)) => {
                 assert!(report.writes > 0, "{voters} voters, seed {seed}: nothing was written")
             }
@@ -36,13 +36,10 @@ fn five_voters() {
 
 #[test]
 fn the_same_seed_makes_the_same_story() {
-    let story = |seed| {
-        let order = Order { seed, trace: Trace::Keep(Vec::new()), ..Order::default() };
-        match run(order) {
-            Ok((_, Trace::Keep(lines))) => lines,
-            Ok(_) => unreachable!("a trace that was to be kept"),
-            Err(failure) => panic!("seed {seed}: {failure}"),
-        }
+    let story = |seed| match run(&Order::of_seed(seed), Trace::Keep(Vec::new())) {
+        Ok((_, Trace::Keep(lines))) => lines,
+        Ok(_) => unreachable!("a trace that was to be kept"),
+        Err(failure) => panic!("seed {seed}: {failure}"),
     };
     let (first, again) = (story(7), story(7));
     let differs = first.iter().zip(&again).find(|(one, other)| one != other);

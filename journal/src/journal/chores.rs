@@ -8,21 +8,48 @@ use position::Index;
 use storage::{Disk, DiskError, Slice};
 
 use super::run::Contents;
-use super::{Active, Journal};
+use super::{Active, Journal, Sizes};
 use crate::segment::SegmentName;
+
+/// Spares that are kept once a journal grows: one segment fills while the next spare is made, so that there must be
+/// another one meanwhile.
+const SPARES: usize = 2;
 
 /// What there is to do.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     under_way: bool,
-    /// The segment that the spare was made for: one for each that is begun.
-    spare_for: Option<SegmentName>,
+    spares: SpareState,
+    /// A short spare is kept as well, for cuts and resets.
+    keeps_short_spare: bool,
     /// Full segments, with the last of their frames, that are still held in memory.
     in_memory: Vec<(SegmentName, Index)>,
     unneeded: Vec<SegmentName>,
 }
 
+/// What is known of spares.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum SpareState {
+    /// They are made as the journal grows.
+    #[default]
+    AsNeeded,
+    /// A segment could not be begun for want of one.
+    Missing,
+    /// The last attempt to make one has failed; the next waits for [`Journal::try_spares_again`].
+    Failed { disk_is_full: bool },
+}
+
 impl Chores {
+    pub(super) fn spare_is_missing(&mut self) {
+        if self.spares == SpareState::AsNeeded {
+            self.spares = SpareState::Missing;
+        }
+    }
+
+    pub(super) fn disk_is_full(&self) -> bool {
+        self.spares == SpareState::Failed { disk_is_full: true }
+    }
+
     pub(super) fn filled(&mut self, name: SegmentName, through: Index) {
         self.in_memory.push((name, through));
     }
@@ -47,8 +74,10 @@ pub struct Chore {
 
 #[derive(Debug)]
 enum Task {
+    /// A spare of so many bytes, if there are fewer than so many.
     Spare {
         bytes: u64,
+        count: usize,
     },
     /// What the segment holds according to the memory it was written from.
     Map {
@@ -60,13 +89,21 @@ enum Task {
 
 /// What came of a [`Chore`].
 #[derive(Debug)]
-pub struct ChoreDone(Option<(SegmentName, Slice)>);
+pub struct ChoreDone(Outcome);
+
+#[derive(Debug)]
+enum Outcome {
+    Nothing,
+    SpareMade,
+    SpareFailed { disk_is_full: bool },
+    Mapped(SegmentName, Slice),
+}
 
 impl ChoreDone {
     /// It came to nothing.
     #[must_use]
     pub fn nothing() -> ChoreDone {
-        ChoreDone(None)
+        ChoreDone(Outcome::Nothing)
     }
 }
 
@@ -81,30 +118,45 @@ impl Chore {
         }
     }
 
-    /// Does it. What fails is logged and left: a segment is then made when it is needed, a full one stays in
-    /// memory, a file stays until the next start.
+    /// Does it. What fails is logged and left: a spare is tried again later, a full segment stays in memory, a file
+    /// stays until the next start.
     #[must_use]
     pub fn perform(self) -> ChoreDone {
         let name = self.name();
-        let done = match self.task {
-            Task::Spare { bytes } => self.disk.prepare_segment(bytes).map(|()| None),
-            Task::Map { name, held } => self.disk.map(&name.to_string()).map(|mapped| {
-                let bytes = mapped?;
-                // A disk may return something else than it was given. From now on that would be sent and executed:
-                // what is in memory stays there instead, and the next start finds the damage.
-                let is_the_same = bytes.get(..held.len()) == Some(&held[..]);
-                if !is_the_same {
-                    tracing::error!(segment = %name, "the disk returns other bytes than were written; they stay in memory. Check the disk");
+        let warn = |error: &DiskError| tracing::warn!(%error, "could not {name}");
+        ChoreDone(match self.task {
+            Task::Spare { bytes, count } => match self.disk.prepare_segments(bytes, count) {
+                Ok(()) => Outcome::SpareMade,
+                Err(error) => {
+                    warn(&error);
+                    Outcome::SpareFailed { disk_is_full: matches!(error, DiskError::Full { .. }) }
                 }
-                is_the_same.then_some((name, bytes))
-            }),
-            Task::Remove(names) => remove(&self.disk, &names).map(|()| None),
-        };
-        ChoreDone(done.unwrap_or_else(|error| {
-            tracing::warn!(%error, "could not {name}");
-            None
-        }))
+            },
+            Task::Map { name: segment, held } => match map(&self.disk, segment, &held) {
+                Ok(Some(bytes)) => Outcome::Mapped(segment, bytes),
+                Ok(None) => Outcome::Nothing,
+                Err(error) => {
+                    warn(&error);
+                    Outcome::Nothing
+                }
+            },
+            Task::Remove(names) => {
+                remove(&self.disk, &names).unwrap_or_else(|error| warn(&error));
+                Outcome::Nothing
+            }
+        })
     }
+}
+
+/// Maps a full segment. A disk may return something else than it was given, and from now on that would be sent and
+/// executed: what is in memory stays there instead, and the next start finds the damage.
+fn map(disk: &Disk, name: SegmentName, held: &Slice) -> Result<Option<Slice>, DiskError> {
+    let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
+    let is_the_same = bytes.get(..held.len()) == Some(&held[..]);
+    if !is_the_same {
+        tracing::error!(segment = %name, "the disk returns other bytes than were written; they stay in memory. Check the disk");
+    }
+    Ok(is_the_same.then_some(bytes))
 }
 
 /// Tries all of them, and says what was the matter with the first that resisted.
@@ -128,7 +180,17 @@ impl Journal {
     /// A chore has been done.
     pub fn chore_done(&mut self, done: ChoreDone) {
         self.chores.under_way = false;
-        let Some((name, mapped)) = done.0 else { return };
+        match done.0 {
+            Outcome::Nothing => {}
+            Outcome::SpareMade => self.chores.spares = SpareState::AsNeeded,
+            Outcome::SpareFailed { disk_is_full } => {
+                self.chores.spares = SpareState::Failed { disk_is_full };
+            }
+            Outcome::Mapped(name, mapped) => self.read_from_map(name, &mapped),
+        }
+    }
+
+    fn read_from_map(&mut self, name: SegmentName, mapped: &Slice) {
         for run in self.runs.iter_mut().filter(|run| run.file == name) {
             if let Contents::Good(frames) = &mut run.contents
                 && frames.copied_to.is_none()
@@ -138,14 +200,41 @@ impl Journal {
         }
     }
 
-    /// Once for each segment that is half full.
-    fn spare_wanted(&mut self) -> Option<Task> {
-        let half_full = |active: &&Active| active.segment.remaining() < active.segment.capacity() / 2;
-        let active = self.active.as_ref().filter(half_full)?.name;
-        if self.chores.spare_for.replace(active) == Some(active) {
+    /// Keeps a short spare from now on: for a voter among others, which may have to cut its journal or to follow an
+    /// installed snapshot.
+    pub fn keep_short_spare(&mut self) {
+        self.chores.keeps_short_spare = true;
+    }
+
+    /// A spare that could not be made is tried again: some time has passed since.
+    pub fn try_spares_again(&mut self) {
+        if matches!(self.chores.spares, SpareState::Failed { .. }) {
+            self.chores.spares = SpareState::Missing;
+        }
+    }
+
+    /// As soon as half of the first segment is written there are several spares, and always from then on: one may
+    /// fill while the disk is slow to make the next.
+    fn spare_wanted(&self) -> Option<Task> {
+        let state = self.chores.spares;
+        if matches!(state, SpareState::Failed { .. }) {
             return None;
         }
-        Some(Task::Spare { bytes: self.sizes.later })
+        let Sizes { first, later, .. } = self.sizes;
+        if self.chores.keeps_short_spare && self.disk.spares(first) == 0 {
+            return Some(Task::Spare { bytes: first, count: 1 });
+        }
+        let grows = |active: &Active| {
+            let capacity = active.segment.capacity();
+            capacity as u64 >= later || active.segment.remaining() < capacity / 2
+        };
+        let wanted = if self.active.as_ref().is_some_and(grows) {
+            SPARES
+        } else {
+            usize::from(state == SpareState::Missing)
+        };
+        let ready = self.disk.spares(later);
+        (ready < wanted).then_some(Task::Spare { bytes: later, count: ready + 1 })
     }
 
     fn mapping_wanted(&mut self) -> Option<Task> {
@@ -159,7 +248,11 @@ impl Journal {
         Some(Task::Map { name, held: held.clone() })
     }
 
+    /// What is replaced stays until what replaces it is on the disk.
     fn removal_wanted(&mut self) -> Option<Task> {
+        if self.nameless_before.is_some() {
+            return None;
+        }
         let names = std::mem::take(&mut self.chores.unneeded);
         (!names.is_empty()).then_some(Task::Remove(names))
     }

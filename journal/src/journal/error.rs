@@ -11,6 +11,15 @@ pub enum JournalError {
     /// The disk refused.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The segment that is written to is full and the disk has not made the next one ready.
+    #[error(
+        "no segment of the journal is ready{}; nothing was appended, and it may be tried again",
+        if *.disk_is_full { ": the disk is full, make room on it" } else { ": the disk has not kept up" }
+    )]
+    NotReady {
+        /// Since the disk is full.
+        disk_is_full: bool,
+    },
     /// The data directory holds no journal.
     #[error("there is no journal in this data directory; nothing was changed. Create one, or check the path")]
     Missing,
@@ -44,6 +53,17 @@ pub enum JournalError {
         file: SegmentName,
         /// What is wrong.
         source: SegmentFlaw,
+    },
+    /// The disk returned other bytes the second time.
+    #[error(
+        "{file} at byte {offset}: a frame was whole when it was read first, and is not any more; \
+         it was left as it is. Start again: what the disk holds now is judged anew"
+    )]
+    Unsteady {
+        /// The segment.
+        file: SegmentName,
+        /// Where the frame starts.
+        offset: usize,
     },
     /// A frame is intact, but this version does not understand it. It is never skipped.
     #[error("{file} at byte {offset}: {source}. Nothing was changed")]

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use position::{History, Index, Tail, Tip};
+use position::{History, Index, Mutant, Tail, Tip};
 use storage::{Disk, DiskError, Segment};
 
 use super::chores::Chores;
@@ -16,7 +16,7 @@ use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
-use super::{Active, Evidence, Journal, JournalError, SIZES};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::frame::FRAME_ALIGNMENT;
 use crate::segment::{
     Generation, JOURNAL_FOLDER, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind,
@@ -37,6 +37,8 @@ pub struct Recovered {
     /// The journal is shorter than this machine's own mark: the disk has lost what was durable, perhaps
     /// acknowledged.
     pub amnesia: bool,
+    /// How far the mark vouches for the frames; `None` without a mark.
+    vouched: Option<Index>,
     /// The files that were there.
     pub(super) files: Vec<File>,
 }
@@ -86,6 +88,7 @@ impl Journal {
         let segments = load_segments(&disk, &files, &tag)?;
         let copies = load_copies(&disk, &files)?;
         let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
         let walk = Walk::through(&segments, &copies, certain)?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);
@@ -107,7 +110,7 @@ impl Journal {
         if superseded {
             journal.begin_behind(snapshot);
         }
-        Ok(Recovered { journal, tail, amnesia, files })
+        Ok(Recovered { journal, tail, amnesia, vouched: mark.map(|_| marked), files })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
@@ -142,20 +145,22 @@ impl Recovered {
     /// # Errors
     /// If no new segment can be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
         journal.evidence = Evidence::NotNeeded;
-        journal.begin_generation(end, 0)?;
+        journal.begin_generation_now(end)?;
         (self.tail, self.amnesia) = (Tail::Clean, false);
         Ok(())
     }
 
-    /// The first changes to the disk. Not in doubt: what is not needed goes, and the mark says that a
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: what is not needed goes, and the mark says that a
     /// process is running.
     ///
     /// # Errors
     /// If the disk refuses.
     pub fn settle_in(&mut self) -> Result<(), JournalError> {
+        self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         if journal.evidence != Evidence::NotNeeded {
             return Ok(());
@@ -163,7 +168,7 @@ impl Recovered {
         if journal.active.is_none() {
             // The newest segment may hide frames that were cut although its own header is lost. And behind a
             // snapshot that goes further than the journal, this is what says that the journal begins there.
-            journal.begin_generation(journal.last, 0)?;
+            journal.begin_generation_now(journal.last)?;
         }
         journal.mark_file.store(&journal.mark(false))?;
         journal.remove_files(self.files.iter().map(|file| file.name));
@@ -285,12 +290,13 @@ fn assemble(
         last,
         runs,
         active,
+        nameless_before: None,
         generation: Generation::default(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
         filled: false,
         chores: Chores::default(),
-        sizes: SIZES,
+        sizes: Sizes::USUAL,
     })
 }
 

@@ -1,6 +1,6 @@
 //! Mending what is damaged with a good copy from another machine.
 
-use position::Tip;
+use position::{Mutant, Tip};
 
 use super::run::{Contents, Damage, GoodFrames};
 use super::{Journal, JournalError};
@@ -23,7 +23,8 @@ impl Journal {
         let run = &self.runs[position];
         let Contents::Damaged(damage) = &run.contents else { return Err(not_wanted) };
         let (offsets, tip) = chain(damage.after, bytes)?;
-        if tip != damage.id.tip() {
+        let by_position = Mutant::RepairsByPosition.is_active() && tip.index() == damage.id.last;
+        if tip != damage.id.tip() && !by_position {
             return Err(not_wanted);
         }
         let Damage { after: previous, file, .. } = *damage;

@@ -1,4 +1,5 @@
 mod bad;
 mod model;
 mod operations;
+mod rewrite;
 mod rig;

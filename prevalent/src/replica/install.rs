@@ -1,6 +1,6 @@
 //! A snapshot that a master sent takes the place of what this voter's journal no longer leads to.
 
-use position::{ClusterId, History, Tip};
+use position::{ClusterId, History, Mutant, Tip};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
 use crate::replica::jobs::Work;
@@ -80,7 +80,8 @@ impl<S: Prevalent> Replica<S> {
         };
         let base = opened.head().tip;
         self.jobs.snapshotting.made(base.index());
-        if self.journal.tip_at(base.index()) == Some(base) {
+        let own = self.journal.tip_at(base.index());
+        if own == Some(base) || (own.is_some() && Mutant::InstallsWithoutHash.is_active()) {
             return self.mend_with(now, base, *engine, out);
         }
         if base.index() <= self.voter.commit() {

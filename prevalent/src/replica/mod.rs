@@ -41,7 +41,7 @@ use jobs::Jobs;
 use transfer::{Receiving, Transfers};
 
 /// Something that ends the process: the disk failed, or the journal needs a newer program. What was
-/// acknowledged stays acknowledged; a restart recovers from what the disk really holds.
+/// acknowledged stays acknowledged; a restart writes again what the disk may lack.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// The journal could not be written or read.

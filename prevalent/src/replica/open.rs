@@ -1,8 +1,8 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered};
+use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, Sizes};
 use position::{
-    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant, Standing, Tail, Tip,
 };
 use quorum::{Membership, Start, Times, Voter};
 use snapshots::Shelf;
@@ -38,6 +38,8 @@ pub struct Options {
     /// The journal may take so much beside that; then no more commands are taken until there is a snapshot. Only
     /// tests, which cannot write that much, set it.
     pub journal_bytes_max: u64,
+    /// How long the journal's segments are. Only tests, which cannot write that much, set it.
+    pub segment_sizes: Sizes,
     /// The protocol's times.
     pub times: Times,
     /// A random number of this process.
@@ -57,6 +59,7 @@ impl Options {
             salvage: false,
             history_bytes_max: 0,
             journal_bytes_max: JOURNAL_BYTES_MAX,
+            segment_sizes: Sizes::USUAL,
             times: Times::LAN,
             process,
             seed: process,
@@ -151,6 +154,7 @@ impl<S: Prevalent> Replica<S> {
         let engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
 
         let mut recovered = recover_journal::<S>(&disk, &meta, base)?;
+        recovered.journal.set_sizes(options.segment_sizes);
         let membership = newest_membership(&recovered.journal, &engine);
         let alone = membership.voters().len() == 1;
         let mut ballot = found_ballot(&meta, &recovered);
@@ -168,7 +172,9 @@ impl<S: Prevalent> Replica<S> {
         let meta = meta.started_again(ballot);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
-        meta.write(&disk)?;
+        if !Mutant::SkipsCountingStarts.is_active() {
+            meta.write(&disk)?;
+        }
         Founding::complete(&disk)?;
         recovered.settle_in()?;
         let journal = recovered.journal;

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use journal::{Entry, EntryKind};
-use position::{History, Index, Tip};
+use position::{History, Index, Mutant, Tip};
 use quorum::Time;
 
 use crate::replica::jobs::Work;
@@ -113,7 +113,11 @@ impl<S: Prevalent> Replica<S> {
                 for passed_over in &made.passed_over {
                     tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
                 }
-                self.journal.compact(made.begin);
+                let begin = match Mutant::CompactsBeyondSnapshot.is_active() {
+                    true => self.applied().index(),
+                    false => made.begin,
+                };
+                self.journal.compact(begin);
             }
             Err(SnapshotJobError::Overtaken { newer, .. }) => snapshotting.made(newer.index()),
             Err(error) => {

@@ -15,7 +15,7 @@ use crate::wire::{Decoder, Limits, MessageReader, WireError};
 
 /// A message carries at most so many bytes of frames, or a piece of a snapshot.
 /// (Every header is a fixed number of small fields.)
-const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: REPAIR_BYTES_MAX };
+pub(super) const LIMITS: Limits = Limits { header_bytes_max: 1024, payload_bytes_max: REPAIR_BYTES_MAX };
 
 /// Bytes of payloads of one connection that may wait for the loop. Whoever sends more waits in turn, which
 /// no voter does that keeps to what it may have in flight.

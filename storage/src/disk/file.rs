@@ -15,8 +15,8 @@ pub(super) enum Usage {
     Sealed(Box<dyn SystemFile>),
     /// Appending and syncing.
     Appending(Box<dyn SystemFile>),
-    /// The same for a file that has a temporary name until it is first written to.
-    Unnamed { temporary: String, file: OnceLock<Box<dyn SystemFile>> },
+    /// The same for a file that has a temporary name until it is first written to, or is only made then.
+    Unnamed { temporary: Option<String>, bytes: u64, file: OnceLock<Box<dyn SystemFile>> },
 }
 
 /// An open file of a directory.
@@ -47,11 +47,15 @@ impl OpenFile {
     fn file(&self) -> Result<&dyn SystemFile, DiskError> {
         match &self.usage {
             Usage::Appending(file) => Ok(&**file),
-            Usage::Unnamed { temporary, file } => match file.get() {
+            Usage::Unnamed { temporary, bytes, file } => match file.get() {
                 Some(file) => Ok(&**file),
                 None => {
                     // What was appended has no other place to go: a failure ends the directory's use.
-                    let named = self.core.give_new_name(temporary, &self.name);
+                    let made = match temporary {
+                        Some(temporary) => Ok(temporary.clone()),
+                        None => self.core.zero_filled(&self.name, *bytes),
+                    };
+                    let named = made.and_then(|temporary| self.core.give_new_name(&temporary, &self.name));
                     let opened = named.inspect_err(|_| self.core.poison())?;
                     Ok(&**file.get_or_init(|| opened))
                 }
@@ -113,10 +117,11 @@ impl OpenFile {
 
 impl Drop for OpenFile {
     fn drop(&mut self) {
-        if let Usage::Unnamed { temporary, file } = &self.usage
+        // It is as blank as it was, and whoever drops it may be one that never waits for the disk.
+        if let Usage::Unnamed { temporary: Some(temporary), bytes, file } = &self.usage
             && file.get().is_none()
         {
-            self.core.discard(temporary);
+            self.core.spares.add(*bytes, temporary.clone());
         }
     }
 }

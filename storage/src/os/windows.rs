@@ -1,15 +1,16 @@
 #![allow(unsafe_code)]
 
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::windows::ffi::OsStrExt;
-use std::os::windows::fs::FileExt;
+use std::os::windows::fs::{FileExt, OpenOptionsExt};
 use std::path::{Component, Path, Prefix};
 use std::time::Duration;
 
 /// Removing a mapped file fails with error 1224.
 pub(crate) const REMOVES_MAPPED_FILES: bool = false;
 
+const FILE_FLAG_NO_BUFFERING: u32 = 0x2000_0000;
 const MOVEFILE_REPLACE_EXISTING: u32 = 0x1;
 const MOVEFILE_WRITE_THROUGH: u32 = 0x8;
 
@@ -51,6 +52,28 @@ pub(crate) fn write_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> io::Re
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// Reads what there is from `offset` on. Without buffering, a read at the very end of a file is an error.
+pub(crate) fn read_some_at(file: &File, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+    const HANDLE_EOF: i32 = 38;
+    loop {
+        match file.seek_read(buffer, offset) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(HANDLE_EOF) => return Ok(0),
+            read => return read,
+        }
+    }
+}
+
+/// Opens a file for reading past the cache. What cannot do so says `ERROR_INVALID_PARAMETER`.
+pub(crate) fn open_uncached(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(FILE_FLAG_NO_BUFFERING).open(path)
+}
+
+/// There is no call for that on Windows.
+pub(crate) fn drop_cached(_file: &File) -> io::Result<()> {
     Ok(())
 }
 

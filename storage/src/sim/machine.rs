@@ -2,8 +2,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::contents::Contents;
+use super::damage::{Damage, FileCopy};
 use super::names::{FileId, Names, folder_of};
 use super::random::{Random, Survival};
+use super::stuck::Stuck;
 use crate::FileEntry;
 
 /// A volume large enough not to matter until a test fills it up.
@@ -20,8 +22,10 @@ pub(super) struct Machine {
     next_file: u64,
     volume_bytes: u64,
     pub(super) syncs: u64,
+    pub(super) calls: u64,
     pub(super) fail_sync_after: Option<u64>,
     pub(super) lies: u64,
+    pub(super) stuck: Stuck,
 }
 
 /// A copy of all files, to go back to with [`crate::SimDisk::revert`].
@@ -41,8 +45,10 @@ impl Machine {
             next_file: 0,
             volume_bytes: VOLUME_BYTES,
             syncs: 0,
+            calls: 0,
             fail_sync_after: None,
             lies: 0,
+            stuck: Stuck::default(),
         }
     }
 
@@ -60,7 +66,17 @@ impl Machine {
     }
 
     pub(super) fn crash(&mut self) {
+        self.names.lose_process(&mut self.random);
+        for contents in self.files.values_mut() {
+            contents.lose_process(&mut self.random);
+        }
         self.begin_a_new_life();
+    }
+
+    pub(super) fn fail_writeback(&mut self, name: &str) {
+        let id = self.names.get(name).unwrap_or_else(|| panic!("there is no file {name} to write back"));
+        let contents = self.files.get_mut(&id).expect("a name leads to a file");
+        contents.fail_sync(&mut self.random);
     }
 
     pub(super) fn image(&self) -> Image {
@@ -91,8 +107,48 @@ impl Machine {
 
     /// For faults, which a test orders for files that it knows.
     pub(super) fn contents_mut(&mut self, name: &str) -> &mut Contents {
-        let id = self.names.get(name).unwrap_or_else(|| panic!("there is no file {name} to damage"));
-        self.files.get_mut(&id).expect("a name leads to a file")
+        self.contents_if_there(name).unwrap_or_else(|| panic!("there is no file {name} to damage"))
+    }
+
+    fn contents_if_there(&mut self, name: &str) -> Option<&mut Contents> {
+        self.names.get(name).and_then(|id| self.files.get_mut(&id))
+    }
+
+    pub(super) fn damage(&mut self, name: &str, damage: &Damage) -> bool {
+        match damage {
+            Damage::Deleted => {
+                let was_there = self.names.get(name).is_some();
+                self.names.lose(name);
+                was_there
+            }
+            Damage::Stale(copy) => self.replace(name, &copy.contents),
+            in_place => self.contents_if_there(name).is_some_and(|contents| in_place.apply(contents)),
+        }
+    }
+
+    pub(super) fn damage_under_the_cache(&mut self, name: &str, damage: &Damage) -> bool {
+        let contents = self.contents_if_there(name);
+        contents.is_some_and(|contents| contents.under_the_cache(|disk| damage.apply(disk)))
+    }
+
+    fn replace(&mut self, name: &str, contents: &Contents) -> bool {
+        let changed = self.contents(name).is_none_or(|found| found.to_vec() != contents.to_vec());
+        let id = self.names.get(name).unwrap_or_else(|| self.new_file());
+        self.files.insert(id, contents.clone());
+        self.names.put(name, id);
+        changed
+    }
+
+    pub(super) fn copy_of(&self, name: &str) -> Option<FileCopy> {
+        let mut contents = self.contents(name)?.clone();
+        contents.settle();
+        Some(FileCopy { contents })
+    }
+
+    pub(super) fn all_files(&self) -> Vec<FileEntry> {
+        let entry =
+            |(name, id): (&String, &FileId)| FileEntry { name: name.clone(), bytes: self.files[id].bytes() };
+        self.names.current().iter().map(entry).collect()
     }
 
     /// An open file, which may have lost its name.
@@ -108,11 +164,16 @@ impl Machine {
         if self.names.get(name).is_some() {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
+        let id = self.new_file();
+        self.names.add(name, id);
+        Ok(id)
+    }
+
+    fn new_file(&mut self) -> FileId {
         let id = FileId(self.next_file);
         self.next_file += 1;
         self.files.insert(id, Contents::default());
-        self.names.add(name, id);
-        Ok(id)
+        id
     }
 
     pub(super) fn write(&mut self, id: FileId, offset: u64, bytes: &[u8]) -> io::Result<()> {
@@ -136,16 +197,20 @@ impl Machine {
         Ok(())
     }
 
-    pub(super) fn sync_file(&mut self, id: FileId) -> io::Result<()> {
-        match self.sync_fault() {
+    pub(super) fn sync_file(&mut self, id: FileId, coverage: Coverage) -> io::Result<()> {
+        let fault = self.sync_fault();
+        let contents = self.files.get_mut(&id).expect("files outlive their names until the machine restarts");
+        match fault {
             Some(SyncFault::Lie) => Ok(()),
             Some(SyncFault::Fail) => {
-                let contents = self.files.get_mut(&id).expect("an open file");
                 contents.fail_sync(&mut self.random);
                 Err(io::Error::other("a simulated sync failed"))
             }
             None => {
-                self.file(id).sync();
+                match coverage {
+                    Coverage::Everything => contents.sync(),
+                    Coverage::Contents => contents.sync_contents(),
+                }
                 Ok(())
             }
         }
@@ -154,7 +219,10 @@ impl Machine {
     pub(super) fn sync_folder(&mut self, folder: &str) -> io::Result<()> {
         match self.sync_fault() {
             Some(SyncFault::Lie) => Ok(()),
-            Some(SyncFault::Fail) => Err(io::Error::other("a simulated sync failed")),
+            Some(SyncFault::Fail) => {
+                self.names.fail_sync(folder, &mut self.random);
+                Err(io::Error::other("a simulated sync failed"))
+            }
             None => {
                 self.names.sync(folder);
                 Ok(())
@@ -205,9 +273,19 @@ impl Machine {
         self.life += 1;
         self.fail_sync_after = None;
         self.lies = 0;
+        self.stuck.release();
         let names = &self.names;
         self.files.retain(|id, _| names.may_lead_to(*id));
     }
+}
+
+/// What a sync of a file makes durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Coverage {
+    /// Contents and length.
+    Everything,
+    /// Contents only, as `fdatasync` may.
+    Contents,
 }
 
 /// What befalls a sync.

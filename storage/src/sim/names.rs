@@ -11,7 +11,9 @@ type Table = BTreeMap<String, FileId>;
 
 /// The directory: as programs see it, and as it is on the disk.
 ///
-/// Every change waits for a sync of its folder. Folders themselves come and go with their files.
+/// Every change waits for a sync of its folder. A failed one drops changes: they show until the cache lets go of
+/// them, and no sync writes them unless the folder is changed again, since its names share a block. Folders
+/// themselves come and go with their files.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
     current: Table,
@@ -25,6 +27,7 @@ struct Change {
     folder: String,
     add: Option<(String, FileId)>,
     remove: Option<String>,
+    dropped: bool,
 }
 
 impl Names {
@@ -45,6 +48,7 @@ impl Names {
             folder: folder_of(name).to_string(),
             add: Some((name.to_string(), file)),
             remove: None,
+            dropped: false,
         });
     }
 
@@ -53,6 +57,7 @@ impl Names {
             folder: folder_of(name).to_string(),
             add: None,
             remove: Some(name.to_string()),
+            dropped: false,
         });
     }
 
@@ -63,6 +68,7 @@ impl Names {
                 folder: folder_of(to).to_string(),
                 add: Some((to.to_string(), file)),
                 remove: Some(from.to_string()),
+                dropped: false,
             });
         } else {
             self.add(to, file);
@@ -71,19 +77,57 @@ impl Names {
     }
 
     pub(super) fn sync(&mut self, folder: &str) {
-        for change in self.unsynced.extract_if(.., |change| change.folder == folder) {
+        for change in self.unsynced.extract_if(.., |change| change.folder == folder && !change.dropped) {
             change.apply(&mut self.durable);
         }
+    }
+
+    /// Part of the folder's changes reach the disk, the rest are dropped.
+    pub(super) fn fail_sync(&mut self, folder: &str, random: &mut Random) {
+        let survival = Survival::draw(random);
+        let waiting = |change: &mut Change| change.folder == folder && !change.dropped;
+        let arrives = |change: &mut Change| waiting(change) && survival.survives(random);
+        for change in self.unsynced.extract_if(.., arrives) {
+            change.apply(&mut self.durable);
+        }
+        self.unsynced
+            .iter_mut()
+            .filter(|change| change.folder == folder)
+            .for_each(|change| change.dropped = true);
+    }
+
+    /// The process ends and the machine goes on: the cache may let go of what was dropped.
+    pub(super) fn lose_process(&mut self, random: &mut Random) {
+        if !self.unsynced.iter().any(|change| change.dropped) {
+            return;
+        }
+        let survival = Survival::draw(random);
+        self.unsynced.retain(|change| !change.dropped || survival.survives(random));
+        self.current = self.durable.clone();
+        self.unsynced.iter().for_each(|change| change.apply(&mut self.current));
     }
 
     /// Any subset of the unsynced changes reaches the disk, in their order.
     pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Random) {
         for change in std::mem::take(&mut self.unsynced) {
-            if survival.survives(random) {
+            if !change.dropped && survival.survives(random) {
                 change.apply(&mut self.durable);
             }
         }
         self.current = self.durable.clone();
+    }
+
+    /// A name is gone, in the cache and on the disk.
+    pub(super) fn lose(&mut self, name: &str) {
+        self.current.remove(name);
+        self.durable.remove(name);
+        self.unsynced.retain(|change| change.add.as_ref().is_none_or(|(added, _)| added != name));
+    }
+
+    /// A name is there, in the cache and on the disk.
+    pub(super) fn put(&mut self, name: &str, file: FileId) {
+        self.current.insert(name.to_string(), file);
+        self.durable.insert(name.to_string(), file);
     }
 
     /// Whether a power cut could leave a name for this file.
@@ -94,6 +138,8 @@ impl Names {
 
     fn change(&mut self, change: Change) {
         change.apply(&mut self.current);
+        let same_folder = |other: &&mut Change| other.folder == change.folder;
+        self.unsynced.iter_mut().filter(same_folder).for_each(|other| other.dropped = false);
         self.unsynced.push(change);
     }
 }

@@ -1,45 +1,84 @@
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use memmap2::MmapRaw;
 
 use super::contents::Contents;
-use super::machine::Machine;
+use super::machine::{Coverage, Machine};
 use super::names::FileId;
 use crate::FileEntry;
 use crate::disk::path_below;
 use crate::map::Map;
-use crate::system::{Access, System, SystemFile};
+use crate::system::{Access, System, SystemFile, UncachedFile};
+
+/// A simulated machine, for all who use it.
+#[derive(Debug)]
+pub(super) struct Shared {
+    machine: Mutex<Machine>,
+    /// Wakes syncs that wait for a stuck disk.
+    released: Condvar,
+}
+
+impl Shared {
+    pub(super) fn new(seed: u64) -> Shared {
+        Shared { machine: Mutex::new(Machine::new(seed)), released: Condvar::new() }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Machine> {
+        self.machine.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what may end a wait.
+    pub(super) fn change<T>(&self, change: impl FnOnce(&mut Machine) -> T) -> T {
+        let changed = change(&mut self.lock());
+        self.released.notify_all();
+        changed
+    }
+}
 
 /// A process's access to a simulated machine, until the machine restarts.
 #[derive(Clone, Debug)]
 pub(crate) struct SimSystem {
-    machine: Arc<Mutex<Machine>>,
+    shared: Arc<Shared>,
     life: u64,
     removes_mapped_files: bool,
 }
 
 impl SimSystem {
-    pub(super) fn of(machine: &Arc<Mutex<Machine>>) -> SimSystem {
-        let life = machine.lock().unwrap_or_else(PoisonError::into_inner).life();
-        SimSystem { machine: Arc::clone(machine), life, removes_mapped_files: true }
+    pub(super) fn of(shared: &Arc<Shared>) -> SimSystem {
+        let life = shared.lock().life();
+        SimSystem { shared: Arc::clone(shared), life, removes_mapped_files: true }
     }
 
     /// The same machine under Windows, which does not remove a mapped file.
     #[cfg(test)]
     pub(crate) fn like_windows() -> SimSystem {
-        let machine = Arc::new(Mutex::new(Machine::new(0)));
-        SimSystem { removes_mapped_files: false, ..SimSystem::of(&machine) }
+        SimSystem { removes_mapped_files: false, ..SimSystem::of(&Arc::new(Shared::new(0))) }
     }
 
     fn alive(&self) -> io::Result<MutexGuard<'_, Machine>> {
-        let machine = self.machine.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut machine = self.shared.lock();
+        machine.calls += 1;
+        self.still_alive(machine)
+    }
+
+    fn still_alive<'a>(&self, machine: MutexGuard<'a, Machine>) -> io::Result<MutexGuard<'a, Machine>> {
         if machine.life() == self.life {
             Ok(machine)
         } else {
             Err(io::Error::other("the simulated machine has restarted since this was opened"))
         }
+    }
+
+    /// The machine once its disk answers. A process that is killed meanwhile waits no longer.
+    fn answering(&self) -> io::Result<MutexGuard<'_, Machine>> {
+        let mut machine = self.alive()?;
+        machine.stuck.meet();
+        let life = self.life;
+        let waits = |machine: &mut Machine| machine.life() == life && machine.stuck.holds_threads();
+        let waited = self.shared.released.wait_while(machine, waits);
+        self.still_alive(waited.unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -73,6 +112,11 @@ impl System for SimSystem {
         Ok(Box::new(SimFile { system: self.clone(), id }))
     }
 
+    fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>> {
+        let id = self.alive()?.open(name)?;
+        Ok(Box::new(SimFile { system: self.clone(), id }))
+    }
+
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         self.alive()?.rename(from, to)
     }
@@ -82,7 +126,7 @@ impl System for SimSystem {
     }
 
     fn sync_folder(&self, folder: &str) -> io::Result<()> {
-        self.alive()?.sync_folder(folder)
+        self.answering()?.sync_folder(folder)
     }
 
     fn free_bytes(&self) -> io::Result<u64> {
@@ -118,11 +162,11 @@ impl SystemFile for SimFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.system.alive()?.sync_file(self.id)
+        self.system.answering()?.sync_file(self.id, Coverage::Everything)
     }
 
     fn sync_contents(&self) -> io::Result<()> {
-        self.sync()
+        self.system.answering()?.sync_file(self.id, Coverage::Contents)
     }
 
     /// Memory of its own: it stays readable after a restart, and nothing that happens to the file shows.
@@ -134,6 +178,26 @@ impl SystemFile for SimFile {
             contents.read_into_zeros(buffer);
             Ok(())
         })
+    }
+}
+
+/// What is on the disk, whatever the cache holds.
+impl UncachedFile for SimFile {
+    fn bytes(&self) -> io::Result<u64> {
+        Ok(self.system.alive()?.file(self.id).durable_bytes())
+    }
+
+    fn read_some(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut machine = self.system.alive()?;
+        let contents = readable(machine.file(self.id))?;
+        let rest = contents.durable_bytes().saturating_sub(offset);
+        let bytes = usize::try_from(rest).map_or(buffer.len(), |rest| rest.min(buffer.len()));
+        contents.read_durable(offset, &mut buffer[..bytes]);
+        Ok(bytes)
+    }
+
+    fn why_cached(&self) -> Option<&io::Error> {
+        None
     }
 }
 

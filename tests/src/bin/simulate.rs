@@ -1,10 +1,14 @@
 //! Runs simulated clusters, each from its seed, until one fails or none is left.
 
+use std::collections::BTreeSet;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, ValueEnum};
-use tests::simulation::{Failure, Mutant, Order, Report, Trace, hush_panics, simulate};
+use clap::Parser;
+use position::Mutant;
+use tests::search::{Found, Seeds, search};
+use tests::shrink::shrink;
+use tests::simulation::{Branch, Failure, Order, Report, Trace, hush_panics, simulate};
 
 /// Simulates whole clusters with every fault they must survive. The same seed always makes the same story.
 #[derive(Debug, Parser)]
@@ -15,79 +19,162 @@ struct Arguments {
     /// Run seeds for this long instead.
     #[arg(long)]
     seconds: Option<u64>,
-    /// The first of them.
-    #[arg(long, default_value_t = 1)]
-    first_seed: u64,
+    /// The first of them. Default: 1; for broken rules the seconds since 1970.
+    #[arg(long)]
+    first_seed: Option<u64>,
     /// Replay this one and tell what happens.
     #[arg(long, conflicts_with_all = ["seeds", "seconds", "first_seed"])]
     seed: Option<u64>,
     /// So many voters, instead of one, three or five as the seed chooses: other stories from the same seeds.
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=9))]
     voters: Option<u16>,
-    /// Break this rule on purpose, to see whether it is found.
+    /// Leave out a fault of this name, which the plan of a replayed seed lists. May be repeated.
     #[arg(long)]
+    without: Vec<String>,
+    /// End the storm after so many milliseconds at the latest.
+    #[arg(long)]
+    until: Option<u64>,
+    /// Print a failure as it was found, not the smaller one that is looked for otherwise.
+    #[arg(long)]
+    whole: bool,
+    /// Break each rule that can be broken, and see whether it is noticed. Builds the simulator once more, in a
+    /// target directory of its own.
+    #[arg(long, conflicts_with_all = ["seeds", "seconds", "seed"])]
+    mutants: bool,
+    /// Break this rule. Only in a simulator built with `--cfg prevalent_mutants`.
+    #[arg(long, value_parser = mutant_of)]
     mutant: Option<Mutant>,
+}
+
+fn mutant_of(name: &str) -> Result<Mutant, String> {
+    let named =
+        |mutant: &&Mutant| mutant.name().trim_start_matches("mutant-") == name.trim_start_matches("mutant-");
+    let names = || Mutant::ALL.iter().map(|mutant| mutant.name()).collect::<Vec<&str>>().join(", ");
+    Mutant::ALL.iter().find(named).copied().ok_or_else(|| format!("expected one of {}", names()))
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     hush_panics();
+    if arguments.mutants {
+        return hunt(&arguments);
+    }
+    if let Err(error) = break_rule(arguments.mutant) {
+        eprintln!("{error}");
+        return ExitCode::FAILURE;
+    }
     match arguments.seed {
         Some(seed) => replay(&arguments, seed),
-        None => search(&arguments),
+        None => look(&arguments),
     }
 }
 
+#[cfg(prevalent_mutants)]
+fn hunt(arguments: &Arguments) -> ExitCode {
+    let mutants = match arguments.mutant {
+        Some(mutant) => vec![mutant],
+        None => Mutant::ALL.to_vec(),
+    };
+    match tests::mutants::hunt(&mutants, arguments.first_seed.unwrap_or_else(seconds_now), arguments.voters())
+    {
+        true => ExitCode::SUCCESS,
+        false => ExitCode::FAILURE,
+    }
+}
+
+#[cfg(not(prevalent_mutants))]
+fn hunt(arguments: &Arguments) -> ExitCode {
+    let first_seed = arguments.first_seed.unwrap_or_else(seconds_now);
+    let mut passed_on = vec!["--mutants".to_owned(), "--first-seed".to_owned(), first_seed.to_string()];
+    if let Some(mutant) = arguments.mutant {
+        passed_on.extend(["--mutant".to_owned(), mutant.name().to_owned()]);
+    }
+    if let Some(voters) = arguments.voters {
+        passed_on.extend(["--voters".to_owned(), voters.to_string()]);
+    }
+    tests::mutants::build_and_hunt(&passed_on).unwrap_or_else(|error| {
+        eprintln!("{error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+#[cfg(prevalent_mutants)]
+fn break_rule(mutant: Option<Mutant>) -> Result<(), &'static str> {
+    Mutant::activate(mutant);
+    Ok(())
+}
+
+#[cfg(not(prevalent_mutants))]
+fn break_rule(mutant: Option<Mutant>) -> Result<(), &'static str> {
+    match mutant {
+        None => Ok(()),
+        Some(_) => Err("this simulator keeps all rules: use --mutants, or target/mutants/release/simulate"),
+    }
+}
+
+/// A first seed that nobody has chosen.
+fn seconds_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(1, |since| since.as_secs())
+}
+
 impl Arguments {
-    fn order(&self, seed: u64, trace: Trace) -> Order {
-        Order { seed, voters: self.voters.map(usize::from), mutant: self.mutant, trace }
+    fn voters(&self) -> Option<usize> {
+        self.voters.map(usize::from)
+    }
+
+    fn order(&self, seed: u64) -> Order {
+        let without: BTreeSet<String> = self.without.iter().cloned().collect();
+        Order { seed, voters: self.voters(), without, until: self.until.map(Duration::from_millis) }
     }
 }
 
 fn replay(arguments: &Arguments, seed: u64) -> ExitCode {
-    match simulate(arguments.order(seed, Trace::Print)) {
+    match simulate(&arguments.order(seed), Trace::Print) {
         Ok((report, _)) => {
             println!("seed {seed} found nothing: {report:?}");
             ExitCode::SUCCESS
         }
-        Err(failure) => failed(arguments, seed, &failure),
+        Err(failure) => {
+            eprintln!("seed {seed} failed: {failure}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn search(arguments: &Arguments) -> ExitCode {
+fn look(arguments: &Arguments) -> ExitCode {
     let began = Instant::now();
-    let mut total = Report::default();
-    let mut seeds = 0;
-    for seed in arguments.first_seed.. {
-        let enough = match arguments.seconds {
-            Some(seconds) => began.elapsed() >= Duration::from_secs(seconds),
-            None => seeds == arguments.seeds,
-        };
-        if enough {
-            break;
-        }
-        match simulate(arguments.order(seed, Trace::Off)) {
-            Ok((report, _)) => total.add(&report),
-            Err(failure) => return failed(arguments, seed, &failure),
-        }
-        seeds += 1;
+    let first = arguments.first_seed.unwrap_or(1);
+    let (count, deadline) = match arguments.seconds {
+        Some(seconds) => (u64::MAX - first, Some(began + Duration::from_secs(seconds))),
+        None => (arguments.seeds, None),
+    };
+    let Found { seeds, total, failure } =
+        search(Seeds { first, count, deadline }, |seed| arguments.order(seed));
+    if let Some((order, failure)) = failure {
+        return failed(arguments, order, failure);
     }
-    let Report { writes, reads, masterships, frames, starts, simulated } = total;
+    print_coverage(&total);
+    let Report { writes, reads, masterships, frames, starts, simulated, .. } = total;
     println!(
-        "{seeds} seeds from {} found nothing: {} s simulated in {} s, {writes} writes, {reads} reads, \
+        "{seeds} seeds from {first} found nothing: {} s simulated in {} s, {writes} writes, {reads} reads, \
          {frames} frames, {masterships} masterships, {starts} starts",
-        arguments.first_seed,
         simulated.as_secs(),
         began.elapsed().as_secs()
     );
     ExitCode::SUCCESS
 }
 
-fn failed(arguments: &Arguments, seed: u64, failure: &Failure) -> ExitCode {
-    let voters = arguments.voters.map_or_else(String::new, |voters| format!(" --voters {voters}"));
-    let mutant = arguments.mutant.and_then(|mutant| mutant.to_possible_value());
-    let mutant = mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.get_name()));
-    eprintln!("seed {seed} failed: {failure}");
-    eprintln!("replay it with: cargo run --release --bin simulate -- --seed {seed}{voters}{mutant}");
+fn print_coverage(total: &Report) {
+    for &branch in Branch::ALL {
+        println!("{:>10} × {}", total.coverage.of(branch), branch.name());
+    }
+}
+
+fn failed(arguments: &Arguments, order: Order, failure: Failure) -> ExitCode {
+    eprintln!("seed {} failed: {failure}", order.seed);
+    let (smaller, how) = if arguments.whole { (order, failure) } else { shrink(order, failure) };
+    let mutant = arguments.mutant.map_or_else(String::new, |mutant| format!(" --mutant {}", mutant.name()));
+    eprintln!("made smaller, it fails so: {how}");
+    eprintln!("replay it with: cargo run --release --bin simulate -- {smaller}{mutant}");
     ExitCode::FAILURE
 }

@@ -22,7 +22,7 @@ impl Simulation {
             }
             _ => self.plan.ambush_rate,
         };
-        let goes_off = self.chance.happens(rate);
+        let goes_off = self.chance.happens(rate) && !self.plan.is_without(format!("{kind:?}"));
         if goes_off {
             self.tell(|| format!("ambush: {kind:?}"));
         }
@@ -49,9 +49,9 @@ impl Simulation {
 
     /// Somebody was elected: what was kept back arrives now, or a little later.
     pub(super) fn release_messages(&mut self) {
-        for (to, message) in std::mem::take(&mut self.kept_back) {
+        for (to, packet) in std::mem::take(&mut self.kept_back) {
             let delay = self.chance.skewed(Duration::ZERO, Duration::from_millis(300));
-            self.agenda.after(delay, Event::Message { to, message });
+            self.agenda.after(delay, Event::Message { to, packet });
         }
     }
 

@@ -33,6 +33,7 @@ impl Simulation {
             self.machines[machine].make_room();
             self.machines[machine].paused_until = now;
             self.machines[machine].slow_until = now;
+            self.machines[machine].hangs_until = now;
             self.start(machine);
         }
         for client in 0..self.clients.len() {

@@ -6,12 +6,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use journal::{Entry, EntryKind, Sequence, SessionId};
+use position::Mutant;
 use prevalent::{Actor, Refused, Reply, Role, encode};
 
 use super::agenda::SimTime;
 use super::chance::Chance;
 use super::ledger::{Ledger, Reading, Write};
-use super::mutant::Mutant;
 use super::oracle::Oracle;
 use super::plan::Plan;
 use super::promises::{Floor, Promises};
@@ -130,20 +130,14 @@ impl Client {
     }
 
     /// Does what it feels like, and says what it sends to its voter.
-    pub(super) fn act(
-        &mut self,
-        now: SimTime,
-        plan: &Plan,
-        promises: &Promises,
-        mutant: Option<Mutant>,
-    ) -> Vec<Request> {
+    pub(super) fn act(&mut self, now: SimTime, plan: &Plan, promises: &Promises) -> Vec<Request> {
         let waits = self.session.is_none() || !self.pending.is_empty();
         let patience = Duration::from_millis(self.chance.between(150, 600));
         if (waits && now.since(self.heard_at) > patience)
             || (self.read.is_some() && now.since(self.read_at) > patience)
         {
             let other = (self.voter + 1 + self.chance.place(plan.voters)) % plan.voters;
-            return self.connect(now, other, mutant);
+            return self.connect(now, other);
         }
         let Some(session) = self.session else { return Vec::new() };
         let mut sends = Vec::new();
@@ -191,7 +185,7 @@ impl Client {
         } else if self.chance.happens(plan.refused) {
             (Fate::Refused, Write::Refuse { number })
         } else {
-            let bytes = if self.chance.happens(20) { 3000 } else { 40 };
+            let bytes = if self.chance.happens(20) { 1000 } else { 40 };
             let padding = vec![0xa5; self.chance.place(bytes)];
             (Fate::Appended, Write::Append { client: self.number, number, padding })
         };
@@ -220,14 +214,14 @@ impl Client {
     }
 
     /// Turns to a voter, and sends it everything that was not answered.
-    pub(super) fn connect(&mut self, now: SimTime, voter: usize, mutant: Option<Mutant>) -> Vec<Request> {
+    pub(super) fn connect(&mut self, now: SimTime, voter: usize) -> Vec<Request> {
         self.voter = voter;
         self.connection += 1;
         self.heard_at = now;
         self.read_at = now;
         self.send_again = false;
         let Some(session) = self.session else { return vec![Request::Register] };
-        if mutant == Some(Mutant::RetryAsNew) {
+        if Mutant::RetriesAsNew.is_active() {
             let pending = std::mem::take(&mut self.pending);
             let first = self.next;
             self.next += pending.len() as u64;
@@ -250,7 +244,6 @@ impl Client {
         response: Response,
         oracle: &Oracle,
         promises: &mut Promises,
-        mutant: Option<Mutant>,
     ) -> Vec<Request> {
         match response {
             Response::Answer { sequence, bytes } => self.is_answered(now, sequence, &bytes, oracle, promises),
@@ -265,7 +258,7 @@ impl Client {
                 }
             }
             Response::Master(Some(master)) if master != self.voter => {
-                return self.connect(now, master, mutant);
+                return self.connect(now, master);
             }
             Response::Master(_) => {}
         }

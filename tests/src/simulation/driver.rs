@@ -2,28 +2,25 @@
 //!
 //! Between an effect and its completion any time may pass, and the process may die there.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use journal::SyncOrder;
+use bytes::Bytes;
 use position::MemberId;
-use prevalent::{Answered, ClientId, Fatal, Input, Outgoing, Prevalent, Unanswered};
-use quorum::{ReadToken, Voter};
+use prevalent::{Answered, Fatal, Input, Unanswered};
+use quorum::Voter;
+use shipper::decode_packet;
 
 use super::agenda::SimTime;
-use super::client::{Request, Response};
+use super::client::Response;
+use super::coverage::Before;
 use super::ledger::Ledger;
-use super::machine::{BallotInFlight, JobInFlight, Life, Process, SyncInFlight};
-use super::mutant::Mutant;
+use super::machine::{Life, Process};
 use super::plan::Ambush;
-use super::{Event, Message, Simulation};
-
-/// So many bits of a [`ClientId`] number a client's connections.
-const CONNECTION_BITS: u32 = 32;
+use super::{Event, Simulation};
 
 impl Simulation {
     /// The process that an event is meant for, if it still runs. One that is paused gets the event later.
-    fn running(&mut self, machine: usize, life: Life) -> Option<&mut Process> {
+    pub(super) fn running(&mut self, machine: usize, life: Life) -> Option<&mut Process> {
         let machine = &mut self.machines[machine];
         if machine.life != life {
             return None;
@@ -32,7 +29,7 @@ impl Simulation {
     }
 
     /// A paused machine's events wait for it. `true`: this one waits.
-    fn is_put_off(&mut self, machine: usize, event: impl FnOnce() -> Event) -> bool {
+    pub(super) fn is_put_off(&mut self, machine: usize, event: impl FnOnce() -> Event) -> bool {
         let paused = self.machines[machine].is_paused(self.agenda.now());
         if paused {
             self.agenda.at(self.machines[machine].paused_until, event());
@@ -67,15 +64,16 @@ impl Simulation {
         }
     }
 
-    pub(super) fn message_arrives(&mut self, to: usize, message: Arc<Message>) {
+    pub(super) fn message_arrives(&mut self, to: usize, packet: Bytes) {
         if self.machines[to].process.is_none() {
             return;
         }
-        if self.is_put_off(to, || Event::Message { to, message: Arc::clone(&message) }) {
+        if self.is_put_off(to, || Event::Message { to, packet: packet.clone() }) {
             return;
         }
-        self.tell(|| format!("{to} hears {} +{}", message.envelope, message.payload.len()));
-        self.step(to, Input::Message { envelope: &message.envelope, payload: &message.payload });
+        let (envelope, payload) = decode_packet(&packet).expect("a voter sends whole messages");
+        self.tell(|| format!("{to} hears {envelope} +{}", payload.len()));
+        self.step(to, Input::Message { envelope: &envelope, payload: &payload });
     }
 
     /// One step of a replica, and everything that it asks for.
@@ -83,9 +81,11 @@ impl Simulation {
         let now = self.machines[machine].clock.read(self.agenda.now());
         let Some(mut process) = self.machines[machine].process.take() else { return };
         let before: Voter = process.replica.voter().clone();
+        let outside = Before::of(&process.replica, &input);
         let stepped = process.replica.step(now, input, &mut process.effects);
         if stepped.is_ok() {
             quorum::check_step(&before, process.replica.voter());
+            outside.compare(&process.replica, &mut self.coverage);
         }
         self.after(machine, process, stepped.map(|()| true));
     }
@@ -113,7 +113,7 @@ impl Simulation {
     }
 
     /// Puts a process back after a step, looks at it, and does what it asked for.
-    fn after(&mut self, machine: usize, mut process: Process, done: Result<bool, Fatal>) {
+    pub(super) fn after(&mut self, machine: usize, mut process: Process, done: Result<bool, Fatal>) {
         let more = match done {
             Ok(more) => more,
             Err(fatal) => {
@@ -155,7 +155,7 @@ impl Simulation {
         }
     }
 
-    fn turn_is_due(&mut self, machine: usize, life: Life) {
+    pub(super) fn turn_is_due(&mut self, machine: usize, life: Life) {
         let delay = self.chance.skewed(Duration::from_micros(1), Duration::from_millis(1));
         let Some(process) = self.running(machine, life) else { return };
         if !std::mem::replace(&mut process.turn_is_due, true) {
@@ -163,7 +163,7 @@ impl Simulation {
         }
     }
 
-    fn perform(&mut self, machine: usize, life: Life) {
+    pub(super) fn perform(&mut self, machine: usize, life: Life) {
         let Some(process) = self.running(machine, life) else { return };
         let mut effects = std::mem::take(&mut process.effects);
         let deadline = process.replica.next_deadline();
@@ -210,273 +210,8 @@ impl Simulation {
             self.power_cut(machine);
         }
     }
-
-    /// The bytes are in the system's cache before the sync runs, so a power cut in between leaves any part.
-    fn order_sync(&mut self, machine: usize, life: Life, order: SyncOrder) {
-        // A failure shows again when it runs.
-        let _later = order.write();
-        self.running(machine, life).expect("it asked for this").sync = Some(SyncInFlight::Ordered(order));
-        let delay = self.disk_time(machine);
-        self.agenda.after(delay, Event::SyncRuns(machine, life));
-    }
-
-    /// Writes something durably, or says so.
-    fn on_the_disk<T>(&mut self, machine: usize, mutant: Mutant, perform: impl FnOnce() -> T) -> T {
-        if self.mutant != Some(mutant) {
-            return perform();
-        }
-        let disk = &self.machines[machine].disk;
-        disk.lie_about_syncs(u64::MAX);
-        let done = perform();
-        disk.lie_about_syncs(0);
-        done
-    }
-
-    fn disk_time(&mut self, machine: usize) -> Duration {
-        let usual = self.chance.skewed(Duration::from_micros(50), self.plan.sync_slowest);
-        self.machines[machine].disk_delay(self.agenda.now(), usual)
-    }
-
-    pub(super) fn sync_runs(&mut self, machine: usize, life: Life) {
-        let Some(process) = self.running(machine, life) else { return };
-        let Some(SyncInFlight::Ordered(order)) = process.sync.take() else { return };
-        if let Err(error) = self.on_the_disk(machine, Mutant::AcknowledgeBeforeSync, || order.perform()) {
-            self.ended_by_itself(machine, &error);
-            return;
-        }
-        let process = self.running(machine, life).expect("still there");
-        process.sync = Some(SyncInFlight::Done(order));
-        let delay = self.disk_time(machine);
-        self.agenda.after(delay, Event::SyncReturns(machine, life));
-        if self.ambush(Ambush::AfterSync) {
-            self.power_cut(machine);
-        }
-    }
-
-    pub(super) fn sync_returns(&mut self, machine: usize, life: Life) {
-        if self.running(machine, life).is_none()
-            || self.is_put_off(machine, || Event::SyncReturns(machine, life))
-        {
-            return;
-        }
-        let Some(process) = self.running(machine, life) else { return };
-        let Some(SyncInFlight::Done(order)) = process.sync.take() else { return };
-        self.tell(|| format!("{machine} has synced {:?}", order.ticket()));
-        self.step(machine, Input::Synced(order.ticket()));
-        // Where the step was the machine's last, so was the mark before.
-        if self.running(machine, life).is_some()
-            && let Err(error) = order.note_mark()
-        {
-            self.ended_by_itself(machine, &error);
-            return;
-        }
-        self.rot_after_sync(machine, life);
-    }
-
-    fn order_ballot(&mut self, machine: usize, life: Life) {
-        let delay = self.disk_time(machine);
-        let Some(process) = self.running(machine, life) else { return };
-        if process.ballot.is_none()
-            && let Some(order) = process.ballot_waiting.take()
-        {
-            process.ballot = Some(BallotInFlight::Ordered(order));
-            self.agenda.after(delay, Event::BallotRuns(machine, life));
-        }
-    }
-
-    pub(super) fn ballot_runs(&mut self, machine: usize, life: Life) {
-        let Some(process) = self.running(machine, life) else { return };
-        let Some(BallotInFlight::Ordered(order)) = process.ballot.take() else { return };
-        self.tell(|| format!("{machine} makes a ballot durable"));
-        let ballot = match self.on_the_disk(machine, Mutant::VoteBeforeSync, || order.perform()) {
-            Ok(ballot) => ballot,
-            Err(error) => return self.ended_by_itself(machine, &error),
-        };
-        let process = self.running(machine, life).expect("still there");
-        process.ballot = Some(BallotInFlight::Done(ballot));
-        let delay = self.disk_time(machine);
-        self.agenda.after(delay, Event::BallotReturns(machine, life));
-        if self.ambush(Ambush::AfterVote) {
-            self.crash(machine);
-        }
-    }
-
-    pub(super) fn ballot_returns(&mut self, machine: usize, life: Life) {
-        if self.running(machine, life).is_none()
-            || self.is_put_off(machine, || Event::BallotReturns(machine, life))
-        {
-            return;
-        }
-        let Some(process) = self.running(machine, life) else { return };
-        let Some(BallotInFlight::Done(ballot)) = process.ballot.take() else { return };
-        self.tell(|| format!("{machine} has a ballot durable: {ballot:?}"));
-        self.step(machine, Input::Persisted(ballot));
-        self.order_ballot(machine, life);
-    }
-
-    fn start_job(&mut self, machine: usize, life: Life, job: prevalent::Job<Ledger>) {
-        self.tell(|| format!("{machine} starts to {}", job.name()));
-        let delay = self.chance.skewed(Duration::from_micros(10), Duration::from_millis(300));
-        let process = self.running(machine, life).expect("it started this");
-        process.jobs_started += 1;
-        let number = process.jobs_started;
-        process.jobs.insert(number, JobInFlight::Waiting(Box::new(job)));
-        self.agenda.after(delay, Event::JobRuns(machine, life, number));
-    }
-
-    pub(super) fn job_runs(&mut self, machine: usize, life: Life, number: u64) {
-        let Some(process) = self.running(machine, life) else { return };
-        let Some(JobInFlight::Waiting(job)) = process.jobs.remove(&number) else { return };
-        let finished = job.run();
-        assert!(!finished.has_panicked(), "a job of machine {machine} panicked");
-        process.jobs.insert(number, JobInFlight::Done(Box::new(finished)));
-        let delay = self.chance.skewed(Duration::from_micros(10), Duration::from_millis(100));
-        self.agenda.after(delay, Event::JobReturns(machine, life, number));
-        self.look_at_snapshots(machine);
-        if self.ambush(Ambush::AfterJob) {
-            self.crash(machine);
-        }
-    }
-
-    pub(super) fn job_returns(&mut self, machine: usize, life: Life, number: u64) {
-        if self.running(machine, life).is_none()
-            || self.is_put_off(machine, || Event::JobReturns(machine, life, number))
-        {
-            return;
-        }
-        let Some(process) = self.running(machine, life) else { return };
-        if let Some(JobInFlight::Done(finished)) = process.jobs.remove(&number) {
-            self.step(machine, Input::Finished(*finished));
-        }
-    }
-
-    /// Those on a disk that lies may be broken; they are found out when they are read.
-    fn look_at_snapshots(&mut self, machine: usize) {
-        if self.plan.bad_disks.contains(&machine) {
-            return;
-        }
-        let disk = &self.machines[machine].disk;
-        // A disk that is about to lose power may refuse to be read: then there is nothing to compare.
-        let Ok(files) = disk.disk().list("snapshots") else { return };
-        for file in files {
-            let name = format!("snapshots/{}", file.name);
-            if let Some(bytes) = disk.bytes_of(&name) {
-                self.oracle.has_snapshot(machine, &name, bytes);
-            }
-        }
-    }
-
-    fn send(&mut self, from: usize, outgoing: Outgoing) {
-        let Outgoing { mut envelope, payload } = outgoing;
-        if let (Some(mutant), Some(process)) = (self.mutant, &self.machines[from].process) {
-            mutant.distort(&mut envelope, process.replica.last().index(), &process.replica.view());
-        }
-        let mut payload = payload.iter().flat_map(|slice| slice.as_ref()).copied().collect();
-        if !self.passes_trap(from, &envelope, &mut payload) {
-            return;
-        }
-        let to = node_of(envelope.to.id);
-        let message = Arc::new(Message { envelope, payload });
-        for delay in self.network.deliver(from, to) {
-            if self.ambush(Ambush::LateMessage) {
-                self.tell(|| format!("kept back: {}", message.envelope));
-                self.kept_back.push((to, Arc::clone(&message)));
-                continue;
-            }
-            self.agenda.after(delay, Event::Message { to, message: Arc::clone(&message) });
-        }
-    }
-
-    fn respond(&mut self, machine: usize, to: ClientId, response: Response) {
-        let client = usize::try_from(to.0 >> CONNECTION_BITS).expect("few clients");
-        let node = self.machines.len() + client;
-        for delay in self.network.deliver(machine, node) {
-            self.agenda.after(delay, Event::Response { client, response: response.clone() });
-        }
-    }
-
-    fn tell_clients(&mut self, machine: usize) {
-        let Some(process) = &self.machines[machine].process else { return };
-        let master = process.replica.view().master.map(node_of);
-        for client in 0..self.clients.len() {
-            self.respond(machine, client_id(client, 0), Response::Master(master));
-        }
-    }
-
-    pub(super) fn say(&mut self, client: usize, requests: Vec<Request>) {
-        let (to, connection) = (self.clients[client].voter, self.clients[client].connection);
-        let node = self.machines.len() + client;
-        for request in requests {
-            for delay in self.network.deliver(node, to) {
-                let request = request.clone();
-                self.agenda.after(delay, Event::Request { to, client, connection, request });
-            }
-        }
-    }
-
-    pub(super) fn request_arrives(&mut self, to: usize, client: usize, connection: u64, request: Request) {
-        if self.machines[to].process.is_none() {
-            return;
-        }
-        if self.is_put_off(to, || Event::Request { to, client, connection, request: request.clone() }) {
-            return;
-        }
-        let (id, actor) = (client_id(client, connection), self.clients[client].actor.clone());
-        match request {
-            Request::Register => self.step(to, Input::Register { client: id, actor: &actor }),
-            Request::Commands(entries) => {
-                self.step(to, Input::Commands { client: id, actor: &actor, entries: &entries });
-            }
-            Request::Read(read) => {
-                let process = self.machines[to].process.as_mut().expect("just looked at");
-                process.reads_started += 1;
-                let token = ReadToken(process.reads_started);
-                process.reads.insert(token.0, (client, connection, read));
-                if self.mutant == Some(Mutant::ReadAnywhere) {
-                    let life = self.machines[to].life;
-                    self.answer_read(to, life, token);
-                    return;
-                }
-                self.step(to, Input::Read(token));
-            }
-        }
-    }
-
-    fn answer_read(&mut self, machine: usize, life: Life, token: ReadToken) {
-        let Some(process) = self.running(machine, life) else { return };
-        let (client, connection, read) = process.reads.remove(&token.0).expect("a read is answered once");
-        let Some(engine) = process.replica.engine() else { return };
-        let reading = engine.state().answer(&());
-        self.respond(machine, client_id(client, connection), Response::Read { read, reading });
-    }
-
-    fn refuse_read(&mut self, machine: usize, life: Life, token: ReadToken) {
-        let Some(process) = self.running(machine, life) else { return };
-        let (client, connection, _) = process.reads.remove(&token.0).expect("a read is answered once");
-        self.respond(machine, client_id(client, connection), Response::ReadRefused);
-    }
-
-    pub(super) fn response_arrives(&mut self, client: usize, response: Response) {
-        self.tell(|| format!("client {client} hears {}", response.in_short()));
-        let now = self.agenda.now();
-        let (oracle, promises) = (&self.oracle, &mut self.promises);
-        let requests = self.clients[client].hear(now, response, oracle, promises, self.mutant);
-        self.say(client, requests);
-    }
-
-    pub(super) fn client_acts(&mut self, client: usize) {
-        let now = self.agenda.now();
-        let requests = self.clients[client].act(now, &self.plan, &self.promises, self.mutant);
-        self.say(client, requests);
-        let rest = self.clients[client].rest();
-        self.agenda.after(rest, Event::ClientActs(client));
-    }
 }
 
 pub(super) fn node_of(id: MemberId) -> usize {
     usize::from(id.0) - 1
-}
-
-fn client_id(client: usize, connection: u64) -> ClientId {
-    ClientId((client as u64) << CONNECTION_BITS | connection)
 }

@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use journal::{MetaOrder, SyncOrder};
+use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{Ballot, ClusterId, Index, Member};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
 use quorum::Time;
-use storage::{Disk, Image, SimDisk};
+use storage::{Disk, FileCopy, Image, SimDisk};
 
 use super::agenda::SimTime;
+use super::coverage::Said;
+use super::damage::Older;
 use super::ledger::Ledger;
 use super::plan::Plan;
 
@@ -34,6 +36,16 @@ pub(super) struct Machine {
     pub(super) slow_until: SimTime,
     /// One of its next operations on the disk is its last before it loses power.
     pub(super) doomed: bool,
+    /// If one fails, the process ends and the power stays.
+    pub(super) keeps_power: bool,
+    /// Until then its disk answers nothing.
+    pub(super) hangs_until: SimTime,
+    /// A file of it was damaged.
+    pub(super) harmed: bool,
+    /// The only copy of a file that was damaged, and its name.
+    pub(super) undo: Option<(String, FileCopy)>,
+    /// Its files as they once were.
+    pub(super) older: Older,
     /// Its disk may have no room.
     pub(super) full: bool,
     /// How many processes it has had.
@@ -92,6 +104,7 @@ pub(super) struct Process {
     pub(super) reads_started: u64,
     pub(super) wakes_at: Option<SimTime>,
     pub(super) turn_is_due: bool,
+    pub(super) said: Said,
     /// What the oracles have already looked at.
     pub(super) seen: Seen,
 }
@@ -132,6 +145,11 @@ impl Machine {
             paused_until: SimTime::default(),
             slow_until: SimTime::default(),
             doomed: false,
+            keeps_power: false,
+            hangs_until: SimTime::default(),
+            harmed: false,
+            undo: None,
+            older: Older::new(),
             full: false,
             starts: 0,
             lied: false,
@@ -156,6 +174,7 @@ impl Machine {
             learner: self.wiped.then_some((cluster, self.member.id)),
             snapshot_rule: plan.snapshot_rule,
             history_bytes_max: plan.history_bytes_max,
+            segment_sizes: Sizes::SMALL,
             ..Options::new(random)
         };
         let disk: Disk = self.disk.disk();
@@ -169,6 +188,7 @@ impl Machine {
         self.process = None;
         self.life.0 += 1;
         self.doomed = false;
+        self.keeps_power = false;
     }
 
     pub(super) fn fill_up(&mut self, free_bytes: u64) {
@@ -187,7 +207,9 @@ impl Machine {
 
     /// How long this machine's disk takes.
     pub(super) fn disk_delay(&self, now: SimTime, usual: Duration) -> Duration {
-        if now < self.slow_until { usual * 50 + Duration::from_millis(40) } else { usual }
+        let hangs = self.hangs_until.since(now);
+        let takes = if now < self.slow_until { usual * 50 + Duration::from_millis(40) } else { usual };
+        hangs + takes
     }
 }
 
@@ -205,6 +227,7 @@ impl Process {
             reads_started: 0,
             wakes_at: None,
             turn_is_due: false,
+            said: Said::default(),
             seen: Seen::default(),
         }
     }

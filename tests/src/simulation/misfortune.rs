@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use position::{Index, Standing};
 use quorum::Alarm;
-use storage::SimDisk;
+use storage::{Damage, SimDisk};
 
 use super::machine::{Life, Machine, Process};
 use super::network::{Node, Weather};
@@ -45,8 +45,21 @@ impl Simulation {
         }
         let kind = self.chance.one_of(&self.plan.misfortunes);
         let machine = self.chance.place(self.machines.len());
+        if self.plan.is_without(format!("{kind:?}")) {
+            return;
+        }
         self.tell(|| format!("misfortune: {kind:?} ({machine})"));
         match kind {
+            Misfortune::FailedSync => self.fail_a_sync(machine),
+            Misfortune::HungDisk => {
+                let hangs = self.chance.skewed(Duration::from_millis(500), Duration::from_secs(8));
+                self.machines[machine].hangs_until = self.agenda.now() + hangs;
+            }
+            Misfortune::DamagedBallot
+            | Misfortune::DamagedMark
+            | Misfortune::DamagedSegment
+            | Misfortune::DamagedTail
+            | Misfortune::DamagedSnapshot => self.damage(kind),
             Misfortune::Crash => self.crash(machine),
             Misfortune::PowerCut => self.power_cut(machine),
             Misfortune::Blackout => (0..self.machines.len()).for_each(|machine| self.power_cut(machine)),
@@ -104,7 +117,15 @@ impl Simulation {
         let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
         self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
         if let Err(error) = started {
-            if self.machines[machine].lied && !self.machines[machine].doomed {
+            if let Some((name, whole)) = self.machines[machine].undo.take() {
+                // It is the only copy: its operator puts the backup of that file in its place.
+                self.machines[machine].stop();
+                self.machines[machine].disk.crash();
+                self.machines[machine].disk.damage(&name, &Damage::Stale(whole));
+                return self.start_later(machine);
+            }
+            let lost = self.machines[machine].lied || self.machines[machine].harmed;
+            if lost && self.plan.bad_disks.contains(&machine) && !self.machines[machine].doomed {
                 // The disk has lost whole files, and the voter says so: its operator empties the directory.
                 self.wipe(machine);
                 return self.start_later(machine);
@@ -113,7 +134,10 @@ impl Simulation {
         }
         let life = self.machines[machine].life;
         self.wake_at(machine, now);
+        self.machines[machine].undo = None;
+        let disk = self.machines[machine].disk.disk();
         let process = self.machines[machine].process.as_mut().expect("just started");
+        self.coverage.started(&process.replica, &disk);
         if let Some(engine) = process.replica.engine() {
             self.oracle.has_applied(machine, &mut process.seen.lines, engine);
         }
@@ -162,14 +186,31 @@ impl Simulation {
         }
     }
 
+    /// One of the next syncs fails. The process ends, and the next one finds what the cache holds.
+    fn fail_a_sync(&mut self, machine: usize) {
+        if self.machines[machine].process.is_some() && !self.machines[machine].doomed {
+            let syncs = self.chance.below(12);
+            self.machines[machine].disk.fail_sync_after(syncs);
+            self.machines[machine].doomed = true;
+            self.machines[machine].keeps_power = true;
+        }
+    }
+
     /// A replica named an error and must not be used any more.
     pub(super) fn ended_by_itself(&mut self, machine: usize, error: &dyn fmt::Display) {
         // To cut its journal a voter needs a new file, if a short one.
         let expected = self.machines[machine].doomed || self.machines[machine].full;
         assert!(expected, "machine {machine} ended by itself: {error}");
-        self.tell(|| format!("{machine} loses power within an operation: {error}"));
+        let keeps_power = self.machines[machine].keeps_power;
+        self.tell(|| match keeps_power {
+            true => format!("{machine} ends after a failure: {error}"),
+            false => format!("{machine} loses power within an operation: {error}"),
+        });
         self.stop(machine);
-        self.machines[machine].disk.power_cut();
+        match keeps_power {
+            true => self.machines[machine].disk.crash(),
+            false => self.machines[machine].disk.power_cut(),
+        }
         self.start_later(machine);
     }
 
@@ -252,7 +293,7 @@ impl Simulation {
         self.machines[machine].wiped = true;
     }
 
-    fn restart_on(&mut self, machine: usize, change: impl FnOnce(&SimDisk)) {
+    pub(super) fn restart_on(&mut self, machine: usize, change: impl FnOnce(&SimDisk)) {
         if self.machines[machine].process.is_some() {
             self.stop(machine);
             change(&self.machines[machine].disk);

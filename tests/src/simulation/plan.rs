@@ -10,6 +10,7 @@ use prevalent::SnapshotRule;
 
 use super::chance::Chance;
 use super::network::Weather;
+use super::order::Order;
 
 /// A kind of misfortune that comes at random moments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +47,58 @@ pub(super) enum Misfortune {
     Wiped,
     /// A disk says that it has synced and has not, and then the machine loses power.
     Lie,
+    /// A sync fails, so the process ends; the power stays, and with it what the cache says.
+    FailedSync,
+    /// A machine's disk answers nothing for seconds.
+    HungDisk,
+    /// One of the two copies of a ballot is damaged.
+    DamagedBallot,
+    /// The mark is damaged.
+    DamagedMark,
+    /// A segment is damaged that is not written any more, the founding frame's among them.
+    DamagedSegment,
+    /// The segment that is being written is damaged.
+    DamagedTail,
+    /// A snapshot is damaged.
+    DamagedSnapshot,
+}
+
+/// What a disk makes of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Harm {
+    /// A bit.
+    Flipped,
+    /// A sector of zeros.
+    Zeroed,
+    /// A sector that belongs elsewhere.
+    Misdirected,
+    /// A sector as it was before its last writes.
+    Lost,
+    /// The end of the file is gone.
+    Truncated,
+    /// Zeros behind the end.
+    Extended,
+    /// The file is gone.
+    Deleted,
+    /// The file as it once was.
+    Stale,
+}
+
+impl Harm {
+    pub(super) const ALL: [Harm; 8] = [
+        Harm::Flipped,
+        Harm::Zeroed,
+        Harm::Misdirected,
+        Harm::Lost,
+        Harm::Truncated,
+        Harm::Extended,
+        Harm::Deleted,
+        Harm::Stale,
+    ];
+
+    pub(super) fn name(self) -> String {
+        format!("{self:?}")
+    }
 }
 
 /// What makes a schedule worse than chance would: it waits for the worst moment.
@@ -85,6 +138,10 @@ pub(super) struct Plan {
     pub(super) refused: u64,
     pub(super) panicking: u64,
     pub(super) misfortunes: Vec<Misfortune>,
+    /// What becomes of files that are damaged.
+    pub(super) harms: Vec<Harm>,
+    /// Misfortunes, harms and ambushes that do not happen after all: a failure is looked at with less and less.
+    pub(super) without: BTreeSet<String>,
     /// The mean time between two of them.
     pub(super) misfortune_period: Duration,
     pub(super) ambushes: Vec<Ambush>,
@@ -110,12 +167,39 @@ pub(super) struct Plan {
 pub(super) const COARSE_TICK: Duration = Duration::from_micros(15_625);
 
 impl Plan {
-    pub(super) fn draw(chance: &mut Chance) -> Plan {
+    /// Whether something of this name was switched off.
+    pub(super) fn is_without(&self, name: impl AsRef<str>) -> bool {
+        self.without.contains(name.as_ref())
+    }
+
+    /// What could be switched off.
+    pub(super) fn switches(&self) -> Vec<String> {
+        let misfortunes = self.misfortunes.iter().map(|misfortune| format!("{misfortune:?}"));
+        let ambushes = self.ambushes.iter().map(|ambush| format!("{ambush:?}"));
+        let all = misfortunes.chain(ambushes).chain(self.harms.iter().map(|harm| harm.name()));
+        all.filter(|name| !self.is_without(name)).collect()
+    }
+
+    pub(super) fn of(order: &Order, chance: &mut Chance) -> Plan {
+        let mut plan = match order.voters {
+            Some(voters) => Plan::for_voters(voters, chance),
+            None => Plan::draw(chance),
+        };
+        // Every fourth seed. Not drawn, so that a seed that is known for something stays what it is.
+        if order.seed % 4 == 3 {
+            plan.timer_tick = COARSE_TICK;
+        }
+        plan.without = order.without.clone();
+        plan.storm = order.until.map_or(plan.storm, |until| plan.storm.min(until));
+        plan
+    }
+
+    fn draw(chance: &mut Chance) -> Plan {
         let voters = chance.one_of(&[1, 3, 3, 3, 5, 5]);
         Plan::for_voters(voters, chance)
     }
 
-    pub(super) fn for_voters(voters: usize, chance: &mut Chance) -> Plan {
+    fn for_voters(voters: usize, chance: &mut Chance) -> Plan {
         let mut places: Vec<usize> = (0..voters).collect();
         chance.shuffle(&mut places);
         places.truncate((voters - 1) / 2);
@@ -125,10 +209,12 @@ impl Plan {
             voters,
             clients,
             writes: chance.one_of(&[60, 300, 600]),
-            window: chance.one_of(&[1, 4, 16, 64]),
+            window: chance.one_of(&[1, 4, 8, 16]),
             refused: chance.one_of(&[0, 20, 200]),
             panicking,
             misfortunes: misfortunes(voters, chance),
+            harms: Harm::ALL.into_iter().filter(|_| chance.happens(400)).collect(),
+            without: BTreeSet::new(),
             misfortune_period: Duration::from_millis(chance.one_of(&[80, 250, 700, 2000])),
             ambushes: ambushes(voters, chance),
             ambush_rate: chance.one_of(&[1, 5, 20]),
@@ -137,10 +223,10 @@ impl Plan {
             sync_slowest: Duration::from_micros(chance.one_of(&[300, 3_000, 20_000, 60_000])),
             snapshot_rule: SnapshotRule {
                 frame_bytes: chance.one_of(&[4_000, 40_000, 1 << 26]),
-                entries: chance.one_of(&[20, 100, 400]),
+                entries: chance.one_of(&[15, 40, 100]),
                 cluster_time: Duration::from_secs(3600),
             },
-            history_bytes_max: chance.one_of(&[0, 0, 60_000, 1 << 26]),
+            history_bytes_max: chance.one_of(&[0, 0, 0, 8_000, 30_000]),
             storm: Duration::from_secs(chance.one_of(&[6, 12, 24])),
             drift: chance.one_of(&[0, 200, 50_000]),
             timer_tick: Duration::ZERO,
@@ -150,12 +236,15 @@ impl Plan {
 
 fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
     use Misfortune::*;
-    let anywhere = [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, FullDisk, Weather];
+    let anywhere =
+        [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, HungDisk, FullDisk, FailedSync, Weather];
     let among_several = [Blackout, Split, OneWay, Patchy, Rot, OldImage, CopiedAfresh, Wiped, Lie];
     let mut some: Vec<Misfortune> = anywhere.into_iter().filter(|_| chance.happens(500)).collect();
+    let damage = [DamagedBallot, DamagedMark, DamagedSegment, DamagedTail, DamagedSnapshot];
     if voters > 1 {
         some.extend(among_several.into_iter().filter(|_| chance.happens(330)));
     }
+    some.extend(damage.into_iter().filter(|_| chance.happens(250)));
     some
 }
 

@@ -178,7 +178,7 @@ fn a_doubt_outlives_a_restart() {
     for _ in 0..3 {
         let mut recovered = rig.crash();
         check(&recovered, 3, Tail::Torn { frame, at: Index(4), after: Epoch(1) }, &[]);
-        recovered.journal.note_mark().unwrap();
+        recovered.journal.ticket().note_mark().unwrap();
         recovered.journal.stop_clean().unwrap();
     }
 }
@@ -271,6 +271,7 @@ fn damage_is_mended_by_the_same_frame_only() {
     // The copy goes with what it mends.
     rig.compact(rig.model.last());
     rig.reset(rig.model.last()).unwrap();
+    rig.sync().unwrap();
     let files = rig.machine.disk().list("journal").unwrap();
     assert!(files.iter().all(|file| file.name.ends_with(".journal")), "{files:?}");
 }

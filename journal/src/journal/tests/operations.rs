@@ -114,6 +114,7 @@ fn a_moment_is_found_by_the_wall_clock() {
             cluster_time: std::time::Duration::ZERO,
             wall_time: second * 10,
         };
+        rig.journal().make_room_for(1024).unwrap();
         rig.journal().append(&builder.seal(&stamp)).unwrap();
         builder.clear();
     }
@@ -154,7 +155,7 @@ fn a_full_disk_refuses_an_append_and_takes_it_later() {
             break full;
         }
     };
-    assert!(matches!(full, JournalError::Disk(storage::DiskError::Full { .. })), "{full}");
+    assert!(matches!(full, JournalError::NotReady { disk_is_full: true }), "{full}");
     rig.sync().unwrap();
     rig.check();
     rig.machine.fill_up(1 << 20);
@@ -336,17 +337,128 @@ fn a_crash_right_after_the_first_file_was_made_leaves_a_journal() {
     }
 }
 
+/// One may fill while the other is made.
 #[test]
-fn a_spare_is_asked_for_once_a_segment() {
+fn spares_are_made_ahead_of_need_and_one_at_a_time() {
     let mut rig = Rig::new(1);
     assert!(rig.journal().next_chore().is_none(), "an empty segment needs no successor yet");
     (0..3).for_each(|_| rig.append(PLAIN).unwrap());
-    let chore = rig.journal().next_chore().expect("the first segment is more than half full");
-    assert_eq!(chore.name(), "prepare a segment");
-    assert!(rig.journal().next_chore().is_none(), "one at a time");
-    let done = chore.perform();
-    rig.journal().chore_done(done);
+    for made in 1..=2 {
+        let chore = rig.journal().next_chore().expect("the first segment is more than half full");
+        assert_eq!(chore.name(), "prepare a segment");
+        assert!(rig.journal().next_chore().is_none(), "one at a time");
+        let done = chore.perform();
+        rig.journal().chore_done(done);
+        assert_eq!(rig.machine.disk().spares(SMALL.later), made);
+    }
     assert!(rig.journal().next_chore().is_none());
+    rig.append(Filling { payload_bytes: 1_800, ..PLAIN }).unwrap();
+    assert_eq!(rig.machine.disk().spares(SMALL.later), 1, "one has been begun");
+    assert_eq!(rig.journal().next_chore().map(|chore| chore.name()), Some("prepare a segment"));
+}
+
+/// Whatever a journal is asked for, it does not wait for the disk: neither with spares nor without.
+#[test]
+fn nothing_that_changes_a_journal_touches_the_disk() {
+    for spares in [false, true] {
+        let mut rig = Rig::with_frames(1, 3);
+        rig.journal().keep_short_spare();
+        rig.do_chores();
+        let disk = rig.machine.disk();
+        let take = |bytes: u64| disk.begin_segment("taken", bytes).unwrap();
+        let taken: Vec<_> = [SMALL.later, SMALL.later, SMALL.first].into_iter().filter_map(take).collect();
+        assert_eq!(taken.len(), 3);
+        if spares {
+            // What is not written to is a spare again.
+            drop(taken);
+        } else {
+            std::mem::forget(taken);
+        }
+        let large = |rig: &Rig, at: u64| {
+            build(
+                rig.journal.as_ref().unwrap().last(),
+                Epoch(at),
+                Index(3),
+                Filling { payload_bytes: 1_800, ..PLAIN },
+            )
+        };
+        // The disk hangs from here on: any call would fail.
+        let files = list_segments(&rig.machine.disk()).unwrap().len();
+        let calls = rig.machine.calls();
+        let mut refused = 0;
+        for epoch in 2..5 {
+            let frame = large(&rig, epoch);
+            let frame = Frame::verify(&frame).unwrap();
+            match rig.journal().append(&frame) {
+                Ok(_) => {}
+                Err(error) => {
+                    assert!(!spares && matches!(error, JournalError::NotReady { .. }), "{error}");
+                    refused += 1;
+                }
+            }
+            let small =
+                build(rig.journal().last(), Epoch(epoch), Index(3), Filling { payload_bytes: 8, ..PLAIN });
+            rig.journal().append_needed(&Frame::verify(&small).unwrap()).unwrap();
+            rig.journal().cut_after(Index(3)).unwrap();
+        }
+        assert_eq!(refused > 0, !spares);
+        match rig.journal().reset(elsewhere(9, 100)) {
+            Ok(()) => assert_eq!(rig.journal().last(), elsewhere(9, 100)),
+            Err(error) => assert!(matches!(error, JournalError::NotReady { .. }), "{error}"),
+        }
+        assert_eq!(rig.machine.calls(), calls, "with spares: {spares}");
+        assert_eq!(list_segments(&rig.machine.disk()).unwrap().len(), files);
+    }
+}
+
+/// What a disk that hangs can cost in memory is bounded, also if it goes on making spares.
+#[test]
+fn so_much_may_wait_for_a_sync_and_no_more() {
+    let mut rig = Rig::with_frames(1, 3);
+    rig.journal().sizes.unsynced_segments_max = 2;
+    let mut appended = 0;
+    let error = loop {
+        match rig.append(PLAIN) {
+            Ok(()) => appended += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(error, JournalError::NotReady { disk_is_full: false }), "{error}");
+    let segments = 1 + rig.journal().syncs.waiting_segments();
+    assert_eq!(segments, 3);
+    assert!((40..50).contains(&appended), "{appended} frames of 512 bytes");
+    assert!(!rig.journal().has_room_for(512));
+    rig.sync().unwrap();
+    assert!(rig.journal().has_room_for(512));
+    rig.append(PLAIN).unwrap();
+    rig.check();
+}
+
+/// Until a sync has reached what a cut begins, nothing of what it replaces is removed: a crash takes the cut back,
+/// and everything is there, below the mark too.
+#[test]
+fn a_cut_that_no_sync_has_reached_has_not_happened() {
+    for power in [false, true] {
+        let mut rig = Rig::with_frames(1, 30);
+        let before = rig.model.last();
+        rig.cut_in_memory(Index(20)).unwrap();
+        assert!(rig.journal().wants_sync());
+        rig.compact(rig.model.frames[9].0);
+        let stale = rig.journal().ticket();
+        rig.cut_in_memory(Index(15)).unwrap();
+        stale.perform().unwrap();
+        rig.journal().synced(stale.ticket());
+        rig.do_chores();
+        let recovered = if power { rig.power_cut() } else { rig.crash() };
+        assert_eq!((recovered.tail, recovered.amnesia), (Tail::Clean, false));
+        let end = recovered.journal.last().index();
+        assert_eq!(end, Index(20), "the first cut is on the disk, the second is not");
+        assert!(before.index() > end);
+    }
+    let mut rig = Rig::with_frames(1, 30);
+    let before = rig.model.last();
+    rig.cut_in_memory(Index(2)).unwrap();
+    assert_eq!(rig.power_cut().journal.last(), before);
 }
 
 /// With a spare at hand, an append makes neither the file of the next segment nor its name.

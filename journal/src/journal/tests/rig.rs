@@ -12,7 +12,7 @@ use crate::segment::JournalTag;
 use crate::{Schema, Sequence, SessionId};
 
 /// Small, so that a few frames fill a segment.
-pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512 };
+pub(super) const SMALL: Sizes = Sizes { first: 2560, later: 8704, reserve: 512, unsynced_segments_max: 20 };
 
 pub(super) const TAG: JournalTag = JournalTag { cluster: ClusterId(77), archive_tag: 5, schema: Schema(1) };
 
@@ -104,6 +104,8 @@ pub(super) struct Rig {
     pub(super) model: Model,
     pub(super) epoch: Epoch,
     pub(super) in_flight: Vec<SyncOrder>,
+    /// What a crash may still bring back: the model before each cut or reset that no sync has reached.
+    pub(super) uncut: Vec<Model>,
     /// Every frame there ever was.
     pub(super) written: Vec<Vec<u8>>,
 }
@@ -119,6 +121,7 @@ impl Rig {
             model,
             epoch: Epoch(1),
             in_flight: Vec::new(),
+            uncut: Vec::new(),
             written: Vec::new(),
         }
     }
@@ -144,14 +147,32 @@ impl Rig {
     pub(super) fn append_knowing(&mut self, commit: Index, filling: Filling) -> Result<(), JournalError> {
         let bytes = build(self.model.last(), self.epoch, commit, filling);
         let frame = Frame::verify(&bytes).unwrap();
-        let slice = self.journal().append(&frame)?;
+        let slice = match self.journal().append(&frame) {
+            Err(JournalError::NotReady { .. }) => {
+                self.make_spares();
+                self.journal().append(&frame)?
+            }
+            appended => appended?,
+        };
         assert_eq!(&slice[..], bytes);
-        // A power cut may then leave any part of it.
-        let active = self.journal().active.as_ref().expect("it was just appended to");
-        active.segment.flusher().write().map_err(JournalError::Disk)?;
+        self.write()?;
         self.written.push(bytes.clone());
         self.model.frames.push((frame.tip(), bytes));
         Ok(())
+    }
+
+    /// Hands what was appended to the system: a power cut may then leave any part of it.
+    fn write(&mut self) -> Result<(), JournalError> {
+        let active = self.journal().active.as_ref().expect("it was just appended to");
+        active.segment.flusher().write().map_err(JournalError::Disk)?;
+        self.uncut.clear();
+        Ok(())
+    }
+
+    /// What the chores could not do before they try again.
+    pub(super) fn make_spares(&mut self) {
+        self.journal().try_spares_again();
+        self.do_chores();
     }
 
     pub(super) fn sync(&mut self) -> Result<(), JournalError> {
@@ -163,6 +184,9 @@ impl Rig {
     /// An order has been performed: its completion arrives.
     pub(super) fn complete(&mut self, order: &SyncOrder) -> Result<(), JournalError> {
         let durable = self.journal().synced(order.ticket());
+        if self.journal().nameless_before.is_none() {
+            self.uncut.clear();
+        }
         assert!(durable.index() >= self.model.durable, "what was durable is no longer");
         assert!(self.model.ends().contains(&durable), "{durable} is said to be durable");
         self.model.durable = durable.index();
@@ -178,10 +202,19 @@ impl Rig {
         }
     }
 
+    /// A cut of which the disk knows.
     pub(super) fn cut_after(&mut self, index: Index) -> Result<(), JournalError> {
+        self.cut_in_memory(index)?;
+        self.write()
+    }
+
+    /// A cut that a crash takes back.
+    pub(super) fn cut_in_memory(&mut self, index: Index) -> Result<(), JournalError> {
+        self.uncut.push(self.model.clone());
         self.journal().cut_after(index)?;
         self.model.cut_after(index);
         self.epoch = self.epoch.next();
+        self.do_chores();
         Ok(())
     }
 
@@ -193,8 +226,17 @@ impl Rig {
     }
 
     pub(super) fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
+        self.reset_in_memory(base)?;
+        self.write()
+    }
+
+    /// A reset that a crash takes back, but for the snapshot.
+    pub(super) fn reset_in_memory(&mut self, base: Tip) -> Result<(), JournalError> {
         self.model.snapshot = base;
-        self.journal().reset(base)?;
+        if let Err(JournalError::NotReady { .. }) = self.journal().reset(base) {
+            self.make_spares();
+            self.journal().reset(base)?;
+        }
         self.do_chores();
         self.model = Model { snapshot: base, frames: Vec::new(), start: base, durable: base.index() };
         Ok(())
