@@ -219,8 +219,14 @@ impl Voter {
         self.write();
     }
 
+    /// Makes all of it durable, and a segment for what comes next.
     pub(crate) fn sync(&mut self) {
-        self.journal.ticket().perform().unwrap();
+        let order = self.journal.ticket();
+        self.journal.synced(order.perform().unwrap());
+        while let Some(chore) = self.journal.next_chore() {
+            let done = chore.perform();
+            self.journal.chore_done(done);
+        }
     }
 
     pub(crate) fn leave(mut self) {
