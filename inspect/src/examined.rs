@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fleet::Fleet;
 use journal::{
-    FoundMark, FoundMeta, Journal, JournalError, JournalTag, Recovered, SegmentFlaw, SegmentHeader,
-    SegmentInfo, SegmentName, list_segments, view_mark, visible_headers,
+    Beside, FoundMark, FoundMeta, Journal, JournalError, JournalTag, Meta, Recovered, SegmentFlaw,
+    SegmentHeader, SegmentInfo, SegmentName, list_headers, list_segments, view_mark,
 };
 use position::{ClusterId, History, Incarnation, Index, Tail, Tip};
 use prevalent::{Prevalent, archive_tag};
@@ -34,7 +34,7 @@ pub(crate) struct Examined {
     pub(crate) snapshots: Vec<Listing>,
     /// All files of the journal.
     pub(crate) segments: Vec<SegmentInfo>,
-    /// What the segments that count say of themselves.
+    /// What the segments say of themselves, hidden ones too.
     pub(crate) headers: Vec<(SegmentName, Result<SegmentHeader, SegmentFlaw>)>,
     pub(crate) mark: FoundMark,
     /// What recovery makes of it; an error if it can make nothing of it.
@@ -81,7 +81,7 @@ impl Examined {
         let mark = view_mark(disk)?;
         let segments = list_segments(disk)?;
         Progress::read_ahead(disk, &segments);
-        let headers = visible_headers(disk)?;
+        let headers = list_headers(disk)?;
         let snapshots = snapshot_list::look(directory)?;
         let recovered = recover(directory, &headers, &snapshots)?;
         let is_being_written = false;
@@ -110,7 +110,7 @@ impl Examined {
 
     /// Where the newest snapshot ends that this directory can start from.
     pub(crate) fn covered(&self) -> Option<Tip> {
-        usable(&self.snapshots, None)
+        usable(&self.snapshots)
     }
 
     /// The last entry there is.
@@ -138,7 +138,7 @@ impl Examined {
     /// A directory that has learnt nothing yet has no journal.
     pub(crate) fn is_new(&self, directory: &Directory) -> bool {
         let unknown =
-            matches!(directory.meta, FoundMeta::Good(meta) if meta.me.incarnation == Incarnation::UNKNOWN);
+            matches!(&directory.meta, FoundMeta::Good(meta) if meta.me.incarnation == Incarnation::UNKNOWN);
         unknown && self.segments.is_empty() && self.mark == FoundMark::Missing
     }
 }
@@ -147,10 +147,9 @@ fn is_fleet(tag: &JournalTag) -> bool {
     tag.archive_tag == archive_tag::<Fleet>() && tag.schema == Fleet::SCHEMA
 }
 
-/// The newest snapshot that can be used, at or before `through`.
-fn usable(snapshots: &[Listing], through: Option<Index>) -> Option<Tip> {
-    let mut tips = snapshots.iter().filter_map(|one| one.usable_head().map(|head| head.tip));
-    tips.find(|tip| through.is_none_or(|through| tip.index() <= through))
+/// The end of the newest snapshot that can be used.
+fn usable(snapshots: &[Listing]) -> Option<Tip> {
+    snapshots.iter().find_map(|one| one.usable_head().map(|head| head.tip))
 }
 
 fn recover(
@@ -167,16 +166,12 @@ fn recover(
         archive_tag: oldest.map_or_else(archive_tag::<Fleet>, |header| header.tag.archive_tag),
         schema: oldest.map_or(Fleet::SCHEMA, |header| header.tag.schema),
     };
-    let disk = || directory.disk.clone();
-    let recovered = match (Journal::recover(disk(), tag, usable(snapshots, None)), oldest) {
-        // The snapshot that the journal builds on is missing, which is said. What is there is shown all the same:
-        // as recovery would see it if the snapshot were there.
-        (Err(JournalError::StartsLate { .. }), Some(oldest)) => {
-            Journal::recover(disk(), tag, Some(oldest.previous))
-        }
-        (recovered, _) => recovered,
+    let newest = match Meta::read(&directory.disk)? {
+        FoundMeta::Good(meta) => meta.newest_segment,
+        FoundMeta::Missing | FoundMeta::Damaged => None,
     };
-    match recovered {
+    let beside = Beside { snapshot: usable(snapshots), newest };
+    match Journal::recover(directory.disk.clone(), tag, beside) {
         // Neither tells anything about the disk's contents.
         Err(error @ (JournalError::Format { .. } | JournalError::NotUnderstood { .. })) => Err(error.into()),
         Err(JournalError::Disk(error)) => Err(error.into()),

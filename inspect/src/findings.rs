@@ -1,27 +1,27 @@
-//! What recovery found, in words: damage where something that counts is missing, notes for the rest.
+//! What recovery found, as damage or as notes: damage is where something that counts is missing.
 
-use journal::{FoundMark, FoundMeta, JournalError, Meta, Recovered, SegmentFlaw};
-use position::{History, Index, Tail};
+use journal::{Doubt, Finding, FoundMeta, JournalError, Meta, Recovered};
+use position::{Amnesia, History, Index, Standing, Tail};
 
 use crate::examined::Examined;
 use crate::place::Directory;
-use crate::problem::Problem;
+use crate::problem::{Problem, Severity};
+use crate::snapshot_list::Listing;
 
 /// Everything that is not as it should be.
 pub(crate) fn all(directory: &Directory, examined: &Examined) -> anyhow::Result<Vec<Problem>> {
     let mut problems = identity(directory)?;
-    if examined.mark == FoundMark::Damaged {
-        problems.push(Problem::note_of_file("mark", "its checksum is wrong; recovery does without it"));
-    }
-    problems.extend(headers(examined));
     match &examined.recovered {
-        Ok(recovered) => problems.extend(journal(examined, recovered)),
-        Err(JournalError::Missing) if examined.is_new(directory) => {
+        Ok(_) if examined.is_new(directory) => {
             problems
                 .push(Problem::note_of_file("journal", "there is none yet: this voter was never started"));
         }
-        Err(JournalError::Missing) => {
-            problems.push(Problem::of_file("journal", "there is no journal; no voter starts without one"));
+        Ok(recovered) => {
+            problems.extend(promise(directory, recovered)?);
+            problems.extend(journal(examined, recovered));
+        }
+        Err(error @ JournalError::Diverged { .. }) => {
+            problems.push(Problem::of_file("snapshots", format!("no voter starts from this: {error}")));
         }
         Err(error) => problems.push(Problem::of_file("journal", format!("no voter starts from it: {error}"))),
     }
@@ -51,7 +51,7 @@ fn identity(directory: &Directory) -> anyhow::Result<Vec<Problem>> {
             Problem::note_of_file(copy, what)
         } else {
             let what = format!(
-                "this copy of the identity is {state}, and so is the other: what was voted here is forgotten"
+                "this copy of the identity is {state}, and the other one is no good either: what was voted here is forgotten"
             );
             Problem::of_file(copy, what)
         }
@@ -60,29 +60,34 @@ fn identity(directory: &Directory) -> anyhow::Result<Vec<Problem>> {
     Ok(damaged.chain(gone.map(|copy| problem(copy, "gone"))).collect())
 }
 
-/// A segment is read without its header too: its name and its frames tell the same.
-fn headers(examined: &Examined) -> Vec<Problem> {
-    let newest = examined.headers.last().map(|(name, _)| *name);
-    let flawed = examined.headers.iter().filter_map(|(name, header)| Some((*name, *header.as_ref().err()?)));
-    let problem = |(name, flaw)| match flaw {
-        SegmentFlaw::Blank if Some(name) == newest => Problem::note(
-            name,
-            0,
-            "its header was never written: the process ended at that moment, and the next start puts it right",
-        ),
-        flaw => Problem::note(name, 0, format!("{flaw}; the frames in it are read all the same")),
-    };
-    flawed.map(problem).collect()
+/// What the ballot says against the journal. It is read after it: a running voter writes it before the first frame of
+/// an epoch.
+fn promise(directory: &Directory, recovered: &Recovered) -> anyhow::Result<Vec<Problem>> {
+    let FoundMeta::Good(meta) = Meta::read(&directory.disk)? else { return Ok(Vec::new()) };
+    if recovered.journal.tip().epoch() > meta.ballot.epoch {
+        let finding = Finding::LostPromise { amnesia: Amnesia::OldBallot };
+        return Ok(vec![Problem::of_file("meta.0", finding)]);
+    }
+    Ok(match meta.ballot.standing {
+        Standing::Unsettled(doubted) => {
+            let finding = Finding::still_in_doubt(&doubted);
+            finding.into_iter().map(|finding| Problem::note_of_file("meta.0", finding)).collect()
+        }
+        Standing::Amnesiac(amnesia) => {
+            vec![Problem::note_of_file("meta.0", Finding::LostPromise { amnesia })]
+        }
+        Standing::Settled => Vec::new(),
+    })
 }
 
 fn journal(examined: &Examined, recovered: &Recovered) -> Vec<Problem> {
     let journal = &recovered.journal;
     let mut problems = Vec::new();
-    let begins = examined.headers.first().map_or(Index::NONE, |(name, _)| name.first.previous());
-    if journal.base().index() > begins && examined.covered().is_some() {
+    let begins = examined.segments.iter().find(|info| info.visible).map(|info| info.name.first.previous());
+    let base = journal.base().index();
+    if base > begins.unwrap_or(Index::NONE) && examined.covered().is_some_and(|tip| tip.index() >= base) {
         let what = format!(
-            "entries up to {} are not whole in it; a snapshot covers them, and the journal counts from there",
-            journal.base().index()
+            "entries up to {base} are not whole in it; a snapshot covers them, and the journal counts from there"
         );
         problems.push(Problem::note_of_file("journal", what));
     }
@@ -93,68 +98,64 @@ fn journal(examined: &Examined, recovered: &Recovered) -> Vec<Problem> {
         );
         problems.push(Problem::note(mended.file, mended.offset, what));
     }
-    for damage in journal.damages() {
-        let (first, last, epoch) = (damage.id.first, damage.id.last, damage.id.epoch);
-        let what = format!(
-            "entries {first} to {last} of epoch {epoch} are damaged, and no good copy is here; another voter has one"
-        );
-        problems.push(Problem::damage(damage.file, damage.offset, what));
+    if let Tail::Torn { at, .. } = recovered.tail {
+        let what = format!("entry {at} was never written whole, so nobody was told of it; nothing is lost");
+        let note = Problem::note_of_file("journal", what);
+        problems.push(match recovered.tail_at {
+            Some((file, offset)) => Problem { file: file.to_string(), offset: Some(offset), ..note },
+            None => note,
+        });
     }
-    problems.extend(tail(examined, recovered));
-    problems.extend(below_the_mark(examined, recovered));
+    problems.extend(recovered.findings.iter().map(|finding| problem_of(finding, examined, recovered)));
     problems
 }
 
-/// What stands behind the last frame that counts.
-fn tail(examined: &Examined, recovered: &Recovered) -> Option<Problem> {
-    let (at, more) = match recovered.tail {
-        Tail::Clean => return None,
-        Tail::Torn { at, .. } => (at, None),
-        Tail::Uncertain { at, more, .. } => (at, Some(more)),
+/// A finding of recovery. Its own text names the place, which is taken out of it here.
+fn problem_of(finding: &Finding, examined: &Examined, recovered: &Recovered) -> Problem {
+    let (file, offset) = place_of(finding);
+    let text = finding.to_string();
+    let place = match offset {
+        Some(offset) => format!("{file} at byte {offset}: "),
+        None => format!("{file}: "),
     };
-    let (file, offset) = recovered
-        .in_doubt_at()
-        .map_or(("journal".to_owned(), None), |(file, at)| (file.to_string(), Some(at)));
-    let place = |problem: Problem| Problem { offset, ..problem };
-    let is_marked = durable(examined).is_some_and(|durable| durable >= at);
-    if examined.is_being_written && !is_marked {
-        let what = format!("entry {at} is being written: everything before it is as of one moment");
-        return Some(place(Problem::note_of_file(file, what)));
-    }
-    Some(place(match more {
-        None => {
-            let what =
-                format!("entry {at} was never written whole, so nobody was told of it; nothing is lost");
-            Problem::note_of_file(file, what)
-        }
-        Some(more) => {
-            let behind = if more { ", and more lies behind it" } else { "" };
-            let what = format!(
-                "what follows entry {} is damaged{behind}: it may have been acknowledged; other voters know",
-                at.previous()
+    let mut what = text.strip_prefix(&place).unwrap_or(&text).to_owned();
+    let mut severity = match finding {
+        Finding::Damaged(_)
+        | Finding::InDoubt { .. }
+        | Finding::NoState { .. }
+        | Finding::LostPromise { .. } => Severity::Damage,
+        Finding::SetAside { .. }
+        | Finding::Length { .. }
+        | Finding::SegmentHeader { .. }
+        | Finding::Mark { .. }
+        | Finding::Snapshot { .. }
+        | Finding::IdentityCopy { .. } => Severity::Note,
+    };
+    if let Finding::InDoubt { from, reason, .. } = finding {
+        let marked = recovered.marked.is_some_and(|marked| marked.index() >= *from);
+        if examined.is_being_written && !marked {
+            severity = Severity::Note;
+            what = format!("entry {from} is being written: everything before it is as of one moment");
+        } else if matches!(reason, Doubt::BeforeTheMark(_)) {
+            what.push_str(
+                ". If this is a copy that was made while the voter ran, its mark is newer than its journal: copy it again",
             );
-            Problem::of_file(file, what)
         }
-    }))
+    }
+    Problem { severity, file, offset, what }
 }
 
-fn below_the_mark(examined: &Examined, recovered: &Recovered) -> Option<Problem> {
-    if !recovered.amnesia {
-        return None;
-    }
-    let FoundMark::Good { durable, clean, .. } = examined.mark else { return None };
-    let last = recovered.journal.tip();
-    let mut what = format!("it says that {durable} was durable, and the journal ends with {last}");
-    if recovered.tail == Tail::Clean && !clean {
-        what.push_str("; the disk has lost the rest, or this is a copy that was made while the voter ran");
-    }
-    Some(Problem::of_file("mark", what))
-}
-
-fn durable(examined: &Examined) -> Option<Index> {
-    match examined.mark {
-        FoundMark::Good { durable, .. } => Some(durable.index()),
-        FoundMark::Missing | FoundMark::Damaged => None,
+fn place_of(finding: &Finding) -> (String, Option<usize>) {
+    match finding {
+        Finding::Damaged(damage) => (damage.file.to_string(), Some(damage.offset)),
+        Finding::InDoubt { place: Some((file, offset)), .. } => (file.to_string(), Some(*offset)),
+        Finding::InDoubt { place: None, .. } => ("journal".to_owned(), None),
+        Finding::SetAside { file } | Finding::Length { file, .. } => (file.to_string(), None),
+        Finding::SegmentHeader { file } => (file.to_string(), Some(0)),
+        Finding::Mark { .. } => ("mark".to_owned(), None),
+        Finding::NoState { .. } | Finding::Snapshot { .. } => ("snapshots".to_owned(), None),
+        Finding::IdentityCopy { file } => ((*file).to_owned(), None),
+        Finding::LostPromise { .. } => ("meta.0".to_owned(), None),
     }
 }
 
@@ -162,12 +163,10 @@ fn durable(examined: &Examined) -> Option<Index> {
 fn snapshots(directory: &Directory, examined: &Examined) -> Vec<Problem> {
     let mut problems = Vec::new();
     let covered = examined.covered().map_or(Index::NONE, |tip| tip.index());
-    let base = examined.headers.first().map_or(Index::NONE, |(name, _)| name.first.previous());
-    let base = examined.journal().map_or(base, |journal| journal.base().index());
-    let without = base > covered;
+    let base = examined.journal().map_or(Index::NONE, |journal| journal.base().index());
     for listing in &examined.snapshots {
         let Some(why) = listing.why_not() else { continue };
-        problems.push(if without && listing.index >= base {
+        problems.push(if base > covered && listing.index >= base {
             Problem::of_file(&listing.name, format!("{why}; the journal builds on it"))
         } else {
             Problem::note_of_file(
@@ -175,13 +174,6 @@ fn snapshots(directory: &Directory, examined: &Examined) -> Vec<Problem> {
                 format!("{why}; it is passed over, and nothing is lost by that"),
             )
         });
-    }
-    if without {
-        let what = format!(
-            "it begins behind entry {base}, and the newest usable snapshot ends at entry {covered}: the state \
-             between is missing here; another voter has it"
-        );
-        problems.push(Problem::of_file("journal", what));
     }
     if let Some(cluster) = directory.cluster() {
         let foreign = examined.snapshots.iter().filter_map(|one| Some((&one.name, one.foreign_to(cluster)?)));
@@ -196,8 +188,8 @@ fn snapshots(directory: &Directory, examined: &Examined) -> Vec<Problem> {
 /// Snapshots of a position where the journal holds something else.
 fn other_histories(examined: &Examined) -> Vec<Problem> {
     let Some(journal) = examined.journal() else { return Vec::new() };
-    let judge = |one: &crate::snapshot_list::Listing| {
-        let tip = one.found.as_ref().ok()?.head().tip;
+    let judge = |one: &Listing| {
+        let tip = one.head()?.tip;
         let there = journal.tip_at(tip.index()).filter(|there| *there != tip)?;
         Some(Problem::of_file(&one.name, format!("it is of {tip}, and the journal holds {there} there")))
     };

@@ -85,7 +85,7 @@ impl Directory {
 
     /// Whose directory it is, if it still knows.
     pub(crate) fn cluster(&self) -> Option<ClusterId> {
-        match self.meta {
+        match &self.meta {
             FoundMeta::Good(meta) => Some(meta.cluster),
             FoundMeta::Missing | FoundMeta::Damaged => None,
         }

@@ -146,11 +146,11 @@ impl Identity {
             incarnation: meta.me.incarnation.to_string(),
             boots: meta.boots,
             epoch: meta.ballot.epoch.0,
-            voted_for: meta.ballot.voted_for.map(|member| member.to_string()),
+            voted_for: meta.ballot.voted_for.map(|vote| vote.candidate.to_string()),
             standing: match meta.ballot.standing {
                 Standing::Settled => "settled",
                 Standing::Unsettled(_) => "unsettled",
-                Standing::Amnesiac => "amnesiac",
+                Standing::Amnesiac(_) => "amnesiac",
             },
         })
     }

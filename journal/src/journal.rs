@@ -16,8 +16,11 @@
 
 mod chores;
 mod error;
+mod finding;
+mod hiding;
 mod inspection;
 mod link;
+mod loading;
 mod mark;
 mod reading;
 mod recovery;
@@ -34,6 +37,7 @@ use std::collections::VecDeque;
 use position::{FrameId, History, Index, Tip};
 use storage::{Disk, Segment, Slice};
 
+use crate::MetaFile;
 use crate::frame::{FRAME_BYTES_MAX, Frame};
 use crate::segment::{FIRST_SEGMENT_BYTES, Generation, JournalTag, SEGMENT_BYTES, SegmentName};
 use chores::Chores;
@@ -43,11 +47,13 @@ use sync::{MarkOrder, Syncs};
 
 pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
+pub use finding::{Doubt, Finding};
 pub use inspection::{
-    FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment,
-    visible_headers,
+    FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_headers, list_segments, view_mark,
+    view_segment,
 };
-pub use recovery::Recovered;
+pub use loading::cluster_of;
+pub use recovery::{Beside, Recovered};
 pub use run::Damage;
 pub use sync::{SyncOrder, Ticket};
 
@@ -67,11 +73,17 @@ pub struct Journal {
     active: Option<Active>,
     /// The active segment has no name on the disk before an order of this number or a later one is performed.
     nameless_before: Option<Ticket>,
-    /// The highest generation of any file.
+    /// The generation of the newest segment that counts.
     generation: Generation,
+    /// The highest generation of any file, whether it counts or not.
+    highest: Generation,
+    /// Names of files that are there and do not count.
+    taken: Vec<SegmentName>,
     syncs: Syncs,
     evidence: Evidence,
     mark_file: MarkFile,
+    /// Where the newest segment is noted, beside the ballot.
+    meta: Option<MetaFile>,
     /// A segment has been filled since the last order to sync.
     filled: bool,
     chores: Chores,
@@ -91,8 +103,6 @@ enum Evidence {
     NotNeeded,
     /// The end of the journal is in doubt, until a new generation hides it.
     OfTheTail,
-    /// The journal has lost durable frames. That stays true however it goes on.
-    OfAmnesia,
 }
 
 /// How long segments are. Always [`Sizes::USUAL`], except in tests that want to see many of them.
@@ -149,15 +159,18 @@ impl Journal {
             active: None,
             nameless_before: None,
             generation: Generation::default(),
+            highest: Generation::default(),
+            taken: Vec::new(),
             syncs: Syncs::new(base),
             evidence: Evidence::NotNeeded,
             mark_file,
+            meta: None,
             filled: false,
             chores: Chores::default(),
             sizes,
         };
         journal.begin_generation_now(base)?;
-        journal.mark_file.store(&journal.mark(false))?;
+        journal.mark_file.store(&journal.mark(false));
         Ok(journal)
     }
 
@@ -166,7 +179,7 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Exists`] if it does.
     pub fn check_absent(disk: &Disk) -> Result<(), JournalError> {
-        match recovery::files(disk)?.first() {
+        match loading::files(disk)?.first() {
             Some(file) => Err(JournalError::Exists { file: file.name }),
             None => Ok(()),
         }
@@ -177,7 +190,7 @@ impl Journal {
     /// # Errors
     /// If there is more than the one segment of such a journal: nothing is removed then.
     pub fn remove_unused(disk: &Disk) -> Result<(), JournalError> {
-        let files = recovery::files(disk)?;
+        let files = loading::files(disk)?;
         if let Some(second) = files.get(1) {
             return Err(JournalError::Exists { file: second.name });
         }
@@ -188,6 +201,17 @@ impl Journal {
     /// Makes segments of these sizes from now on. Only tests, which cannot write that much, use others than the usual.
     pub fn set_sizes(&mut self, sizes: Sizes) {
         self.sizes = sizes;
+    }
+
+    /// From now on the newest segment is noted here with the first sync that covers something in it.
+    pub fn note_newest_in(&mut self, meta: MetaFile) {
+        self.meta = Some(meta);
+    }
+
+    /// The segment that the next frame goes into, if it has been begun.
+    #[must_use]
+    pub fn newest_segment(&self) -> Option<SegmentName> {
+        self.active.as_ref().map(|active| active.name)
     }
 
     /// What the oldest kept frame follows.
@@ -346,14 +370,15 @@ impl Journal {
     /// # Errors
     /// [`JournalError::NotReady`] if no new segment is ready; the journal is then as it was.
     pub fn reset(&mut self, base: Tip) -> Result<(), JournalError> {
-        let name = SegmentName::journal(base.index().next(), self.generation.next());
+        let name = SegmentName::journal(base.index().next(), self.highest.next());
         let segment = self.take_spare(name, &[self.sizes.first, self.sizes.later])?;
         let active = self.with_header(segment, name, base, true)?;
         let replaced = self.activate(active).map(|active| active.name);
         let gone: Vec<Run> = self.runs.drain(..).collect();
-        (self.base, self.last, self.generation) = (base, base, name.generation);
+        (self.base, self.last) = (base, base);
+        (self.generation, self.highest) = (name.generation, name.generation);
         self.syncs.reset(base);
-        self.evidence = self.evidence.after_a_new_generation();
+        self.evidence = Evidence::NotNeeded;
         self.filled = false;
         self.chores.forget_segments();
         self.remove_files(gone.iter().flat_map(Run::files).chain(replaced));
@@ -368,13 +393,13 @@ impl Journal {
 
     /// An order to make durable everything appended so far.
     pub fn ticket(&mut self) -> SyncOrder {
-        let active = self.active.as_ref().map(|active| active.segment.flusher());
+        let active = self.active.as_ref().map(|active| (active.name, active.segment.flusher()));
         let mark = (self.evidence == Evidence::NotNeeded).then(|| MarkOrder {
             file: self.mark_file.clone(),
             mark: Mark { durable: self.last, ..self.mark(false) },
             sync: std::mem::take(&mut self.filled),
         });
-        self.syncs.order(self.last, active, mark)
+        self.syncs.order(self.last, active, self.meta.clone(), mark)
     }
 
     /// An order has been performed. Returns the end of what is durable now, which a cut in the meantime may
@@ -391,7 +416,7 @@ impl Journal {
     pub fn stop_clean(&mut self) -> Result<(), JournalError> {
         self.sync_now()?;
         if self.evidence == Evidence::NotNeeded {
-            self.mark_file.store(&self.mark(true))?;
+            self.mark_file.store(&self.mark(true));
         }
         Ok(())
     }
@@ -415,12 +440,6 @@ impl Journal {
         };
         let gone: Vec<SegmentName> = names.filter(|name| !needed(name)).collect();
         self.chores.no_longer_needed(gone);
-    }
-}
-
-impl Evidence {
-    fn after_a_new_generation(self) -> Evidence {
-        if self == Evidence::OfAmnesia { self } else { Evidence::NotNeeded }
     }
 }
 

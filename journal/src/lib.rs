@@ -1,7 +1,7 @@
 //! The history on disk: every change there ever was, as a chain of frames in preallocated files.
 //!
 //! Responsible for: how entries, frames and segments are laid out; appending, cutting, rolling, compacting
-//! and reading; what is durable; recovery, repair and inspection; and the identity and ballot beside it.
+//! and reading; what is durable; recovery, repair and inspection; and the identity and memory beside it.
 //! Not responsible for: what entries mean (`prevalent`), what is committed or must be cut (`quorum`),
 //! snapshots (`snapshots`), and system calls (`storage`).
 
@@ -9,6 +9,7 @@ mod entry;
 mod frame;
 mod journal;
 mod meta;
+mod meta_file;
 mod segment;
 mod session;
 
@@ -18,10 +19,12 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Chore, ChoreDone, Damage, FoundMark, Journal, JournalError, Located, Mended, Recovered, SegmentInfo,
-    SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark, view_segment, visible_headers,
+    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Located, Mended,
+    Recovered, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, cluster_of, list_headers,
+    list_segments, view_mark, view_segment,
 };
-pub use meta::{FoundMeta, Meta, MetaOrder};
+pub use meta::{FoundMeta, Meta};
+pub use meta_file::{MetaFile, MetaOrder};
 pub use segment::{
     FIRST_SEGMENT_BYTES, Generation, JOURNAL_FORMAT, JournalTag, SEGMENT_BYTES, SEGMENT_HEADER_BYTES, Schema,
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use journal::{
-    ENTRY_HEADER_BYTES, Entry, EntryKind, FIRST_SEGMENT_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES, Frame,
-    FrameBuilder, JOURNAL_FORMAT, Journal, JournalTag, Meta, PAYLOAD_BYTES_MAX, SEGMENT_BYTES,
-    SEGMENT_HEADER_BYTES, Schema, Sequence, SessionId, Stamp,
+    ENTRY_HEADER_BYTES, Entry, EntryKind, FIRST_SEGMENT_BYTES, FRAME_BYTES_MAX, FRAME_HEADER_BYTES,
+    FoundMeta, Frame, FrameBuilder, Generation, JOURNAL_FORMAT, Journal, JournalTag, Meta, PAYLOAD_BYTES_MAX,
+    SEGMENT_BYTES, SEGMENT_HEADER_BYTES, Schema, SegmentKind, SegmentName, Sequence, SessionId, Stamp,
 };
 use position::{
-    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, Member, MemberId, Position,
-    Standing, Tail, Tip,
+    Ballot, ChainHash, ClusterId, Doubted, Epoch, FrameId, Incarnation, Index, KnownPeer, Member, MemberId,
+    Memory, Position, ProcessNumber, Standing, Started, Tail, Tip, Vote,
 };
 use storage::{Disk, SimDisk};
 
@@ -119,7 +119,7 @@ fn the_real_disk_of_every_platform_holds_the_same_bytes() {
 fn every_golden_file_is_read() {
     for (segment, mark) in GOLDEN {
         let recovered = Journal::open(disk_with(segment, mark), TAG, Some(base())).unwrap();
-        assert_eq!((recovered.tail, recovered.amnesia), (Tail::Clean, false));
+        assert_eq!(recovered.tail, Tail::Clean);
         let journal = recovered.journal;
         assert_eq!((journal.base(), journal.last().index()), (base(), Index(43)));
         let read = journal.frames_between(Index(40), Index(43));
@@ -144,8 +144,8 @@ fn a_newer_version_is_refused_by_name() {
 
 /// The rows of the byte table under a heading: field, offset, length.
 fn table(heading: &str) -> Vec<(&'static str, usize, usize)> {
-    let (_, section) = DOCUMENT.split_once(&format!("## {heading}\n")).unwrap();
-    let section = section.split("\n## ").next().unwrap();
+    let (_, section) = DOCUMENT.split_once(&format!("# {heading}\n")).unwrap();
+    let section = section.split("\n#").next().unwrap();
     let mut rows = Vec::new();
     for line in section.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
@@ -271,32 +271,65 @@ fn the_document_describes_the_golden_files() {
     );
 }
 
+const GOLDEN_META: &[u8] = include_bytes!("golden/meta-1.bin");
+
+/// The identity of the golden file, in which every field says something.
+fn meta() -> Meta {
+    let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
+    let candidate = Member { id: MemberId(2), incarnation: Incarnation(66) };
+    let frame = FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash: ChainHash([0x5a; 32]) };
+    let tail = Tail::Uncertain { frame: Some(frame), at: frame.first, after: Epoch(6), more: true };
+    let standing = Standing::Unsettled(Doubted { tail, epoch: Epoch(8) });
+    let voted_for = Some(Vote { candidate, process: ProcessNumber(21) });
+    let ballot = Ballot { epoch: Epoch(9), voted_for, standing };
+    let peer = |id: u16| KnownPeer {
+        member: Member { id: MemberId(id), incarnation: Incarnation(64 + u128::from(id)) },
+        latest: Started { boots: 5, process: ProcessNumber(20 + u64::from(id)) },
+        epoch: Epoch(9),
+        knows: Started { boots: 2, process: ProcessNumber(32) },
+    };
+    let newest = SegmentName { first: Index(41), generation: Generation(1), kind: SegmentKind::Journal };
+    let mut meta = Meta::founded(TAG.cluster, me);
+    for process in 31..=33 {
+        meta = meta.started_again(ballot, ProcessNumber(process));
+    }
+    meta.list = 1;
+    meta.remembering(Memory { ballot, peers: vec![peer(1), peer(2)] }).with_newest_segment(newest)
+}
+
+#[test]
+fn the_identity_is_written_and_read_as_in_its_golden_file() {
+    let machine = SimDisk::new(1);
+    meta().write(&machine.disk()).unwrap();
+    let bytes = machine.bytes_of("meta.0").unwrap();
+    assert_eq!(machine.bytes_of("meta.1").as_ref(), Some(&bytes));
+    if std::env::var_os("JOURNAL_WRITE_GOLDEN").is_some() {
+        let path = format!("{}/tests/golden/meta-1.bin", env!("CARGO_MANIFEST_DIR"));
+        std::fs::write(path, &bytes).unwrap();
+    }
+    assert!(bytes == GOLDEN_META, "the format has changed without a new version");
+    let disk = SimDisk::new(1).disk();
+    disk.replace("meta.1", GOLDEN_META).unwrap();
+    assert_eq!(Meta::read(&disk).unwrap(), FoundMeta::Good(meta()));
+}
+
 #[test]
 fn the_document_describes_the_identity() {
     let number = u64::to_le_bytes;
-    let machine = SimDisk::new(1);
-    let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
-    let voted_for = Some(Member { id: MemberId(2), incarnation: Incarnation(66) });
-    let frame = FrameId { epoch: Epoch(7), first: Index(40), last: Index(44), hash: ChainHash([0x5a; 32]) };
-    let tail = Tail::Uncertain { frame: Some(frame), at: frame.first, after: Epoch(6), more: true };
-    let standing = Standing::Unsettled(Doubted { tail, epoch: Epoch(8), voted_for });
-    let ballot = Ballot { epoch: Epoch(9), voted_for, standing };
-    let mut meta = Meta::founded(TAG.cluster, me);
-    meta.ballot = ballot;
-    meta.write(&machine.disk()).unwrap();
-    let meta = machine.bytes_of("meta.0").unwrap();
-    assert_eq!(machine.bytes_of("meta.1").as_ref(), Some(&meta));
+    let bytes = GOLDEN_META;
+    let processes: Vec<u8> = [33, 32, 31].into_iter().chain([0; 13]).flat_map(number).collect();
+    let peers = &bytes[384..1408];
     check(
         "The identity",
-        512,
-        &meta,
+        2048,
+        bytes,
         &[
             ("magic", b"PVMETA01"),
-            ("checksum", &checksum(&[&meta[..8], &meta[16..]])),
-            ("generation", &[0; 8]),
+            ("checksum", &checksum(&[&bytes[..8], &bytes[16..]])),
+            ("generation", &number(5)),
             ("cluster", &TAG.cluster.0.to_le_bytes()),
             ("incarnation", &77_u128.to_le_bytes()),
-            ("starts", &[0; 8]),
+            ("starts", &number(3)),
             ("epoch", &number(9)),
             ("voted incarnation", &66_u128.to_le_bytes()),
             ("voter", &3_u16.to_le_bytes()),
@@ -308,15 +341,36 @@ fn the_document_describes_the_identity() {
             ("doubt's start", &number(40)),
             ("doubt's last good epoch", &number(6)),
             ("doubt's epoch", &number(8)),
-            ("doubt's voted incarnation", &66_u128.to_le_bytes()),
-            ("doubt's voted voter", &2_u16.to_le_bytes()),
-            ("doubt's has voted", &[1]),
+            ("voted process", &number(21)),
+            ("list", &number(1)),
+            ("newest first", &number(41)),
+            ("newest generation", &1_u32.to_le_bytes()),
+            ("processes", &[3]),
+            ("peers", &[2]),
+            ("amnesia", &[0]),
             ("frame's epoch", &number(7)),
             ("frame's first entry", &number(40)),
             ("frame's last entry", &number(44)),
             ("frame's hash", &[0x5a; 32]),
+            ("process numbers", &processes),
+            ("known peers", peers),
         ],
     );
+    check(
+        "A known peer",
+        64,
+        &peers[64..],
+        &[
+            ("incarnation", &66_u128.to_le_bytes()),
+            ("starts", &number(5)),
+            ("process", &number(22)),
+            ("epoch", &number(9)),
+            ("known starts", &number(2)),
+            ("known process", &number(32)),
+            ("voter", &2_u16.to_le_bytes()),
+        ],
+    );
+    assert!(peers[128..].iter().all(|byte| *byte == 0), "there are two peers");
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
         Err(DiskError::Missing { .. }) => FoundMeta::Missing,
         Err(error) => return Err(error).with_context(unread),
     };
-    lines.push(match found {
+    lines.push(match &found {
         FoundMeta::Good(meta) if meta.me.id == id && meta.cluster == credentials.cluster() => {
             let times = if meta.boots == 1 { "once".to_owned() } else { format!("{} times", meta.boots) };
             format!("data directory: voter {id}, started {times}")

@@ -28,6 +28,8 @@ fn shows_damage(error: &VoterError) -> bool {
         VoterError::Failed(VoterFailure::Replica(fatal)) => match fatal {
             Fatal::Journal(error) => is_damaged(error),
             Fatal::Disk(error) => is_foreign(error),
+            // What this folder holds, the others have lost: a script must not start it again.
+            Fatal::Contradicted(_) => true,
             _ => false,
         },
         VoterError::Open { source, .. } => match &**source {

@@ -1,4 +1,6 @@
-use crate::{Epoch, Member, Tail};
+use serde::{Deserialize, Serialize};
+
+use crate::{Epoch, Member, ProcessNumber, Tail};
 
 /// What must be durable before a voter promises anything with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -6,12 +8,28 @@ pub struct Ballot {
     /// The highest epoch taken part in.
     pub epoch: Epoch,
     /// Who got this voter's vote in it.
-    pub voted_for: Option<Member>,
+    pub voted_for: Option<Vote>,
     /// Whether its votes and acknowledgements count.
     pub standing: Standing,
 }
 
+/// A vote. It is given to one process of a member: another process with the same identity may run on a copy of the
+/// member's directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// Who asked for it.
+    pub candidate: Member,
+    /// Which of its processes asked.
+    pub process: ProcessNumber,
+}
+
 impl Ballot {
+    /// The ballot of a directory that never took part in an epoch.
+    #[must_use]
+    pub fn founded() -> Ballot {
+        Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled }
+    }
+
     /// The ballot after a start has found the journal to end like this: unsettled, if it was whole once.
     ///
     /// A doubt from an earlier start stays what it was. Whatever was written behind it since was not acknowledged in
@@ -20,7 +38,7 @@ impl Ballot {
     pub fn found(self, tail: Tail) -> Ballot {
         let standing = match (self.standing, tail) {
             (Standing::Settled, Tail::Uncertain { .. }) => {
-                Standing::Unsettled(Doubted { tail, epoch: self.epoch, voted_for: self.voted_for })
+                Standing::Unsettled(Doubted { tail, epoch: self.epoch })
             }
             (Standing::Unsettled(doubted), tail) => Standing::Unsettled(doubted.found_again(tail)),
             (standing, _) => standing,
@@ -28,7 +46,7 @@ impl Ballot {
         Ballot { standing, ..self }
     }
 
-    /// Whether its votes and acknowledgements wait for the end of a doubt.
+    /// Whether its votes wait for the end of a doubt.
     #[must_use]
     pub fn is_unsettled(&self) -> bool {
         matches!(self.standing, Standing::Unsettled(_))
@@ -40,11 +58,20 @@ impl Ballot {
 pub enum Standing {
     /// They do.
     Settled,
-    /// The end of the journal was damaged and may have held something acknowledged: not until settled.
+    /// The journal has lost something that may have been acknowledged: not until settled.
     /// (A torn tail held nothing acknowledged: it is asked about, but needs no durable mark.)
     Unsettled(Doubted),
-    /// The disk has lost what was acknowledged or voted, or never knew: never again in this life.
-    Amnesiac,
+    /// The directory has lost what was voted: never again in this life.
+    Amnesiac(Amnesia),
+}
+
+/// How it was found that a directory has lost what was voted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Amnesia {
+    /// The ballot is of an older epoch than the directory's own journal, or than a peer remembers.
+    OldBallot,
+    /// A peer remembers a later start, or another process: this is an old copy of a directory, or a second one.
+    Copied,
 }
 
 /// What made a voter unsettled. It is kept with the ballot: a later start sees a journal that may go on behind it.
@@ -55,8 +82,6 @@ pub struct Doubted {
     pub tail: Tail,
     /// The epoch at that time.
     pub epoch: Epoch,
-    /// Who had got the vote in it: a master that was elected with it is no witness.
-    pub voted_for: Option<Member>,
 }
 
 impl Doubted {
@@ -64,7 +89,7 @@ impl Doubted {
     /// that had more.
     #[must_use]
     pub fn copied_afresh() -> Doubted {
-        Doubted { tail: Tail::Clean, epoch: Epoch::NONE, voted_for: None }
+        Doubted { tail: Tail::Clean, epoch: Epoch::NONE }
     }
 
     /// After another start, which found this tail: what lies lower takes the place of what was known, and all that

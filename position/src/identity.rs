@@ -51,6 +51,17 @@ impl fmt::Display for Member {
     }
 }
 
+/// Which process: a random number drawn at its start. Two processes of one member run on copies of one directory, or one
+/// after the other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ProcessNumber(pub u64);
+
+impl fmt::Display for ProcessNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
 /// Which cluster: a random number drawn when it is founded. Messages of another cluster are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterId(pub u128);

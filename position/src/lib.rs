@@ -2,8 +2,8 @@
 //!
 //! Responsible for: naming a place in a journal ([`Index`], [`Epoch`], [`Position`], [`Tip`]), the
 //! history up to it ([`ChainHash`]), a frame ([`FrameId`]) and how a journal ends ([`Tail`]), what a voter has
-//! promised ([`Ballot`]), who is speaking ([`ClusterId`], [`Member`]), and what the protocol asks of a
-//! journal ([`History`]); and the rules that a build of the simulator may break ([`Mutant`]).
+//! promised ([`Ballot`]) and must not forget ([`Memory`]), who is speaking ([`ClusterId`], [`Member`]), and what the
+//! protocol asks of a journal ([`History`]); and the rules that a build of the simulator may break ([`Mutant`]).
 //! Not responsible for: any behaviour. Nothing here decides, stores or sends.
 //!
 //! ```
@@ -20,15 +20,17 @@ mod chain_hash;
 mod frame_id;
 mod history;
 mod identity;
+mod memory;
 mod mutant;
 mod place;
 mod tail;
 
-pub use ballot::{Ballot, Doubted, Standing};
+pub use ballot::{Amnesia, Ballot, Doubted, Standing, Vote};
 pub use chain_hash::ChainHash;
 pub use frame_id::FrameId;
 pub use history::History;
-pub use identity::{ClusterId, Incarnation, Member, MemberId};
+pub use identity::{ClusterId, Incarnation, Member, MemberId, ProcessNumber};
+pub use memory::{KnownPeer, Memory, Started};
 pub use mutant::Mutant;
 pub use place::{Epoch, Index, Position, Tip};
 pub use tail::Tail;

@@ -47,7 +47,7 @@ impl Founding {
         if !Founding::is_due(disk)? {
             return Err(OpenError::AlreadyFounded);
         }
-        if is_under_way(disk)? {
+        if Founding::is_under_way(disk)? {
             Journal::remove_unused(disk)?;
         } else {
             Journal::check_absent(disk)?;
@@ -71,7 +71,8 @@ impl Founding {
         };
         journal.append(&builder.seal(&stamp))?;
         journal.ticket().perform()?;
-        Meta::founded(self.cluster, me).write(disk)?;
+        let newest = journal.newest_segment().expect("it holds the founding frame");
+        Meta::founded(self.cluster, me).with_newest_segment(newest).write(disk)?;
         Founding::complete(disk)?;
         Ok(())
     }
@@ -81,19 +82,20 @@ impl Founding {
         Ok(match Meta::read(disk)? {
             FoundMeta::Good(_) => false,
             FoundMeta::Missing => true,
-            FoundMeta::Damaged => is_under_way(disk)?,
+            FoundMeta::Damaged => Founding::is_under_way(disk)?,
         })
+    }
+
+    /// Whether a founding was begun and not completed.
+    pub(crate) fn is_under_way(disk: &Disk) -> Result<bool, DiskError> {
+        Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
     }
 
     /// Says that both copies of the meta are durable. A power cut may take that back until the next meta is
     /// written, which is before anything is promised.
     pub(crate) fn complete(disk: &Disk) -> Result<(), DiskError> {
-        if is_under_way(disk)? { disk.remove(FOUNDING_FILE) } else { Ok(()) }
+        if Founding::is_under_way(disk)? { disk.remove(FOUNDING_FILE) } else { Ok(()) }
     }
-}
-
-fn is_under_way(disk: &Disk) -> Result<bool, DiskError> {
-    Ok(disk.read(FOUNDING_FILE, 0)?.is_some())
 }
 
 /// The payload of a members entry. A format: see docs/format/journal.md.

@@ -286,14 +286,14 @@ impl Voter {
                     self.back_off();
                     return;
                 }
-                self.take_chunk(frames, history);
+                self.take_chunk(envelope, frames, history);
             }
         }
     }
 
-    fn take_chunk(&mut self, frames: &[FrameId], history: &impl History) {
+    fn take_chunk(&mut self, envelope: &Envelope, frames: &[FrameId], history: &impl History) {
         let through = frames.last().expect("a chunk has frames").tip();
-        if !self.adopt_after_conflict(frames, Adopting::Pulled { through }, history) {
+        if !self.adopt_after_conflict(envelope, frames, Adopting::Pulled { through }, history) {
             self.pull_on(history.tip());
         }
     }
@@ -320,7 +320,8 @@ impl Voter {
 
     fn campaign_from(&mut self, attempt: u64, last: Position) {
         let epoch = self.epoch_seen.max(self.ballot.epoch).max(last.epoch).next();
-        self.enter_epoch(Ballot { epoch, voted_for: Some(self.me), standing: Standing::Settled });
+        let voted_for = Some(self.vote_for_itself());
+        self.enter_epoch(Ballot { epoch, voted_for, standing: Standing::Settled });
         self.epoch_seen = epoch;
         self.role = Role::Campaigning(Campaign {
             attempt,
@@ -361,12 +362,6 @@ impl Voter {
         let counts = self.membership.counts(envelope.from);
         let voters = self.membership.voters().len();
         let majority = self.membership.majority();
-        if refused.is_none()
-            && counts
-            && let Some(link) = self.links.get_mut(&envelope.from)
-        {
-            link.seen.vote_epoch = link.seen.vote_epoch.max(envelope.epoch);
-        }
         let Role::Campaigning(campaign) = &mut self.role else { return };
         if !counts || campaign.attempt != attempt || !campaign.requested {
             return;
@@ -386,9 +381,12 @@ impl Voter {
         }
     }
 
-    fn lead_if_elected(&mut self, history: &impl History) {
+    /// Leads once a majority has voted, by processes that are remembered durably here: else this voter could lose its
+    /// power now, forget them, and count a copy of one of them.
+    pub(crate) fn lead_if_elected(&mut self, history: &impl History) {
         let Role::Campaigning(campaign) = &self.role else { return };
-        if campaign.requested && campaign.votes.len() >= self.membership.majority() {
+        let votes = campaign.votes.iter().filter(|&&voter| voter == self.me || self.is_remembered(voter));
+        if campaign.requested && votes.count() >= self.membership.majority() {
             self.lead(history);
         }
     }

@@ -1,6 +1,6 @@
 //! What goes into a [`Voter`](crate::Voter) and what comes out.
 
-use position::{Ballot, Epoch, FrameId, Index, Member, MemberId, Tip};
+use position::{Epoch, FrameId, Index, Member, MemberId, Memory, Position, Tip};
 
 use crate::Envelope;
 
@@ -30,8 +30,8 @@ pub enum Input<'a> {
     Adopted(Tip),
     /// The journal is durable through this index.
     Durable(Index),
-    /// This ballot is durable.
-    Persisted(Ballot),
+    /// This memory is durable.
+    Persisted(&'a Memory),
     /// Tell me when a read that arrived now may be answered; only to a voter that
     /// [leads](crate::Voter::leads). Reads that wait when it steps down are forgotten.
     Read(ReadToken),
@@ -40,14 +40,16 @@ pub enum Input<'a> {
     Installed(Tip),
     /// The wanted good copy of this frame was made durable.
     Repaired(FrameId),
+    /// There is a state again: of the snapshot of this tip, which the journal holds too.
+    HasState(Tip),
 }
 
 /// One thing to do, in the order named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Make this durable, then say [`Input::Persisted`]. A later ballot replaces an earlier one that has
+    /// Make this durable, then say [`Input::Persisted`]. A later memory replaces an earlier one that has
     /// not been written yet.
-    Persist(Ballot),
+    Persist(Memory),
     /// Send. May be lost.
     Send(Envelope),
     /// Send with the bytes of the frames after `after` up to `through`. May be lost.
@@ -106,10 +108,32 @@ pub enum Effect {
         /// Whether the standby needs no more of it.
         done: bool,
     },
+    /// The master's history contradicts what this voter knows to be committed. The process must end, and its
+    /// directory stays as it is. Whatever the voter is told from now on, it does nothing more.
+    Contradicted(Contradiction),
     /// The epoch, the master or the role changed: tell clients.
     Changed,
     /// Something that a person should know.
     Alarm(Alarm),
+}
+
+/// A master whose history is not that which this voter knows to be committed: a majority of the cluster's disks has lost
+/// it, or a copy of a directory was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this folder holds entries {first} to {last}, which the cluster has lost; keep it. Voter {master} leads with another history: it is at {theirs}, and what this voter has up to {mine} was committed. Nothing was changed; stop, and find out which of the voters' folders was copied, restored or damaged"
+)]
+pub struct Contradiction {
+    /// Who leads.
+    pub master: Member,
+    /// The first entry that the master's history does not have, as far as is known.
+    pub first: Index,
+    /// The last entry that this voter knows to be committed.
+    pub last: Index,
+    /// Where that stands in this voter's history.
+    pub mine: Position,
+    /// Where the master's history differs, or ends.
+    pub theirs: Position,
 }
 
 /// What a person should know.
@@ -145,9 +169,19 @@ pub enum Alarm {
         /// The epoch.
         epoch: Epoch,
     },
-    /// This voter's disk has lost what it once acknowledged.
+    /// This voter's directory has lost what it once promised.
     #[error(
-        "this voter has acknowledged or voted for more than its disk holds: it no longer votes; remove it and add it anew"
+        "this voter's data directory has lost what it voted for, or it is a copy: it no longer votes; remove it and add it anew"
     )]
     Amnesia,
+    /// This voter's journal has lost its end.
+    #[error(
+        "the journal ends before entry {at}, and this voter has acknowledged entries up to {acknowledged}: the disk has lost them; its vote does not count until a master has sent them again; check the disk"
+    )]
+    LostSuffix {
+        /// The first entry that is missing.
+        at: Index,
+        /// The last one that was acknowledged.
+        acknowledged: Index,
+    },
 }

@@ -31,11 +31,11 @@ pub fn check_state(voter: &Voter, history: &impl History) {
     if let Some(mastership) = voter.role.master() {
         assert_eq!(mastership.epoch, voter.ballot.epoch, "a master's epoch is its ballot's");
         assert!(voter.ballot_is_durable(), "a master's epoch is durable");
-        assert_eq!(voter.ballot.voted_for, Some(voter.me), "a master has voted for itself");
+        assert_eq!(voter.ballot.voted_for, Some(voter.vote_for_itself()), "a master has voted for itself");
     }
     if let Role::Campaigning(campaign) = &voter.role {
         assert_eq!(campaign.epoch(), voter.ballot.epoch, "a campaign for an epoch that was left");
-        assert_eq!(voter.ballot.voted_for, Some(voter.me), "a candidate has voted for itself");
+        assert_eq!(voter.ballot.voted_for, Some(voter.vote_for_itself()), "a candidate has voted for itself");
     }
     match (&voter.doubt, voter.ballot.standing) {
         (None, Standing::Unsettled(_)) => panic!("unsettled without a doubt: nothing would ever settle it"),
@@ -67,7 +67,7 @@ pub fn check_step(before: &Voter, after: &Voter) {
             "a master's journal shrank within its epoch"
         );
     }
-    if before.ballot.standing == Standing::Amnesiac {
-        assert_eq!(after.ballot.standing, Standing::Amnesiac, "lost memory came back");
+    if matches!(before.ballot.standing, Standing::Amnesiac(_)) {
+        assert!(matches!(after.ballot.standing, Standing::Amnesiac(_)), "lost memory came back");
     }
 }

@@ -13,8 +13,8 @@
 //!
 //! ```
 //! use position::{
-//!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
-//!     Tail, Tip,
+//!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId,
+//!     ProcessNumber, Tail, Tip,
 //! };
 //! use quorum::{Effect, Founding, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
 //!
@@ -47,8 +47,11 @@
 //!         cluster: ClusterId(7),
 //!         me,
 //!         boots: 1,
-//!         process: 99,
-//!         ballot: Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled },
+//!         process: ProcessNumber(99),
+//!         ballot: Ballot::founded(),
+//!         processes: vec![ProcessNumber(99)],
+//!         peers: Vec::new(),
+//!         has_state: true,
 //!         membership: Membership::new(vec![myself])?,
 //!         durable: Index(1),
 //!         commit: Index(1),
@@ -63,8 +66,8 @@
 //! // It votes for itself, durably.
 //! let mut effects = Vec::new();
 //! voter.step(Time::default(), Input::Tick, &journal, &mut effects);
-//! let Some(Effect::Persist(ballot)) = effects.pop() else { panic!("it stands at once") };
-//! voter.step(Time::default(), Input::Persisted(ballot), &journal, &mut effects);
+//! let Some(Effect::Persist(memory)) = effects.pop() else { panic!("it stands at once") };
+//! voter.step(Time::default(), Input::Persisted(&memory), &journal, &mut effects);
 //! assert!(voter.leads() && effects.contains(&Effect::Lead(Epoch(1))));
 //!
 //! // It opens its epoch with a no-op, which is committed once it is durable.
@@ -81,6 +84,7 @@ mod invariants;
 mod link;
 mod master;
 mod membership;
+mod memory;
 mod message;
 mod random;
 mod read;
@@ -90,12 +94,12 @@ mod time;
 mod vote;
 mod voter;
 
-pub use effect::{Alarm, Effect, Input, ReadToken};
+pub use effect::{Alarm, Contradiction, Effect, Input, ReadToken};
 pub use invariants::{check_state, check_step};
 pub use membership::{Kind, Membership, MembershipError, VoterInfo};
 pub use message::{
-    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, ProbeReply,
-    Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
+    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, PROCESSES_MAX,
+    ProbeReply, Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
 pub use voter::{Founding, RoleName, Start, Voter, VoterView};

@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
-use position::{Epoch, History, Member, MemberId, Mutant, Position, Standing};
+use position::{
+    Amnesia, Epoch, History, Incarnation, KnownPeer, Member, MemberId, Position, Standing, Started,
+};
 
-use crate::message::{Envelope, Hello, Message, Seen};
+use crate::memory::Newcomer;
+use crate::message::{Envelope, Hello, Message};
 use crate::voter::RoleName;
 use crate::{Alarm, Effect, Time, Voter};
 
@@ -21,19 +24,32 @@ pub(crate) struct Link {
     round_trip: Duration,
     /// The highest number among its messages of its present process.
     pub(crate) counter: u64,
-    /// What to tell it about itself.
-    pub(crate) seen: Seen,
+    /// Its latest start that was heard of.
+    pub(crate) latest: Started,
+    /// The highest epoch in which it spoke of what was durable.
+    pub(crate) epoch: Epoch,
+    /// What it knows to be this voter's latest start.
+    pub(crate) knows: Started,
+    /// Its highest acknowledged position.
+    pub(crate) acknowledged: Position,
+    /// The latest start of a copy of its directory.
+    refused: Option<Started>,
     /// What it said of itself in its last greeting.
     fresh: bool,
 }
 
 impl Link {
+    /// To a voter of which the disk knows this.
+    pub(crate) fn to(known: &KnownPeer) -> Link {
+        Link { latest: known.latest, epoch: known.epoch, knows: known.knows, ..Link::default() }
+    }
+
     pub(crate) fn round_trip(&self) -> Duration {
         self.round_trip
     }
 
     pub(crate) fn acknowledged(&mut self, epoch: Epoch, index: position::Index) {
-        self.seen.acknowledged = self.seen.acknowledged.max(Position::new(epoch, index));
+        self.acknowledged = self.acknowledged.max(Position::new(epoch, index));
     }
 
     fn measure(&mut self, sample: Duration) {
@@ -73,7 +89,7 @@ impl Voter {
     pub(crate) fn greet_id(&mut self, id: MemberId, history: &impl History) {
         let known = self.links.keys().copied().find(|member| member.id == id);
         let member = known.or_else(|| self.membership.voter(id).map(|voter| voter.member));
-        let unknown = Member { id, incarnation: position::Incarnation::UNKNOWN };
+        let unknown = Member { id, incarnation: Incarnation::UNKNOWN };
         self.greet(member.unwrap_or(unknown), history);
     }
 
@@ -91,8 +107,17 @@ impl Voter {
             durable: self.durable,
             certain: self.is_certain(),
             fresh: self.is_fresh(),
-            seen_of_you: self.links.get(&to).map(|link| link.seen).unwrap_or_default(),
+            seen_of_you: self.links.get(&to).map(Link::seen).unwrap_or_default(),
             master: self.role.name() == RoleName::Master,
+            epoch: self.durable_epoch(),
+            processes: self.processes,
+            known_of_me: self.links.get(&to).map(|link| link.knows).unwrap_or_default(),
+            refused: self.links.get(&to).and_then(|link| link.refused),
+            amnesia: match self.ballot.standing {
+                Standing::Amnesiac(amnesia) => Some(amnesia),
+                Standing::Settled | Standing::Unsettled(_) => None,
+            },
+            stateless: !self.has_state,
         }
     }
 
@@ -113,29 +138,56 @@ impl Voter {
             }
             self.links.insert(from, Link::default());
         }
+        let started = Started { boots: envelope.boots, process: envelope.process };
         let link = self.links.get_mut(&from).expect("just looked up or inserted");
-        if envelope.boots > link.seen.boots {
-            link.seen.boots = envelope.boots;
-            link.seen.process = envelope.process;
-            link.counter = 0;
-            link.fresh = false;
-            self.restarted(from, history);
+        if started != link.latest && !self.meet(envelope, started, history) {
+            return false;
         }
         let link = self.links.get_mut(&from).expect("just looked up or inserted");
-        if envelope.boots < link.seen.boots || envelope.process != link.seen.process {
-            // Either a message from before its restart, or a copy of its directory. Its greetings are
-            // answered, so that a copy learns what it is.
-            return matches!(envelope.message, Message::Hello(_));
-        }
         link.counter = link.counter.max(envelope.counter);
         link.heard = Some(self.now);
         true
     }
 
+    /// Another process than the one that is remembered speaks; `false`: it is not listened to. Only a greeting can
+    /// introduce it: that alone says which starts it follows.
+    fn meet(&mut self, envelope: &Envelope, started: Started, history: &impl History) -> bool {
+        let from = envelope.from;
+        let (Message::Hello(hello) | Message::HelloReply(hello)) = &envelope.message else { return false };
+        let link = self.links.get_mut(&from).expect("its sender was noted");
+        // Who has no identity has nothing to copy, and counts nowhere.
+        let newcomer = match from.incarnation {
+            Incarnation::UNKNOWN => Newcomer::Successor,
+            _ => link.judge(started, hello),
+        };
+        match newcomer {
+            Newcomer::Successor => {
+                link.latest = started;
+                link.counter = 0;
+                link.fresh = false;
+                link.refused = None;
+                self.memory_changed |= self.membership.counts(from);
+                self.restarted(from, history);
+                return true;
+            }
+            Newcomer::Copy => {
+                link.refused = Some(started);
+                self.alarm(Alarm::CopiedDirectory { of: from });
+            }
+            Newcomer::Late => {}
+        }
+        // It is answered all the same, so that a copy learns what it is.
+        if matches!(envelope.message, Message::Hello(_)) {
+            let reply = self.hello_for(from, history);
+            self.send(from, Message::HelloReply(reply));
+        }
+        false
+    }
+
     pub(crate) fn on_hello(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
         let reply = self.hello_for(envelope.from, history);
         self.send(envelope.from, Message::HelloReply(reply));
-        self.on_greeting(envelope, hello);
+        self.on_greeting(envelope, hello, history);
     }
 
     pub(crate) fn on_hello_reply(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
@@ -147,31 +199,29 @@ impl Voter {
             }
         }
         if envelope.to != self.me {
-            return self.on_greeting(envelope, hello);
+            return self.on_greeting(envelope, hello, history);
         }
-        let mine = Seen { boots: self.boots, process: self.process, ..hello.seen_of_you };
-        if hello.master && hello.seen_of_you == mine && envelope.epoch == self.ballot.epoch {
+        if hello.master && hello.seen_of_you.latest == self.my_start() && envelope.epoch == self.ballot.epoch
+        {
             // The master said this after it had heard of this very start.
-            self.note_masters_last(envelope.from, hello.last.index, history);
+            self.note_masters_last(hello.last.index, history);
         }
-        self.on_greeting(envelope, hello);
+        self.on_greeting(envelope, hello, history);
     }
 
-    fn on_greeting(&mut self, envelope: &Envelope, hello: &Hello) {
+    fn on_greeting(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
         if envelope.to == self.me {
             // Else it is about another life of this voter.
-            self.check_memory(&hello.seen_of_you);
+            self.check_memory(envelope.from, hello, history);
         }
         if let Some(link) = self.links.get_mut(&envelope.from) {
-            if envelope.boots < link.seen.boots {
-                // Late, from before its restart; or an old image, which learns so from our answer.
-                return;
-            }
-            if envelope.process != link.seen.process {
-                self.alarm(Alarm::CopiedDirectory { of: envelope.from });
-                return;
-            }
             link.fresh = hello.fresh;
+        }
+        if hello.amnesia == Some(Amnesia::Copied) {
+            self.alarm(Alarm::CopiedDirectory { of: envelope.from });
+        }
+        if hello.stateless {
+            self.give_state(envelope.from);
         }
         if self.is_fresh() && self.everyone_is_fresh() {
             // All machines were switched on together: there is no master whose silence must be waited for.
@@ -190,39 +240,6 @@ impl Voter {
         let others = self.membership.voters().iter().filter(|voter| voter.member != self.me);
         let fresh = |member: &Member| self.links.get(member).is_some_and(|link| link.fresh);
         others.map(|voter| voter.member).all(|member| fresh(&member))
-    }
-
-    /// Compares what a peer remembers of this voter with what the disk still knows.
-    fn check_memory(&mut self, seen: &Seen) {
-        if Mutant::BelievesOldImage.is_active() {
-            return;
-        }
-        if self.ballot.standing == Standing::Amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN
-        {
-            return;
-        }
-        let copied = seen.boots > self.boots || (seen.boots == self.boots && seen.process != self.process);
-        // A tail in doubt may well be shorter than what was acknowledged: settlement deals with that. And
-        // in a later epoch a shorter journal is legal.
-        let acknowledged_more = self.ballot.standing == Standing::Settled
-            && (seen.acknowledged.epoch > self.ballot.epoch
-                || (seen.acknowledged.epoch == self.ballot.epoch && seen.acknowledged.index > self.durable));
-        if copied {
-            self.alarm(Alarm::CopiedDirectory { of: self.me });
-        }
-        if copied || acknowledged_more || seen.vote_epoch > self.ballot.epoch {
-            self.forget_everything();
-        }
-    }
-
-    fn forget_everything(&mut self) {
-        self.alarm(Alarm::Amnesia);
-        if self.role.name() != RoleName::Standby {
-            self.stand_by(None);
-        }
-        self.pending_grant = None;
-        self.ballot.standing = Standing::Amnesiac;
-        self.persist();
     }
 
     pub(crate) fn alarm(&mut self, alarm: Alarm) {

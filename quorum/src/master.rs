@@ -47,6 +47,8 @@ struct Progress {
     retries: u32,
     /// It needs frames that the journal no longer has.
     snapshot: bool,
+    /// It has no state, and gets the newest snapshot beside its frames.
+    state_offered: bool,
     /// The last conflict it reported: what was sent meanwhile makes it repeat itself.
     conflict: Option<(Conflict, Time)>,
 }
@@ -70,6 +72,7 @@ impl Progress {
             retry_at: now,
             retries: 0,
             snapshot: false,
+            state_offered: false,
             conflict: None,
         }
     }
@@ -87,6 +90,13 @@ impl Progress {
             self.in_flight.pop_front();
         }
         self.sent = self.sent.max(index);
+    }
+
+    /// Whether the standby has less than was sent, and nothing is on its way to it. So it is after a start that was
+    /// noticed only when everything had been sent to the process before.
+    fn lacks_what_is_not_under_way(&self, matched: Index) -> bool {
+        let behind = self.written < self.sent && matched == self.written && matched > Index::NONE;
+        behind && self.in_flight.is_empty() && !self.snapshot
     }
 
     fn send_again_after(&mut self, index: Index) {
@@ -287,14 +297,19 @@ impl Voter {
         let matched = known_end(ack.matched, history);
         let durable_match = known_end(ack.durable_match, history).min(matched);
         let (now, patience, retry_at) = (self.now, self.delta() * 2, self.now + self.retry_patience());
+        // Heartbeats are answered all the time: an answer is soon repeated that came too early to count.
+        let remembered = self.is_remembered(envelope.from);
         let Some(mastership) = self.role.master_mut() else { return };
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
         standby.written_through(matched, retry_at);
-        if ack.certain || Mutant::CountsUncertain.is_active() {
+        if (ack.counts && remembered) || Mutant::CountsUncertain.is_active() {
             standby.durable = standby.durable.max(durable_match);
             standby.round = standby.round.max(ack.round);
         } else {
             standby.durable = Index::NONE;
+        }
+        if standby.lacks_what_is_not_under_way(matched) {
+            standby.send_again_after(matched);
         }
         if let Some(conflict) = ack.conflict
             && conflict.start > standby.written
@@ -304,7 +319,7 @@ impl Voter {
             let shared = shared_end(&conflict, history);
             standby.send_again_after(shared);
         }
-        if ack.certain
+        if ack.counts
             && let Some(link) = self.links.get_mut(&envelope.from)
         {
             link.acknowledged(envelope.epoch, durable_match);
@@ -353,14 +368,15 @@ impl Voter {
         self.release_reads();
     }
 
-    /// A standby has started anew: what was in flight to it is lost, and maybe some of what it had written.
-    /// What it had acknowledged as durable still counts, until it says that it is in doubt.
+    /// A standby has started anew: what was in flight to it is lost, and maybe some of what it had acknowledged as
+    /// durable. Were that counted still, the only copy of it could die with this master. The rounds it acknowledged
+    /// happened.
     pub(crate) fn restarted(&mut self, member: Member, history: &impl History) {
         let now = self.now;
         let Some(mastership) = self.role.master_mut() else { return };
         let fresh = Progress::starting_at(history.tip().index(), now);
         let standby = mastership.standbys.entry(member).or_insert_with(|| fresh.clone());
-        *standby = Progress { durable: standby.durable, round: standby.round, ..fresh };
+        *standby = Progress { round: standby.round, ..fresh };
     }
 
     /// A standby has a damaged frame that only a snapshot still covers here.
@@ -372,18 +388,31 @@ impl Voter {
         }
     }
 
+    /// A standby has no state: it is sent the newest snapshot, while frames go on.
+    pub(crate) fn give_state(&mut self, member: Member) {
+        let Some(mastership) = self.role.master_mut() else { return };
+        let Some(standby) = mastership.standbys.get_mut(&member) else { return };
+        if !std::mem::replace(&mut standby.state_offered, true) && !standby.snapshot {
+            self.out.push(Effect::SnapshotWanted { by: member });
+        }
+    }
+
     pub(crate) fn on_snapshot_ack(&mut self, envelope: &Envelope, ack: &SnapshotAck, history: &impl History) {
         if self.deposed_by(envelope, history) || envelope.epoch != self.ballot.epoch {
             return;
         }
         let durable_match = known_end(ack.durable_match, history);
+        let remembered = self.is_remembered(envelope.from);
         let retry_at = self.now + self.retry_patience();
         let Some(mastership) = self.role.master_mut() else { return };
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
         let done = ack.durable_match >= ack.base.index();
-        if ack.certain {
+        if ack.counts && remembered {
             standby.round = standby.round.max(ack.round);
             standby.durable = standby.durable.max(durable_match);
+        }
+        if done {
+            standby.state_offered = false;
         }
         if done && standby.snapshot {
             standby.snapshot = false;

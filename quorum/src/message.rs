@@ -3,7 +3,9 @@
 //! Responsible for: the shapes. Not responsible for: their encoding (`shipper`) and for frames' bytes,
 //! which travel beside a message, verbatim.
 
-use position::{ClusterId, Epoch, FrameId, Index, Member, MemberId, Position, Tip};
+use position::{
+    Amnesia, ClusterId, Epoch, FrameId, Index, Member, MemberId, Position, ProcessNumber, Started, Tip,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Kind;
@@ -21,7 +23,7 @@ pub struct Envelope {
     pub boots: u64,
     /// A random number of the sending process: two processes with equal `boots` run on copies of one
     /// directory.
-    pub process: u64,
+    pub process: ProcessNumber,
     /// Numbers the sender's messages.
     pub counter: u64,
     /// The sender's epoch.
@@ -97,7 +99,7 @@ pub struct Hello {
     pub last: Position,
     /// End of what of it is durable.
     pub durable: Index,
-    /// Whether the sender's votes and acknowledgements count.
+    /// Whether the sender's vote counts.
     pub certain: bool,
     /// Started less than a suspicion time ago, and has not heard a master since.
     pub fresh: bool,
@@ -105,19 +107,32 @@ pub struct Hello {
     pub seen_of_you: Seen,
     /// Whether the sender is master of the envelope's epoch.
     pub master: bool,
+    /// The epoch that is durable with the sender.
+    pub epoch: Epoch,
+    /// The process numbers of the sender's last starts, the newest first; zero before the first start.
+    pub processes: [ProcessNumber; PROCESSES_MAX],
+    /// The start of the sender that the receiver has said to know, as far back as that may be.
+    pub known_of_me: Started,
+    /// A start of the receiver that the sender takes for one of a copy: it counts nowhere.
+    pub refused: Option<Started>,
+    /// Whether the sender has lost what it promised, and how that was found.
+    pub amnesia: Option<Amnesia>,
+    /// Whether the sender has no state, and wants the master's newest snapshot.
+    pub stateless: bool,
 }
 
-/// What a voter remembers of another. Kept in memory only: a second witness against amnesia.
+/// How many starts back a greeting leads.
+pub const PROCESSES_MAX: usize = 16;
+
+/// What a voter remembers of another: a second witness against amnesia.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Seen {
-    /// The highest number of starts.
-    pub boots: u64,
-    /// The process of that start.
-    pub process: u64,
-    /// The highest acknowledged position, as (epoch of the acknowledgement, index).
+    /// Its latest start. Durable.
+    pub latest: Started,
+    /// The highest epoch in which it spoke of what was durable. Durable.
+    pub epoch: Epoch,
+    /// The highest acknowledged position, as (epoch of the acknowledgement, index). Not kept over a start.
     pub acknowledged: Position,
-    /// The highest epoch in which it granted a vote.
-    pub vote_epoch: Epoch,
 }
 
 /// The answer to a probe.
@@ -171,8 +186,8 @@ pub struct Append {
 pub struct AppendAck {
     /// The highest round seen in this epoch.
     pub round: u64,
-    /// Whether the acknowledgement counts.
-    pub certain: bool,
+    /// Whether the acknowledgement counts. That of an unsettled voter does: it says what is durable now.
+    pub counts: bool,
     /// The end of what is written and known to be the master's.
     pub matched: Index,
     /// The end of what of it is durable.
@@ -275,7 +290,7 @@ pub struct SnapshotAck {
     /// The end of what is durable and the master's, also when the snapshot was not needed.
     pub durable_match: Index,
     /// Whether the acknowledgement counts.
-    pub certain: bool,
+    pub counts: bool,
 }
 
 impl Message {

@@ -11,10 +11,10 @@ use position::{
 };
 
 use crate::effect::Effect;
-use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Want};
+use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, Seen, Want};
 use crate::standby::Adopting;
 use crate::voter::Role;
-use crate::{REPAIR_BYTES_MAX, Voter};
+use crate::{Alarm, REPAIR_BYTES_MAX, Voter};
 
 /// What keeps a voter from counting, and what it has learned since its start.
 #[derive(Clone, Debug)]
@@ -32,10 +32,10 @@ pub(crate) struct Doubt {
 impl Doubt {
     pub(crate) fn at_start(ballot: &Ballot, tail: Tail) -> Option<Doubt> {
         match (ballot.standing, tail) {
-            (Standing::Amnesiac, _) | (Standing::Settled, Tail::Clean) => None,
+            (Standing::Amnesiac(_), _) | (Standing::Settled, Tail::Clean) => None,
             (Standing::Settled, Tail::Uncertain { .. }) => panic!("a doubt that was not made durable"),
             (Standing::Settled, Tail::Torn { .. }) => {
-                Some(Doubt::about(Doubted { tail, epoch: ballot.epoch, voted_for: ballot.voted_for }))
+                Some(Doubt::about(Doubted { tail, epoch: ballot.epoch }))
             }
             (Standing::Unsettled(doubted), _) => Some(Doubt::about(doubted)),
         }
@@ -318,13 +318,10 @@ impl Voter {
     }
 
     /// A master stated its journal's end in answer to a greeting of this start.
-    pub(crate) fn note_masters_last(&mut self, master: Member, last: Index, history: &impl History) {
+    pub(crate) fn note_masters_last(&mut self, last: Index, history: &impl History) {
         let epoch = self.ballot.epoch;
         let Some(doubt) = &mut self.doubt else { return };
-        let Doubted { epoch: voted_in, voted_for, .. } = doubt.doubted;
-        let elected_with_my_vote = voted_in == epoch && voted_for == Some(master);
-        let is_witness = doubt.is_torn() || !elected_with_my_vote;
-        if is_witness && doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
+        if doubt.masters_last.is_none_or(|(known, _)| known < epoch) {
             doubt.masters_last = Some((epoch, last));
         }
         self.settle_by_durability(history);
@@ -352,6 +349,21 @@ impl Voter {
         }
     }
 
+    /// A peer was told that more is durable here than the disk holds. In an older epoch that says nothing: a later
+    /// master may have cut it.
+    pub(crate) fn doubt_what_was_acknowledged(&mut self, seen: &Seen, history: &impl History) {
+        let lost = seen.acknowledged.epoch == self.ballot.epoch && seen.acknowledged.index > self.durable;
+        if !lost || self.ballot.standing != Standing::Settled {
+            return;
+        }
+        let last = history.tip_at_or_below(self.durable);
+        let (at, after, epoch) = (last.index().next(), last.epoch(), self.ballot.epoch);
+        let doubted = Doubted { tail: Tail::Uncertain { frame: None, at, after, more: true }, epoch };
+        self.alarm(Alarm::LostSuffix { at, acknowledged: seen.acknowledged.index });
+        self.doubt = Some(Doubt::about(doubted));
+        self.lose_standing(Standing::Unsettled(doubted));
+    }
+
     fn settle(&mut self) {
         self.doubt = None;
         if self.ballot.is_unsettled() {
@@ -361,9 +373,11 @@ impl Voter {
     }
 }
 
-/// Whether these frames are what is damaged: one frame, or several under the hash of the last.
+/// Whether these frames are what is damaged: one frame, or several under the hash of the last. The hash says it all; the
+/// epoch of a frame whose header is lost may not be known.
 fn is_copy_of(damaged: &FrameId, frames: &[FrameId]) -> bool {
     let (Some(first), Some(last)) = (frames.first(), frames.last()) else { return false };
-    let by_position = Mutant::RepairsByPosition.is_active() && last.last == damaged.last;
-    first.first == damaged.first && (last.tip() == damaged.tip() || by_position)
+    let by_position = Mutant::RepairsByPosition.is_active();
+    let is_the_same = last.last == damaged.last && (last.hash == damaged.hash || by_position);
+    first.first == damaged.first && is_the_same
 }

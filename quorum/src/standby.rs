@@ -1,10 +1,10 @@
 //! Following: rounds, frames and snapshots of the master.
 
-use position::{FrameId, History, Index, Member, Mutant, Tip};
+use position::{FrameId, History, Index, Member, Mutant, Position, Tip};
 
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::voter::Role;
-use crate::{Alarm, Effect, Voter};
+use crate::{Alarm, Contradiction, Effect, Voter};
 
 /// What frames are for that the driver was told to write. Nothing is promised of them before it says how far
 /// it got: a disk may have no room, and its voter then goes on with what it has.
@@ -66,6 +66,9 @@ impl Voter {
         if !self.follow(envelope, round, history) {
             return;
         }
+        if self.contradicts_by_its_end(envelope, last, history) {
+            return;
+        }
         if history.tip_at(last.index()) == Some(last) {
             self.matched = self.matched.max(last.index());
         }
@@ -73,7 +76,7 @@ impl Voter {
             self.matched = history.tip().index();
         }
         if Mutant::SettlesByHeartbeat.is_active() {
-            self.note_masters_last(envelope.from, last.index(), history);
+            self.note_masters_last(last.index(), history);
         }
         self.commit_through(commit.min(self.matched));
         if self.matched > Index::NONE {
@@ -104,7 +107,7 @@ impl Voter {
         }
         let Some(through) = frames.last().map(|last| last.last) else { return };
         let adopting = Adopting::Followed { through, commit: append.commit };
-        if !self.adopt_after_conflict(frames, adopting, history) {
+        if !self.adopt_after_conflict(envelope, frames, adopting, history) {
             self.hold(through, append.commit);
         }
     }
@@ -131,11 +134,34 @@ impl Voter {
         }
     }
 
+    /// A master has all that was committed before its epoch. If its journal is a part of this one and ends before that,
+    /// the cluster has lost it. If it is another history, its frames or its snapshot will show where it begins.
+    fn contradicts_by_its_end(&mut self, envelope: &Envelope, last: Tip, history: &impl History) -> bool {
+        let committed = history.tip_at_or_below(self.commit);
+        let ends_before = last.index() < committed.index()
+            && committed.epoch() < envelope.epoch
+            && history.tip_at(last.index()) == Some(last);
+        if ends_before {
+            self.contradict(envelope.from, last.index().next(), last.position, history);
+        }
+        ends_before
+    }
+
+    /// Stops for good: to go on would mean to cut what was committed. The journal stays as it is.
+    fn contradict(&mut self, master: Member, first: Index, theirs: Position, history: &impl History) {
+        let mine = history.tip_at_or_below(self.commit).position;
+        self.stand_by(None);
+        self.halted = true;
+        let contradiction = Contradiction { master, first, last: self.commit, mine, theirs };
+        self.out.push(Effect::Contradicted(contradiction));
+    }
+
     /// Removes own frames from the first real conflict on, and has written what is new; `false`: nothing is.
     ///
     /// Frames that are already there stay: an old, shorter Append removes nothing.
     pub(crate) fn adopt_after_conflict(
         &mut self,
+        envelope: &Envelope,
         frames: &[FrameId],
         adopting: Adopting,
         history: &impl History,
@@ -148,8 +174,19 @@ impl Voter {
             }
             let after = frame.first.previous();
             assert!(after >= base, "a frame reaches across the base");
-            if own.is_some() {
-                self.cut(after);
+            match own {
+                // Several frames may lie under one damaged header. They are mended by their identity.
+                Some(own) if own.last <= self.commit && self.repairs.contains(&own) => continue,
+                Some(_) if after < self.commit => {
+                    match adopting {
+                        // Only a master's word says what the cluster's history is.
+                        Adopting::Pulled { .. } => self.back_off(),
+                        _ => self.contradict(envelope.from, frame.first, frame.tip().position, history),
+                    }
+                    return true;
+                }
+                Some(_) => self.cut(after),
+                None => {}
             }
             self.adopt(after, adopting);
             return true;
@@ -204,7 +241,7 @@ impl Voter {
     fn ack(&self, conflict: Option<Conflict>) -> AppendAck {
         AppendAck {
             round: self.round_seen,
-            certain: self.is_certain(),
+            counts: self.acknowledgements_count(),
             matched: self.matched,
             durable_match: self.matched.min(self.durable).min(self.intact_through(Index(u64::MAX))),
             conflict,
@@ -235,11 +272,19 @@ impl Voter {
             return;
         }
         let base = chunk.base;
+        let committed = base.index() > history.base().index() && base.index() <= self.commit;
+        let is_damaged = |own: FrameId| self.repairs.contains(&own);
+        let whole = !history.frame_containing(base.index()).is_some_and(is_damaged);
         let own = history.tip_at(base.index());
         let by_index = Mutant::InstallsWithoutHash.is_active() && own.is_some();
+        if committed && whole && own != Some(base) && !by_index {
+            let first = history.base().index().next();
+            return self.contradict(envelope.from, first, base.position, history);
+        }
         let held = (own == Some(base) || by_index) && self.durable >= base.index();
-        let intact = self.intact_through(base.index()) == base.index();
-        let not_needed = base.index() <= history.base().index() || (held && intact);
+        let intact = self.intact_through(base.index()) == base.index() && self.has_state;
+        let covered = base.index() <= history.base().index() && self.has_state;
+        let not_needed = covered || (held && intact);
         if not_needed {
             self.matched = self.matched.max(base.index());
             self.acknowledge_chunk(base, chunk.total);
@@ -264,11 +309,18 @@ impl Voter {
 
     fn acknowledge_chunk(&mut self, base: Tip, received: u64) {
         let Some(master) = self.master.filter(|_| self.ballot_is_durable()) else { return };
-        // Until the snapshot has replaced what is damaged, the master must go on sending it.
-        let durable_match = self.matched.min(self.durable).min(self.intact_through(base.index()));
-        let (round, certain) = (self.round_seen, self.is_certain());
-        let ack = SnapshotAck { round, base, received, durable_match, certain };
+        // Until the snapshot has replaced what is damaged, or is the state, the master must go on sending it.
+        let wanted = if self.has_state { base.index() } else { base.index().previous() };
+        let durable_match = self.matched.min(self.durable).min(self.intact_through(wanted));
+        let (round, counts) = (self.round_seen, self.acknowledgements_count());
+        let ack = SnapshotAck { round, base, received, durable_match, counts };
         self.send(master, Message::SnapshotAck(ack));
+    }
+
+    /// A snapshot that the journal holds is the state now.
+    pub(crate) fn on_state(&mut self, base: Tip) {
+        self.has_state = true;
+        self.acknowledge_chunk(base, 0);
     }
 
     /// A snapshot of the master is durable and the journal follows it.
@@ -280,6 +332,7 @@ impl Voter {
         self.durable = history.tip().index().min(self.durable).max(base.index());
         self.matched = self.matched.min(history.tip().index()).max(base.index());
         self.repairs.retain(|damaged| damaged.last > base.index());
+        self.has_state = true;
         self.commit_through(base.index());
         self.settle_by_durability(history);
         self.acknowledge_chunk(base, 0);

@@ -1,6 +1,6 @@
 //! Votes and contact: whom a voter grants its vote, and what counts as hearing a master.
 
-use position::{Ballot, History, Member, Mutant, Position, Standing};
+use position::{Ballot, Epoch, History, Member, Mutant, Position, Standing, Vote};
 
 use crate::Voter;
 use crate::message::{Envelope, Message, Refusal};
@@ -9,7 +9,7 @@ use crate::voter::Founding;
 /// A vote that was decided and waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Grant {
-    to: Member,
+    to: Vote,
     attempt: u64,
     /// Not the repetition of one that was given before.
     is_new: bool,
@@ -44,13 +44,11 @@ impl Voter {
         last: Position,
         history: &impl History,
     ) {
-        if self.is_certain()
-            && envelope.epoch == self.ballot.epoch
-            && self.ballot.voted_for == Some(envelope.from)
-        {
+        let to = Vote { candidate: envelope.from, process: envelope.process };
+        if self.is_certain() && envelope.epoch == self.ballot.epoch && self.ballot.voted_for == Some(to) {
             // The same vote once more, for an answer that was lost. It restarts nothing: the request may
             // be an old duplicate.
-            self.pending_grant = Some(Grant { to: envelope.from, attempt, is_new: false });
+            self.pending_grant = Some(Grant { to, attempt, is_new: false });
             self.grant_if_durable();
             return;
         }
@@ -64,7 +62,7 @@ impl Voter {
                 self.refuse(envelope.from, attempt, Refusal::Journal);
             }
             Some(refusal) => self.refuse(envelope.from, attempt, refusal),
-            None => self.grant(envelope, attempt),
+            None => self.grant(envelope.epoch, to, attempt),
         }
     }
 
@@ -95,19 +93,19 @@ impl Voter {
         self.send(to, Message::VoteReply { attempt, refused: Some(refusal) });
     }
 
-    fn grant(&mut self, envelope: &Envelope, attempt: u64) {
-        assert!(envelope.epoch >= self.ballot.epoch, "a vote in an epoch that was left");
-        if envelope.epoch > self.ballot.epoch {
-            self.enter_epoch(Ballot { epoch: envelope.epoch, voted_for: Some(envelope.from), ..self.ballot });
+    fn grant(&mut self, epoch: Epoch, to: Vote, attempt: u64) {
+        assert!(epoch >= self.ballot.epoch, "a vote in an epoch that was left");
+        if epoch > self.ballot.epoch {
+            self.enter_epoch(Ballot { epoch, voted_for: Some(to), ..self.ballot });
         } else {
             let is_first = self.ballot.voted_for.is_none() || Mutant::VotesTwice.is_active();
-            assert!(is_first, "a second vote in epoch {}", envelope.epoch);
-            self.ballot.voted_for = Some(envelope.from);
+            assert!(is_first, "a second vote in epoch {epoch}");
+            self.ballot.voted_for = Some(to);
             self.persist();
         }
         self.stand_by(None);
         self.contact = Some(self.now);
-        self.pending_grant = Some(Grant { to: envelope.from, attempt, is_new: true });
+        self.pending_grant = Some(Grant { to, attempt, is_new: true });
         self.grant_if_durable();
     }
 
@@ -122,7 +120,7 @@ impl Voter {
                 // The candidate gets a suspicion time from when it can know of the vote.
                 self.contact = Some(self.now);
             }
-            self.send(grant.to, Message::VoteReply { attempt: grant.attempt, refused: None });
+            self.send(grant.to.candidate, Message::VoteReply { attempt: grant.attempt, refused: None });
         }
     }
 
@@ -131,7 +129,7 @@ impl Voter {
     pub(crate) fn is_pristine(&self, history: &impl History) -> bool {
         self.founding != Founding::Majority
             && !Mutant::TrustsPristine.is_active()
-            && self.ballot.epoch == position::Epoch::NONE
+            && self.ballot.epoch == Epoch::NONE
             && self.holds_only_founding(history)
             && self.ballot.standing == Standing::Settled
     }

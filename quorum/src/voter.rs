@@ -7,15 +7,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use position::{
-    Ballot, ClusterId, Doubted, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing,
-    Tail, Tip,
+    Ballot, ClusterId, Doubted, Epoch, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId,
+    Memory, ProcessNumber, Standing, Tail, Tip, Vote,
 };
 
 use crate::candidate::{Campaign, Probing, Pulling};
 use crate::effect::{Alarm, Effect, Input};
 use crate::link::Link;
 use crate::master::Mastership;
-use crate::message::{Envelope, Message};
+use crate::message::{Envelope, Message, PROCESSES_MAX};
 use crate::random::Random;
 use crate::settle::Doubt;
 use crate::standby::Adopting;
@@ -50,10 +50,17 @@ pub struct Start {
     /// Starts of its data directory, this one included; durable.
     pub boots: u64,
     /// A random number of this process.
-    pub process: u64,
+    pub process: ProcessNumber,
     /// The ballot on disk. A tail that is uncertain has made it [unsettled](Ballot::found), durably, before
     /// anything is written behind that tail.
     pub ballot: Ballot,
+    /// The process numbers of the last starts of its data directory, the newest first, this one included; durable.
+    pub processes: Vec<ProcessNumber>,
+    /// What the disk knows of the other voters.
+    pub peers: Vec<KnownPeer>,
+    /// Whether there is a state. A voter whose snapshots are all bad stores and votes, and stands once it has one: it
+    /// asks the master for its newest snapshot, and its driver says [`Input::HasState`].
+    pub has_state: bool,
     /// The voters.
     pub membership: Membership,
     /// The end of the durable journal: a start makes durable whatever it found.
@@ -144,7 +151,7 @@ pub struct Voter {
     pub(crate) cluster: ClusterId,
     pub(crate) me: Member,
     pub(crate) boots: u64,
-    pub(crate) process: u64,
+    pub(crate) process: ProcessNumber,
     counter: u64,
     pub(crate) times: Times,
     pub(crate) random: Random,
@@ -158,6 +165,11 @@ pub struct Voter {
 
     pub(crate) ballot: Ballot,
     pub(crate) durable_ballot: Ballot,
+    pub(crate) durable_peers: Vec<KnownPeer>,
+    /// What must be durable differs from what was ordered to be.
+    pub(crate) memory_changed: bool,
+    pub(crate) processes: [ProcessNumber; PROCESSES_MAX],
+    pub(crate) has_state: bool,
     persist_started: Time,
     persist_took: Duration,
     pub(crate) pending_grant: Option<Grant>,
@@ -182,6 +194,8 @@ pub struct Voter {
     pub(crate) repairs: Vec<FrameId>,
     pub(crate) settle_at: Time,
 
+    /// A master contradicted what is committed: nothing more is done.
+    pub(crate) halted: bool,
     pub(crate) alarms: Vec<Alarm>,
     pub(crate) out: Vec<Effect>,
 }
@@ -206,6 +220,10 @@ impl Voter {
             greet_at: now,
             ballot: start.ballot,
             durable_ballot: start.ballot,
+            durable_peers: start.peers,
+            memory_changed: false,
+            processes: [ProcessNumber::default(); PROCESSES_MAX],
+            has_state: start.has_state,
             persist_started: now,
             persist_took: Duration::ZERO,
             pending_grant: None,
@@ -228,9 +246,13 @@ impl Voter {
             doubt: Doubt::at_start(&start.ballot, start.tail),
             repairs: start.repairs,
             settle_at: now,
+            halted: false,
             alarms: Vec::new(),
             out: Vec::new(),
         };
+        for (slot, process) in voter.processes.iter_mut().zip(start.processes) {
+            *slot = process;
+        }
         voter.adopt_membership(start.membership);
         voter.draw_jitter();
         if voter.membership.voters().len() == 1 {
@@ -252,6 +274,9 @@ impl Voter {
             "what came of frames to be written comes right after them"
         );
         self.now = now;
+        if self.halted {
+            return;
+        }
         std::mem::swap(&mut self.out, out);
         match input {
             Input::Tick => self.on_tick(history),
@@ -260,18 +285,27 @@ impl Voter {
             Input::Appended(tip) => self.on_appended(tip),
             Input::Adopted(tip) => self.on_adopted(tip, history),
             Input::Durable(index) => self.on_durable(index, history),
-            Input::Persisted(ballot) => self.on_persisted(ballot, history),
+            Input::Persisted(memory) => self.on_persisted(memory, history),
             Input::Read(token) => self.on_read(token),
             Input::Installed(tip) => self.on_installed(tip, history),
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
+            Input::HasState(base) => self.on_state(base),
         }
         self.ship(history);
+        if std::mem::take(&mut self.memory_changed) {
+            // At the end of the step: all that has changed in it costs one write.
+            let memory = self.memory();
+            self.out.push(Effect::Persist(memory));
+        }
         std::mem::swap(&mut self.out, out);
     }
 
     /// When the next tick is due.
     #[must_use]
     pub fn next_deadline(&self) -> Time {
+        if self.halted {
+            return Time(u64::MAX);
+        }
         let role = match &self.role {
             Role::Standby => match self.contact {
                 _ if !self.may_stand_somewhen() => self.now + self.times.suspicion,
@@ -296,8 +330,9 @@ impl Voter {
     pub fn adopt_membership(&mut self, membership: Membership) {
         self.links.retain(|member, _| membership.voter(member.id).is_some());
         for voter in membership.voters() {
-            if voter.member != self.me {
-                self.links.entry(voter.member).or_default();
+            if voter.member != self.me && !self.links.contains_key(&voter.member) {
+                let known = self.durable_peers.iter().find(|peer| peer.member == voter.member);
+                self.links.insert(voter.member, known.map_or_else(Link::default, Link::to));
             }
         }
         self.membership = membership;
@@ -379,6 +414,7 @@ impl Voter {
         if self.membership.counts(envelope.from) {
             self.epoch_seen = self.epoch_seen.max(envelope.epoch);
         }
+        self.note_epoch(envelope);
         match &envelope.message {
             Message::Hello(hello) => self.on_hello(envelope, hello, history),
             Message::HelloReply(hello) => self.on_hello_reply(envelope, hello, history),
@@ -424,6 +460,11 @@ impl Voter {
         }
     }
 
+    /// A vote for this very process.
+    pub(crate) fn vote_for_itself(&self) -> Vote {
+        Vote { candidate: self.me, process: self.process }
+    }
+
     pub(crate) fn send(&mut self, to: Member, message: Message) {
         let envelope = self.envelope(to, message);
         self.out.push(Effect::Send(envelope));
@@ -446,6 +487,19 @@ impl Voter {
             && self.me.incarnation != Incarnation::UNKNOWN
     }
 
+    /// Whether what this voter acknowledges counts: what it has durable now, though it may have lost something. A
+    /// directory that may be a fresh copy says nothing of what its former self had acknowledged.
+    pub(crate) fn acknowledgements_count(&self) -> bool {
+        let counts = |standing| match standing {
+            Standing::Settled => true,
+            Standing::Unsettled(Doubted { tail, .. }) => tail != Tail::Clean,
+            Standing::Amnesiac(_) => false,
+        };
+        counts(self.ballot.standing)
+            && counts(self.durable_ballot.standing)
+            && self.me.incarnation != Incarnation::UNKNOWN
+    }
+
     pub(crate) fn holds_only_founding(&self, history: &impl History) -> bool {
         history.tip().index() <= FOUNDING
     }
@@ -453,7 +507,10 @@ impl Voter {
     /// Whether this voter could ever stand, apart from what the others say.
     pub(crate) fn may_stand_somewhen(&self) -> bool {
         let data = self.membership.voter(self.me.id).is_some_and(|voter| voter.kind == Kind::Data);
-        data && self.membership.counts(self.me) && self.is_certain() && self.repairs.is_empty()
+        data && self.has_state
+            && self.membership.counts(self.me)
+            && self.is_certain()
+            && self.repairs.is_empty()
     }
 
     /// How long a round trip and a durable vote take here, within bounds.
@@ -475,20 +532,27 @@ impl Voter {
 
     pub(crate) fn persist(&mut self) {
         self.persist_started = self.now;
-        self.out.push(Effect::Persist(self.ballot));
+        self.memory_changed = true;
     }
 
     pub(crate) fn ballot_is_durable(&self) -> bool {
         self.durable_ballot == self.ballot
     }
 
-    fn on_persisted(&mut self, ballot: Ballot, history: &impl History) {
+    fn on_persisted(&mut self, memory: &Memory, history: &impl History) {
+        let Memory { ballot, peers } = memory;
         assert!(ballot.epoch >= self.durable_ballot.epoch, "the disk holds an older epoch than before");
-        self.durable_ballot = ballot;
+        let was_durable = self.ballot_is_durable();
+        self.durable_ballot = *ballot;
+        self.durable_peers.clone_from(peers);
         if !self.ballot_is_durable() {
             return;
         }
-        self.persist_took = self.now.since(self.persist_started).max(self.persist_took / 2);
+        if !was_durable {
+            self.persist_took = self.now.since(self.persist_started).max(self.persist_took / 2);
+        }
+        // The voters whose votes have come may only now be remembered.
+        self.lead_if_elected(history);
         self.grant_if_durable();
         self.campaign_if_durable(history);
         self.pull_if_durable(history);

@@ -222,6 +222,15 @@ impl Disk {
         self.write_in_place(name, bytes).map(drop)
     }
 
+    /// Like [`Disk::overwrite`] for a file that nobody relies on: a failure, even of its sync, says nothing about any
+    /// other file, and the directory goes on.
+    pub fn store_hint(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {
+        let file = self.write_in_place(name, bytes)?;
+        file.sync().map_err(DiskError::while_trying("sync", &self.core.system.path(name)))?;
+        // Its name is another matter: the folder holds those of others, too.
+        self.core.sync_changed_folders()
+    }
+
     /// Replaces a file by `bytes`: after a power cut it holds the old contents or the new, and the new once
     /// this has returned.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), DiskError> {

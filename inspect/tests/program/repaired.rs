@@ -23,7 +23,7 @@ fn frames(folder: &Path, first: u64, last: u64) -> Vec<u8> {
 }
 
 fn recover(disk: Disk) -> Journal {
-    let headers = journal::visible_headers(&disk).unwrap();
+    let headers = journal::list_headers(&disk).unwrap();
     let tag = headers[0].1.unwrap().tag;
     Journal::recover(disk, tag, None).unwrap().journal
 }

@@ -222,7 +222,9 @@ impl Voter {
     /// Makes all of it durable, and a segment for what comes next.
     pub(crate) fn sync(&mut self) {
         let order = self.journal.ticket();
-        self.journal.synced(order.perform().unwrap());
+        order.perform().unwrap();
+        self.journal.synced(order.ticket());
+        order.note_mark();
         while let Some(chore) = self.journal.next_chore() {
             let done = chore.perform();
             self.journal.chore_done(done);

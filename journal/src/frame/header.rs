@@ -85,6 +85,23 @@ impl FrameHeader {
         }
     }
 
+    /// How long the only frame in these bytes seems to be, whose header is damaged: it looks like the one that
+    /// follows `tip`, says its length, and nothing but zeros lies behind that. `None` where more may have been.
+    pub(crate) fn lone_frame_bytes(bytes: &[u8], tip: &Tip) -> Option<usize> {
+        let header = FrameHeader::read_verified(bytes.first_chunk::<FRAME_HEADER_BYTES>()?);
+        let is_next = bytes.starts_with(&FRAME_MAGIC) && header.first_index == tip.index().next();
+        let plausible =
+            (ENTRY_HEADER_BYTES..=FRAME_BYTES_MAX - FRAME_HEADER_BYTES).contains(&header.body_bytes());
+        if !plausible || !(is_next || header.previous_hash == tip.hash) {
+            return None;
+        }
+        let (frame, rest) = bytes.split_at_checked(header.frame_bytes())?;
+        let mut starts = (FRAME_ALIGNMENT..frame.len()).step_by(FRAME_ALIGNMENT);
+        let another = starts
+            .any(|at| FrameHeader::read(&frame[at..]).is_ok_and(|other| other.first_index > tip.index()));
+        (!another && rest.iter().all(|byte| *byte == 0)).then_some(frame.len())
+    }
+
     /// Completes the header from the body: hashes both and writes the header's 128 bytes.
     pub(super) fn complete(mut self, block: &mut [u8], body: &[u8]) -> FrameHeader {
         let cluster_time = u64::try_from(self.cluster_time.as_nanos()).expect("below 584 years");

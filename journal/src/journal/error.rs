@@ -75,50 +75,6 @@ pub enum JournalError {
         /// What is wrong.
         source: Box<FrameError>,
     },
-    /// The file system lost the end of a segment: segments never change their length.
-    #[error(
-        "{file} is {bytes} bytes long, which no segment is: its end is lost. Nothing was changed. \
-         Check the file system; if it does not bring the file back, set this machine up anew as a new member"
-    )]
-    Truncated {
-        /// The segment.
-        file: SegmentName,
-        /// Its length.
-        bytes: u64,
-    },
-    /// No journal is cut so often.
-    #[error(
-        "{file} has a generation that no journal comes to: it comes from elsewhere. Nothing was changed. Look where \
-         it comes from before you remove it"
-    )]
-    Generation {
-        /// The segment.
-        file: SegmentName,
-    },
-    /// A segment does not continue what lies before it.
-    #[error(
-        "{file} continues {found}, but the journal before it ends at {after}: a segment is missing or comes from \
-         elsewhere. Nothing was changed. Restore the folder, or set this machine up anew as a new member"
-    )]
-    Broken {
-        /// The later segment.
-        file: SegmentName,
-        /// What it continues.
-        found: Box<Tip>,
-        /// Where the journal before it ends.
-        after: Tip,
-    },
-    /// The frames between the newest snapshot and the oldest frame are gone.
-    #[error(
-        "the journal begins after entry {base}, but the newest valid snapshot ends at entry {snapshot}: what lies \
-         between is gone. Nothing was changed. Restore a newer snapshot, or set this machine up anew as a new member"
-    )]
-    StartsLate {
-        /// What the oldest frame follows.
-        base: Index,
-        /// What the snapshot covers.
-        snapshot: Index,
-    },
     /// The snapshot and the journal say different things of the same committed entry.
     #[error(
         "the snapshot at {snapshot} is of another history than the journal, which has committed up to {committed}; \

@@ -4,14 +4,16 @@
 //! [recovered](Journal::recover) journal lies.
 //! Not responsible for: judging what is bad (`verdict`). Nothing here locks or writes.
 
-use position::{History, Index, Tail, Tip};
+use position::{Index, Tip};
 use storage::{Disk, DiskError, Slice};
 
 use super::mark::{MARK_FILE, Mark};
 use super::run::{Contents, Damage, Run};
-use super::{Journal, JournalError, Recovered, recovery};
+use super::{Journal, JournalError, loading};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
-use crate::segment::{Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
+use crate::segment::{
+    Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind, SegmentName, visible,
+};
 
 /// A file of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,14 +33,14 @@ pub struct SegmentInfo {
 /// # Errors
 /// If the disk refuses.
 pub fn list_segments(disk: &Disk) -> Result<Vec<SegmentInfo>, JournalError> {
-    let files = recovery::files(disk)?;
+    let files = loading::files(disk)?;
     let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
     let shown = visible(&names);
     let through = |name: &SegmentName| {
         let position = shown.iter().position(|other| other == name)?;
         shown.get(position + 1).map(|next| next.first.previous())
     };
-    let info = |file: &recovery::File| SegmentInfo {
+    let info = |file: &loading::File| SegmentInfo {
         name: file.name,
         bytes: file.bytes,
         visible: shown.contains(&file.name),
@@ -214,41 +216,21 @@ impl Run {
     }
 }
 
-impl Recovered {
-    /// Where the bytes lie that are in doubt, if the journal's end is: the segment that should hold the next
-    /// entry, and the end of what is good in it.
-    #[must_use]
-    pub fn in_doubt_at(&self) -> Option<(SegmentName, usize)> {
-        if self.tail == Tail::Clean {
-            return None;
-        }
-        let next = self.journal.tip().index().next();
-        let names: Vec<SegmentName> = self.files.iter().map(|file| file.name).collect();
-        let name = visible(&names).into_iter().rfind(|name| name.first <= next)?;
-        let ends = self.journal.runs.iter().filter(|run| run.file == name).map(|run| match &run.contents {
-            Contents::Good(frames) if frames.copied_to.is_none() => frames.end,
-            Contents::Good(_) => SEGMENT_HEADER_BYTES,
-            Contents::Damaged(damage) => damage.offset + damage.bytes,
-        });
-        Some((name, ends.max().unwrap_or(SEGMENT_HEADER_BYTES)))
-    }
-}
-
-/// What the segments that count say of themselves, in order. One that went meanwhile is left out.
+/// What the segments say of themselves, hidden ones too, in the order of their first entries. One that went meanwhile
+/// is left out.
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn visible_headers(
+pub fn list_headers(
     disk: &Disk,
 ) -> Result<Vec<(SegmentName, Result<SegmentHeader, SegmentFlaw>)>, JournalError> {
-    let shown: Vec<SegmentName> =
-        list_segments(disk)?.iter().filter(|info| info.visible).map(|info| info.name).collect();
+    let files = loading::files(disk)?;
     let mut headers = Vec::new();
-    for (number, name) in shown.iter().enumerate() {
-        match recovery::open(disk, *name, recovery::is_closed(number, shown.len())) {
+    for name in files.iter().map(|file| file.name).filter(|name| name.kind == SegmentKind::Journal) {
+        match loading::open(disk, name, &files) {
             Ok(segment) => {
                 let block = segment.slice(0..SEGMENT_HEADER_BYTES.min(segment.capacity()));
-                headers.push((*name, SegmentHeader::decode(&block)));
+                headers.push((name, SegmentHeader::decode(&block)));
             }
             Err(DiskError::Missing { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use position::{ChainHash, Epoch, Index, Position, Tip};
 use storage::{Disk, DiskError};
 
+use super::finding::Finding;
 use crate::frame::checksum_of;
 use crate::segment::Generation;
 
@@ -82,6 +83,19 @@ impl Mark {
         }
     }
 
+    /// The same for a start, which does without it whatever is the matter with it, and says so.
+    pub(crate) fn find(disk: &Disk) -> (Option<Mark>, Option<Finding>) {
+        match disk.read(MARK_FILE, MARK_BYTES as u64) {
+            Ok(None) => (None, None),
+            Ok(Some(bytes)) => {
+                let mark = Mark::decode(&bytes);
+                (mark, mark.is_none().then_some(Finding::Mark { error: None }))
+            }
+            Err(DiskError::TooLong { .. }) => (None, Some(Finding::Mark { error: None })),
+            Err(error) => (None, Some(Finding::Mark { error: Some(error.to_string()) })),
+        }
+    }
+
     /// Whether it knows of something that happened after the other was made.
     fn is_newer_than(&self, other: &Mark) -> bool {
         let age = |mark: &Mark| (mark.generation, mark.durable.index(), mark.clean);
@@ -90,38 +104,52 @@ impl Mark {
 }
 
 /// The file that the mark lies in, for everyone who writes it.
+///
+/// The mark is a hint. A start that finds none, or an old one, takes less for lost or never written than it could: so
+/// a disk that refuses it is worth a warning, and nothing more.
 #[derive(Clone, Debug)]
 pub(crate) struct MarkFile {
     disk: Disk,
-    written: Arc<Mutex<Option<Mark>>>,
+    written: Arc<Mutex<Written>>,
+}
+
+#[derive(Debug, Default)]
+struct Written {
+    newest: Option<Mark>,
+    /// Somebody has been told that it cannot be written. Once is enough: it is tried after every sync.
+    warned: bool,
 }
 
 impl MarkFile {
     pub(crate) fn new(disk: Disk) -> MarkFile {
-        MarkFile { disk, written: Arc::new(Mutex::new(None)) }
+        MarkFile { disk, written: Arc::default() }
     }
 
     /// Writes a mark without a sync, unless a newer one is there.
-    pub(crate) fn note(&self, mark: &Mark) -> Result<(), DiskError> {
-        self.write(mark, |bytes| self.disk.note(MARK_FILE, bytes))
+    pub(crate) fn note(&self, mark: &Mark) {
+        self.write(mark, |bytes| self.disk.note(MARK_FILE, bytes));
     }
 
     /// Writes a mark and syncs it, unless a newer one is there.
-    pub(crate) fn store(&self, mark: &Mark) -> Result<(), DiskError> {
-        self.write(mark, |bytes| self.disk.overwrite(MARK_FILE, bytes))
+    pub(crate) fn store(&self, mark: &Mark) {
+        self.write(mark, |bytes| self.disk.store_hint(MARK_FILE, bytes));
     }
 
-    fn write(
-        &self,
-        mark: &Mark,
-        write: impl FnOnce(&[u8]) -> Result<(), DiskError>,
-    ) -> Result<(), DiskError> {
+    fn write(&self, mark: &Mark, write: impl FnOnce(&[u8]) -> Result<(), DiskError>) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        if written.is_none_or(|written| !written.is_newer_than(mark)) {
-            write(&mark.encode())?;
-            *written = Some(*mark);
+        if written.newest.is_some_and(|newest| newest.is_newer_than(mark)) {
+            return;
         }
-        Ok(())
+        match write(&mark.encode()) {
+            Ok(()) => *written = Written { newest: Some(*mark), warned: false },
+            Err(error) if !written.warned => {
+                written.warned = true;
+                tracing::warn!(
+                    "mark: it cannot be written ({error}). It is a hint, and the journal goes on without it: the next start may take less for whole than there is, never more. Check the disk"
+                );
+            }
+            Err(_) => {}
+        }
     }
 }
 
@@ -150,7 +178,7 @@ mod tests {
             clean,
         };
         let check = |written: Mark, expected: Mark| {
-            file.note(&written).unwrap();
+            file.note(&written);
             assert_eq!(Mark::load(&disk).unwrap(), Some(expected));
         };
         check(at(1, 50, false), at(1, 50, false));
@@ -159,6 +187,18 @@ mod tests {
         check(at(1, 60, false), at(2, 30, false));
         check(at(2, 35, true), at(2, 35, true));
         check(at(2, 35, false), at(2, 35, true));
+    }
+
+    #[test]
+    fn a_mark_that_cannot_be_written_ends_nothing() {
+        let machine = storage::SimDisk::new(1);
+        let disk = machine.disk();
+        let file = MarkFile::new(disk.clone());
+        machine.fail_next_sync();
+        file.store(&mark());
+        disk.overwrite("another", b"file").expect("a mark that was not synced is no reason to stop");
+        file.store(&mark());
+        assert_eq!(Mark::load(&disk).unwrap(), Some(mark()));
     }
 
     #[test]

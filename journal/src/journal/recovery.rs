@@ -1,74 +1,75 @@
 //! Opening a journal: reading what an earlier process left, whole or not.
 //!
-//! Responsible for: which files count, in which order they are looked at, and that nothing is changed
-//! before all of it has succeeded.
-//! Not responsible for: following the chain (`walk`), and what damage means (`verdict`).
+//! Responsible for: what counts of all that is found, and that nothing is changed before all of it is read.
+//! Not responsible for: the files (`loading`), which of them hide others (`hiding`), following the chain (`walk`), and
+//! what damage means (`verdict`).
 
 use std::collections::VecDeque;
 
 use position::{History, Index, Mutant, Tail, Tip};
-use storage::{Disk, DiskError, Segment};
+use storage::{Disk, DiskError};
 
 use super::chores::Chores;
+use super::finding::{Doubt, Finding};
+use super::hiding::{Noted, choose};
+use super::loading::{File, files, load_copies, load_segments};
 use super::mark::{Mark, MarkFile};
-use super::repair::chain;
 use super::run::{Contents, Damage, GoodFrames, Run};
 use super::sync::Syncs;
 use super::verdict::{Knowledge, Verdict, judge};
 use super::walk::{Bad, Certain, Copy, Found, Good, Identity, Piece, Walk};
 use super::{Active, Evidence, Journal, JournalError, Sizes};
-use crate::frame::FRAME_ALIGNMENT;
-use crate::segment::{
-    Generation, JOURNAL_FOLDER, JournalTag, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind,
-    SegmentName, visible,
-};
+use crate::frame::{FRAME_ALIGNMENT, FrameHeader};
+use crate::segment::{Generation, JournalTag, SEGMENT_HEADER_BYTES, SegmentKind, SegmentName};
 
-/// No segment is longer: offsets within one are held in four bytes.
-const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+/// What lies beside the journal and says what it must hold.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside {
+    /// Where the newest valid snapshot ends: what it covers is never in doubt.
+    pub snapshot: Option<Tip>,
+    /// The newest segment that the ballot names.
+    pub newest: Option<SegmentName>,
+}
+
+impl From<Option<Tip>> for Beside {
+    fn from(snapshot: Option<Tip>) -> Beside {
+        Beside { snapshot, newest: None }
+    }
+}
 
 /// An opened journal, and what its machine must know before it may vote or acknowledge anything.
 #[derive(Debug)]
 pub struct Recovered {
-    /// The journal. All of it is durable. Its [damages](Journal::damages) wait for good copies.
+    /// The journal. All of it is durable. Its [damages](Journal::damages) wait for good copies. It may begin behind
+    /// the newest snapshot: then there is no state for it.
     pub journal: Journal,
     /// How it ends. What is in doubt is not part of the journal, and stays in its files untouched until a
-    /// [cut](Journal::cut_after) or an append begins a new generation.
+    /// [cut](Journal::cut_after) or an append begins a new generation. Whatever is missing of the end is in doubt.
     pub tail: Tail,
-    /// The journal is shorter than this machine's own mark: the disk has lost what was durable, perhaps
-    /// acknowledged.
-    pub amnesia: bool,
+    /// Where the tail begins in a file, if it does.
+    pub tail_at: Option<(SegmentName, usize)>,
+    /// What is wrong, in the order in which it was found.
+    pub findings: Vec<Finding>,
+    /// How far the mark says that the journal was durable, whatever has hidden that since.
+    pub marked: Option<Tip>,
     /// How far the mark vouches for the frames; `None` without a mark.
     vouched: Option<Index>,
     /// The files that were there.
-    pub(super) files: Vec<File>,
-}
-
-/// A file in the journal's folder.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct File {
-    pub(super) name: SegmentName,
-    pub(super) bytes: u64,
-}
-
-/// The journal's files. Others in its folder are none of our business.
-pub(super) fn files(disk: &Disk) -> Result<Vec<File>, DiskError> {
-    let entries = disk.list(JOURNAL_FOLDER)?;
-    let named = |entry: &storage::FileEntry| {
-        SegmentName::parse(&entry.name).map(|name| File { name, bytes: entry.bytes })
-    };
-    Ok(entries.iter().filter_map(named).collect())
+    files: Vec<File>,
+    /// Those that hide nothing and may hold something.
+    aside: Vec<SegmentName>,
 }
 
 impl Journal {
-    /// Opens the journal and finds out what is there. `snapshot` is where the newest valid snapshot ends:
-    /// the journal must reach back to it, and what it covers is never in doubt.
+    /// Opens the journal and finds out what is there. It gives what there is: whatever is missing or damaged at its
+    /// end is in doubt, and no reason to refuse.
     ///
     /// # Errors
-    /// If there is no journal, it belongs to something else, or what it has lost cannot be told. Nothing is
-    /// changed then.
-    pub fn open(disk: Disk, tag: JournalTag, snapshot: Option<Tip>) -> Result<Recovered, JournalError> {
-        let mut recovered = Journal::recover(disk, tag, snapshot)?;
+    /// If it belongs to something else, or the disk refuses. Nothing is changed then.
+    pub fn open(disk: Disk, tag: JournalTag, beside: impl Into<Beside>) -> Result<Recovered, JournalError> {
+        let mut recovered = Journal::recover(disk, tag, beside)?;
         recovered.settle_in()?;
+        recovered.remove_unneeded();
         Ok(recovered)
     }
 
@@ -77,52 +78,102 @@ impl Journal {
     ///
     /// # Errors
     /// As [`Journal::open`].
-    pub fn recover(disk: Disk, tag: JournalTag, snapshot: Option<Tip>) -> Result<Recovered, JournalError> {
+    pub fn recover(
+        disk: Disk,
+        tag: JournalTag,
+        beside: impl Into<Beside>,
+    ) -> Result<Recovered, JournalError> {
+        let Beside { snapshot, newest } = beside.into();
         let snapshot = snapshot.unwrap_or(Tip::NONE);
-        // Before the journal: whoever looks on while the owner writes must find at least what the mark says.
-        let mark = Mark::load(&disk)?;
+        let mut findings = Vec::new();
+        let (mark, unusable) = Mark::find(&disk);
+        findings.extend(unusable);
+        let mark = mark.as_ref();
         let files = files(&disk)?;
-        if let Some(file) = files.iter().find(|file| file.name.generation > Generation::OPENED_MAX) {
-            return Err(JournalError::Generation { file: file.name });
-        }
-        let segments = load_segments(&disk, &files, &tag)?;
+        let loaded = load_segments(&disk, &files, &tag, &mut findings)?;
         let copies = load_copies(&disk, &files)?;
-        let marked = mark.as_ref().map_or(Index::NONE, |mark| still_marked(mark, &segments));
-        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
-        let certain = Certain { snapshot, mark: mark.as_ref().filter(|mark| mark.durable.index() == marked) };
-        let walk = Walk::through(&segments, &copies, certain)?;
-        let (blank_from, committed) = (walk.blank_from, walk.committed);
-        let crashed = mark.as_ref().is_some_and(|mark| !mark.clean);
-        let verdict = judge(walk, Knowledge { snapshot: snapshot.index(), marked, crashed });
+        let nothing = loaded.is_empty();
+        let (segments, aside) = choose(loaded, Noted { newest, mark, snapshot });
+        findings.extend(aside.iter().map(|found| Finding::SetAside { file: found.name }));
+        let lost_header = |found: &&Found| found.header == Err(crate::segment::SegmentFlaw::Damaged);
+        findings.extend(
+            segments.iter().filter(lost_header).map(|found| Finding::SegmentHeader { file: found.name }),
+        );
+        let taken: Vec<SegmentName> = aside.iter().map(|found| found.name).collect();
+        let aside =
+            aside.iter().filter(|found| found.bytes().iter().any(|byte| *byte != 0)).map(|found| found.name);
+        let aside: Vec<SegmentName> = aside.collect();
 
-        let generation = files.iter().map(|file| file.name.generation).max().unwrap_or_default();
+        let marked = mark.map_or(Index::NONE, |mark| still_marked(mark, &segments));
+        let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
+        let vouched = mark.filter(|mark| mark.durable.index() == marked);
+        let walk = Walk::through(&segments, &copies, Certain { snapshot, mark: vouched })?;
+        let (blank_from, committed) = (walk.blank_from, walk.committed);
+        let crashed = mark.is_some_and(|mark| !mark.clean);
+        let verdict = judge(walk, Knowledge { snapshot: snapshot.index(), marked, crashed });
         let tail = verdict.tail;
+        let place = verdict.place.map(|place| (segments[place.file].name, place.offset));
+
+        let shown: Vec<SegmentName> = segments.iter().map(|found| found.name).collect();
         let mut journal = assemble(disk, tag, verdict, segments, &copies, blank_from)?;
-        journal.generation = generation;
-        let superseded = journal.is_superseded_by(snapshot, committed)?;
-        let amnesia = marked > journal.last.index().max(snapshot.index());
-        let tail = if superseded { Tail::Clean } else { tail };
-        journal.evidence = match tail {
-            _ if amnesia => Evidence::OfAmnesia,
+        let generations =
+            files.iter().map(|file| file.name.generation).filter(|it| *it <= Generation::OPENED_MAX);
+        let noted = newest.map(|name| name.generation).into_iter().chain(mark.map(|mark| mark.generation));
+        journal.taken = taken;
+        journal.highest = generations.chain(noted).max().unwrap_or_default();
+        journal.generation = shown.iter().map(|name| name.generation).max().unwrap_or_default();
+
+        let mut ending = Ending { tail, place, reason: Doubt::Damaged };
+        if nothing {
+            ending.lose_from(&mut journal, snapshot.index().next(), Doubt::NothingThere);
+        }
+        ending.hold_against_the_mark(
+            &mut journal,
+            mark,
+            marked,
+            committed.max(snapshot.index()),
+            &shown,
+            newest,
+        );
+        ending.hold_against_the_ballot(&mut journal, &shown, newest);
+        if journal.is_superseded_by(snapshot, committed)? {
+            journal.begin_behind(snapshot);
+            ending.move_behind(snapshot, marked);
+        }
+        ending.place = ending.place.filter(|_| ending.reason == Doubt::Damaged);
+        journal.evidence = match ending.tail {
             Tail::Clean => Evidence::NotNeeded,
             Tail::Torn { .. } | Tail::Uncertain { .. } => Evidence::OfTheTail,
         };
-        if superseded {
-            journal.begin_behind(snapshot);
+        findings.extend(journal.damages().copied().map(Finding::Damaged));
+        if let Tail::Uncertain { at, .. } = ending.tail {
+            findings.push(Finding::InDoubt { from: at, place: ending.place, reason: ending.reason });
         }
-        Ok(Recovered { journal, tail, amnesia, vouched: mark.map(|_| marked), files })
+        if journal.base.index() > snapshot.index() {
+            findings.push(Finding::NoState { base: journal.base, snapshot: snapshot.index() });
+        }
+        Ok(Recovered {
+            journal,
+            tail: ending.tail,
+            tail_at: ending.place,
+            findings,
+            marked: mark.map(|mark| mark.durable),
+            vouched: mark.map(|_| marked),
+            files,
+            aside,
+        })
     }
 
     /// Whether the snapshot takes the place of the whole journal: it goes further, or it was installed over
     /// frames that were never committed.
     fn is_superseded_by(&self, snapshot: Tip, committed: Index) -> Result<bool, JournalError> {
         if self.base.index() > snapshot.index() {
-            return Err(JournalError::StartsLate { base: self.base.index(), snapshot: snapshot.index() });
+            return Ok(false);
         }
         if self.last.index() < snapshot.index() {
             return Ok(true);
         }
-        let same = self.tip_at(snapshot.index()) == Some(snapshot);
+        let same = self.tip_at(snapshot.index()).is_some_and(|tip| tip.hash == snapshot.hash);
         if !same && committed >= snapshot.index() {
             return Err(JournalError::Diverged { snapshot, committed });
         }
@@ -136,26 +187,130 @@ impl Journal {
         (self.base, self.last) = (base, base);
         self.syncs.reset(base);
     }
+
+    /// What lies behind this entry does not count. Nothing is changed on the disk.
+    fn forget_after(&mut self, index: Index) {
+        let end = self.tip_at_or_below(index);
+        self.runs.retain(|run| run.first <= end.index());
+        if let Some(run) = self.runs.back_mut() {
+            run.cut_after(end.index());
+        }
+        self.active = None;
+        self.last = end;
+        self.syncs.reset(end);
+    }
+}
+
+/// How the journal ends, as far as it has been found out.
+#[derive(Debug)]
+struct Ending {
+    tail: Tail,
+    place: Option<(SegmentName, usize)>,
+    reason: Doubt,
+}
+
+impl Ending {
+    /// From this entry on, if not before, something is missing.
+    fn lose_from(&mut self, journal: &mut Journal, from: Index, reason: Doubt) {
+        if journal.last.index() >= from {
+            journal.forget_after(from.previous());
+        }
+        let (at, after) = (journal.last.index().next(), journal.last.epoch());
+        self.tail = Tail::Uncertain { frame: None, at, after, more: true };
+        self.reason = reason;
+        journal.active = None;
+    }
+
+    /// The mark says how far the journal was durable, and with which frame.
+    fn hold_against_the_mark(
+        &mut self,
+        journal: &mut Journal,
+        mark: Option<&Mark>,
+        marked: Index,
+        certain: Index,
+        shown: &[SegmentName],
+        newest: Option<SegmentName>,
+    ) {
+        let Some(Mark { durable, generation, .. }) = mark else { return };
+        if marked > journal.last.index() {
+            return self.lose_from(journal, journal.last.index().next(), Doubt::BeforeTheMark(marked));
+        }
+        if marked < durable.index() || marked <= journal.base.index() {
+            return;
+        }
+        let frame = journal.frame_containing(marked).expect("it lies within the journal");
+        let within_damage = journal.read_frame(marked).is_err() && frame.last > marked;
+        let is_same = frame.last == marked && frame.hash == durable.hash;
+        if !is_same && !within_damage {
+            // The frames of the newest generation are gone, and older ones have come to light again. Nobody knows
+            // where they part from what was durable, but for what is committed.
+            self.lose_from(journal, certain.next(), Doubt::AgainstTheMark(marked));
+        } else if newest.is_none() && shown.iter().all(|name| name.generation < *generation) {
+            // What lies behind the mark was cut off by that generation.
+            self.lose_from(journal, marked.next(), Doubt::AgainstTheMark(marked));
+        }
+    }
+
+    /// The ballot names the newest segment. Without it nobody knows how much it held.
+    fn hold_against_the_ballot(
+        &mut self,
+        journal: &mut Journal,
+        shown: &[SegmentName],
+        newest: Option<SegmentName>,
+    ) {
+        let Some(newest) = newest else { return };
+        let replaced = |name: &SegmentName| {
+            let goes_on = name.generation == newest.generation && name.first > newest.first;
+            goes_on || (name.generation > newest.generation && name.first <= newest.first)
+        };
+        // An installed snapshot has replaced all there was, and nothing has been acknowledged since.
+        let begun_anew = shown.first().is_some_and(|name| name.generation > newest.generation);
+        if !begun_anew && !shown.iter().any(|name| *name == newest || replaced(name)) {
+            self.lose_from(journal, newest.first, Doubt::SegmentMissing(newest));
+        }
+    }
+
+    /// A snapshot has taken the place of the journal. What may have lain behind it is as much in doubt as before.
+    fn move_behind(&mut self, snapshot: Tip, marked: Index) {
+        let (at, after) = (snapshot.index().next(), snapshot.epoch());
+        self.tail = match self.tail {
+            Tail::Uncertain { .. } if self.reason != Doubt::BeforeTheMark(marked) || marked >= at => {
+                Tail::Uncertain { frame: None, at, after, more: true }
+            }
+            _ => Tail::Clean,
+        };
+    }
 }
 
 impl Recovered {
     /// Gives up what is damaged, in doubt or lost, and all that follows it: a new generation hides it, and says to
-    /// the next start that nothing is missing.
+    /// the next start that nothing is missing. Before that, every file that holds any of it is copied to
+    /// `{file}.given-up`, which nothing reads or removes.
     ///
     /// # Errors
-    /// If no new segment can be made.
+    /// If a copy or a new segment cannot be made.
     pub fn salvage(&mut self) -> Result<(), JournalError> {
         self.journal.write_again(self.vouched)?;
         let journal = &mut self.journal;
         let end = journal.damages().next().map_or(journal.last, |damage| damage.after);
+        let damaged: Vec<SegmentName> = journal.damages().map(|damage| damage.file).collect();
+        for File { name, bytes } in &self.files {
+            if name.kind != SegmentKind::Journal || *bytes == 0 {
+                continue;
+            }
+            let Some(bytes) = journal.disk.map(&name.to_string())? else { continue };
+            if damaged.contains(name) || holds_frames_behind(&bytes, end.index()) {
+                journal.disk.replace(&format!("{name}.given-up"), &bytes)?;
+            }
+        }
         journal.evidence = Evidence::NotNeeded;
         journal.begin_generation_now(end)?;
-        (self.tail, self.amnesia) = (Tail::Clean, false);
+        self.tail = Tail::Clean;
         Ok(())
     }
 
-    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: what is not needed goes, and the mark says that a
-    /// process is running.
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: the mark says that
+    /// a process is running.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -170,89 +325,29 @@ impl Recovered {
             // snapshot that goes further than the journal, this is what says that the journal begins there.
             journal.begin_generation_now(journal.last)?;
         }
-        journal.mark_file.store(&journal.mark(false))?;
-        journal.remove_files(self.files.iter().map(|file| file.name));
+        journal.mark_file.store(&journal.mark(false));
         Ok(())
     }
+
+    /// Has the files removed that nothing needs. Only for a voter whose word counts: as long as something is in
+    /// doubt, whatever is there may be of use to somebody.
+    pub fn remove_unneeded(&mut self) {
+        if self.journal.evidence == Evidence::NotNeeded {
+            let names = self.files.iter().map(|file| file.name).filter(|name| !self.aside.contains(name));
+            self.journal.remove_files(names);
+        }
+    }
+}
+
+fn holds_frames_behind(bytes: &[u8], end: Index) -> bool {
+    let mut starts = (SEGMENT_HEADER_BYTES..bytes.len()).step_by(FRAME_ALIGNMENT);
+    starts.any(|at| FrameHeader::read(&bytes[at..]).is_ok_and(|header| header.id().last > end))
 }
 
 /// How much of the journal the mark still vouches for: newer generations may have cut below it.
 fn still_marked(mark: &Mark, segments: &[Found]) -> Index {
     let newer = segments.iter().filter(|segment| segment.name.generation > mark.generation);
     newer.map(|segment| segment.name.first.previous()).fold(mark.durable.index(), Index::min)
-}
-
-/// Opens the segments that count, and checks that they are ours.
-fn load_segments(disk: &Disk, files: &[File], tag: &JournalTag) -> Result<Vec<Found>, JournalError> {
-    let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
-    let shown = visible(&names);
-    if shown.is_empty() {
-        return Err(JournalError::Missing);
-    }
-    let mut segments = Vec::new();
-    for File { name, bytes } in files.iter().copied().filter(|file| shown.contains(&file.name)) {
-        let plausible = (SEGMENT_HEADER_BYTES as u64..=SEGMENT_BYTES_MAX).contains(&bytes)
-            && bytes.is_multiple_of(FRAME_ALIGNMENT as u64);
-        if !plausible {
-            return Err(JournalError::Truncated { file: name, bytes });
-        }
-        let number = shown.iter().position(|other| *other == name).expect("one of those that count");
-        let segment = open(disk, name, is_closed(number, shown.len()))?;
-        let header = match SegmentHeader::decode(&segment.slice(0..SEGMENT_HEADER_BYTES)) {
-            Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
-                Err(SegmentFlaw::Damaged)
-            }
-            Err(source @ SegmentFlaw::Format { .. }) => {
-                return Err(JournalError::Format { file: name, source });
-            }
-            header => header,
-        };
-        if let Ok(header) = &header {
-            check_tag(name, &header.tag, tag)?;
-        }
-        segments.push(Found { name, segment, header });
-    }
-    segments.sort_by_key(|found| found.name.first);
-    Ok(segments)
-}
-
-/// Whether nobody writes to the segment with this number among those that count: the last one is appended to, and
-/// the end of the one before may be on its way to the file.
-pub(super) fn is_closed(number: usize, segments: usize) -> bool {
-    number + 2 < segments
-}
-
-pub(super) fn open(disk: &Disk, name: SegmentName, closed: bool) -> Result<Segment, DiskError> {
-    let name = name.to_string();
-    if closed { disk.open_closed_segment(&name) } else { disk.open_segment(&name) }
-}
-
-fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Result<(), JournalError> {
-    let pairs = [
-        ("cluster", found.cluster.to_string(), expected.cluster.to_string()),
-        (
-            "the type of state",
-            format!("{:016x}", found.archive_tag),
-            format!("{:016x}", expected.archive_tag),
-        ),
-        ("schema", found.schema.0.to_string(), expected.schema.0.to_string()),
-    ];
-    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
-        Some((what, found, expected)) => Err(JournalError::WrongTag { file, what, found, expected }),
-        None => Ok(()),
-    }
-}
-
-/// Opens the good copies. One that is damaged itself is no use, and is fetched again.
-fn load_copies(disk: &Disk, files: &[File]) -> Result<Vec<Copy>, JournalError> {
-    let mut copies = Vec::new();
-    for File { name, .. } in files.iter().filter(|file| file.name.kind == SegmentKind::Repair) {
-        let Some(bytes) = disk.map(&name.to_string())? else { continue };
-        let Ok(header) = SegmentHeader::decode(&bytes) else { continue };
-        let Ok((offsets, tip)) = chain(header.previous, &bytes[SEGMENT_HEADER_BYTES..]) else { continue };
-        copies.push(Copy { name: *name, bytes, offsets, after: header.previous, tip });
-    }
-    Ok(copies)
 }
 
 /// Makes the journal of what was found, and all of it durable: the process before may have died between a
@@ -265,15 +360,18 @@ fn assemble(
     copies: &[Copy],
     blank_from: Option<usize>,
 ) -> Result<Journal, JournalError> {
-    let Verdict { base, pieces, last, tail } = verdict;
-    let newest = segments.last_mut().expect("a journal has a segment");
-    let resumable = tail == Tail::Clean && newest.header.is_ok() && !disk.is_read_only();
-    let active = match blank_from.filter(|_| resumable) {
-        Some(offset) => {
-            newest.segment.resume(offset)?;
-            Some(newest.name)
+    let Verdict { base, pieces, last, tail, .. } = verdict;
+    segments.iter_mut().for_each(Found::release);
+    let active = match (segments.last_mut(), blank_from) {
+        (Some(newest), Some(offset)) if tail == Tail::Clean && newest.is_whole() => {
+            match newest.segment.resume(offset) {
+                Ok(()) => Some(newest.name),
+                // Whoever looks at the journal of another process appends nothing.
+                Err(DiskError::ReadOnly { .. }) => None,
+                Err(error) => return Err(error.into()),
+            }
         }
-        None => None,
+        _ => None,
     };
     let runs = pieces.into_iter().map(|piece| run_of(piece, &segments, copies)).collect::<VecDeque<Run>>();
     for found in &segments {
@@ -292,8 +390,11 @@ fn assemble(
         active,
         nameless_before: None,
         generation: Generation::default(),
+        highest: Generation::default(),
+        taken: Vec::new(),
         syncs: Syncs::new(last),
         evidence: Evidence::NotNeeded,
+        meta: None,
         filled: false,
         chores: Chores::default(),
         sizes: Sizes::USUAL,

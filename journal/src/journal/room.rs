@@ -8,7 +8,7 @@ use position::Tip;
 use storage::Segment;
 
 use super::run::Run;
-use super::{Active, Journal, JournalError, Sizes};
+use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 
 impl Journal {
@@ -63,6 +63,9 @@ impl Journal {
             return self.begin_generation(self.last, bytes);
         };
         let name = SegmentName::journal(first, full.name.generation);
+        if self.taken.contains(&name) {
+            return self.begin_generation(self.last, bytes);
+        }
         let segment = self.take_spare(name, &[self.sizes.later])?;
         let active = self.with_header(segment, name, self.last, false)?;
         let full = self.activate(active).expect("it was there before");
@@ -102,14 +105,14 @@ impl Journal {
     }
 
     fn next_generation(&self, end: Tip) -> SegmentName {
-        SegmentName::journal(end.index().next(), self.generation.next())
+        SegmentName::journal(end.index().next(), self.highest.next())
     }
 
     fn go_on_in(&mut self, segment: Segment, name: SegmentName, end: Tip) -> Result<(), JournalError> {
         // Right behind a snapshot the new segment hides the one that said so.
         let active = self.with_header(segment, name, end, end == self.base && end != Tip::NONE)?;
-        self.generation = name.generation;
-        self.evidence = self.evidence.after_a_new_generation();
+        (self.generation, self.highest) = (name.generation, name.generation);
+        self.evidence = Evidence::NotNeeded;
         self.syncs.cut(end);
         self.chores.forget_segments();
         let mut gone = Vec::new();

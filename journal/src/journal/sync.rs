@@ -9,6 +9,8 @@ use position::{Index, Mutant, Tip};
 use storage::{DiskError, Flusher};
 
 use super::mark::{Mark, MarkFile};
+use crate::MetaFile;
+use crate::segment::SegmentName;
 
 /// Stands for everything that had been appended when it was issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +23,8 @@ pub struct SyncOrder {
     ticket: Ticket,
     /// The oldest segment first: frames of the newest must not outlive those they follow.
     flushers: Vec<Flusher>,
+    /// The segment that the newest frame lies in, for the ballot.
+    newest: Option<(MetaFile, SegmentName)>,
     mark: Option<MarkOrder>,
 }
 
@@ -49,7 +53,9 @@ impl SyncOrder {
         self.flushers.iter().try_for_each(|flusher| flusher.write().map(drop))
     }
 
-    /// Writes and syncs. Blocks for as long as the disk takes.
+    /// Writes and syncs. Blocks for as long as the disk takes. The first order that covers a frame in a new segment
+    /// writes the segment's name beside the ballot as well: it is durable before the frame is acknowledged, so that
+    /// nobody can lose the segment without noticing.
     ///
     /// # Errors
     /// A failure is final: the data directory refuses everything after it, and the process should end.
@@ -57,19 +63,20 @@ impl SyncOrder {
         if Mutant::CountsUnsyncedFrame.is_active() {
             return self.write();
         }
-        self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))
+        self.flushers.iter().try_for_each(|flusher| flusher.sync().map(drop))?;
+        match &self.newest {
+            Some((meta, name)) => meta.note_newest_segment(*name),
+            None => Ok(()),
+        }
     }
 
     /// Notes how far the journal is durable, for the next start. After [`SyncOrder::perform`] has succeeded and
-    /// been reported: nobody needs to wait for it.
-    ///
-    /// # Errors
-    /// As [`SyncOrder::perform`].
-    pub fn note_mark(&self) -> Result<(), DiskError> {
+    /// been reported: nobody needs to wait for it. A disk that refuses it is warned of once: the mark is a hint.
+    pub fn note_mark(&self) {
         match &self.mark {
             Some(MarkOrder { file, mark, sync: true }) => file.store(mark),
             Some(MarkOrder { file, mark, sync: false }) => file.note(mark),
-            None => Ok(()),
+            None => {}
         }
     }
 }
@@ -119,12 +126,20 @@ impl Syncs {
     }
 
     /// An order for everything up to `last`, the newest of which lies in the segment of `active`.
-    pub(crate) fn order(&mut self, last: Tip, active: Option<Flusher>, mark: Option<MarkOrder>) -> SyncOrder {
+    pub(crate) fn order(
+        &mut self,
+        last: Tip,
+        active: Option<(SegmentName, Flusher)>,
+        meta: Option<MetaFile>,
+        mark: Option<MarkOrder>,
+    ) -> SyncOrder {
+        let (name, active) = active.unzip();
+        let newest = meta.zip(name);
         let ticket = self.next;
         self.next = Ticket(ticket.0 + 1);
         self.issued.push_back((ticket, last));
         let flushers = self.sealed.iter().map(|sealed| sealed.flusher.clone()).chain(active).collect();
-        SyncOrder { ticket, flushers, mark }
+        SyncOrder { ticket, flushers, newest, mark }
     }
 
     /// The order of this ticket has been performed, and with it what older orders would have done.

@@ -10,7 +10,7 @@
 
 use position::{Index, Tail, Tip};
 
-use super::walk::{Bad, Identity, Piece, Walk};
+use super::walk::{Bad, Extent, Identity, Piece, Walk};
 
 /// What there is, and what of it is in doubt.
 #[derive(Debug)]
@@ -19,6 +19,15 @@ pub(super) struct Verdict {
     pub(super) pieces: Vec<Piece>,
     pub(super) last: Tip,
     pub(super) tail: Tail,
+    /// Where what is in doubt begins.
+    pub(super) place: Option<InDoubt>,
+}
+
+/// A place in one of the segments that were found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct InDoubt {
+    pub(super) file: usize,
+    pub(super) offset: usize,
 }
 
 /// What this machine knows beside the journal.
@@ -46,17 +55,18 @@ pub(super) fn judge(walk: Walk<'_>, known: Knowledge) -> Verdict {
     let in_doubt = pieces.iter().enumerate().find_map(|(position, piece)| {
         let Piece::Bad(bad) = piece else { return None };
         let more = position + 1 < pieces.len() || blank_from.is_none();
-        judge_one(bad, pieces.get(position + 1), certain, known.crashed, more).map(|tail| (position, tail))
+        let tail = judge_one(bad, pieces.get(position + 1), certain, known.crashed, more)?;
+        Some((position, tail, InDoubt { file: bad.segment, offset: bad.offset }))
     });
-    let tail = match in_doubt {
-        Some((position, tail)) => {
+    let (tail, place) = match in_doubt {
+        Some((position, tail, place)) => {
             pieces.truncate(position);
-            tail
+            (tail, Some(place))
         }
-        None => Tail::Clean,
+        None => (Tail::Clean, None),
     };
     let last = pieces.last().map_or(base, |piece| piece.end().expect("what has no end is in doubt"));
-    Verdict { base, pieces, last, tail }
+    Verdict { base, pieces, last, tail, place }
 }
 
 /// `None` for damage, which is part of the journal.
@@ -65,7 +75,7 @@ fn judge_one(bad: &Bad, next: Option<&Piece>, certain: Index, crashed: bool, mor
     let after = bad.after.epoch();
     let frame = match bad.identity {
         Identity::Told(id) => Some(id),
-        Identity::Linked(_) | Identity::Lost => None,
+        Identity::Linked(_) | Identity::Lost(_) => None,
     };
     let end = bad.end();
     if end.is_some_and(|end| end.index() <= certain) {
@@ -75,6 +85,11 @@ fn judge_one(bad: &Bad, next: Option<&Piece>, certain: Index, crashed: bool, mor
     } else if end.is_some() && matches!(next, Some(Piece::Good(_))) {
         None
     } else {
-        Some(Tail::Uncertain { frame, at, after, more: more || frame.is_none() })
+        let more = match bad.identity {
+            Identity::Told(_) => more,
+            Identity::Linked(_) => true,
+            Identity::Lost(extent) => extent == Extent::Unknown,
+        };
+        Some(Tail::Uncertain { frame, at, after, more })
     }
 }

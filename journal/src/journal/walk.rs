@@ -3,13 +3,13 @@
 //! Responsible for: what lies where, and how the chain gets past damage.
 //! Not responsible for: what the damage means (`verdict`).
 
-use position::{Epoch, FrameId, Index, Position, Tip};
+use position::{FrameId, Index, Tip};
 use storage::{Segment, Slice};
 
 use super::JournalError;
-use super::link::LinkSearch;
+use super::link::{Anchor, Anchors};
 use super::mark::Mark;
-use crate::frame::{FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, zero_blocks};
+use crate::frame::{FRAME_ALIGNMENT, FRAME_HEADER_BYTES, Frame, FrameError, FrameHeader, zero_blocks};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName};
 
 /// What a disk writes whole or not at all.
@@ -21,6 +21,8 @@ pub(super) struct Found {
     pub(super) name: SegmentName,
     pub(super) segment: Segment,
     pub(super) header: Result<SegmentHeader, SegmentFlaw>,
+    /// All of it that can hold frames, as long as somebody looks at it. A file that lost its end may end anywhere.
+    whole: Option<Slice>,
 }
 
 /// A file with a good copy of damaged frames.
@@ -31,6 +33,8 @@ pub(super) struct Copy {
     pub(super) offsets: Vec<u32>,
     pub(super) after: Tip,
     pub(super) tip: Tip,
+    /// The highest commit that its headers tell.
+    pub(super) committed: Index,
 }
 
 /// A part of the journal, in order.
@@ -69,10 +73,19 @@ pub(super) enum Identity {
     /// The frame's own header says what it is.
     Told(FrameId),
     /// A header is lost, but something that is beyond doubt names the end of what lay here: one frame or
-    /// several.
+    /// several. The epoch is the lowest that it can be.
     Linked(FrameId),
     /// Nothing says what lay here. The chain ends.
-    Lost,
+    Lost(Extent),
+}
+
+/// How much lies where nothing says what it was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// One frame: what is left of its header says where it ends, and only zeros follow.
+    OneFrame,
+    /// Nobody can tell.
+    Unknown,
 }
 
 /// What is known for certain apart from the chain itself, so that no bytes that merely look like a frame can
@@ -95,10 +108,24 @@ pub(super) struct Walk<'a> {
     pub(super) pieces: Vec<Piece>,
     /// Where the last piece ends.
     pub(super) tip: Tip,
+    /// What the chain has come through in the segment that is looked at, frame by frame.
+    passed: Vec<Passed>,
+    /// So many of them lie before the last place that was passed over.
+    fixed: usize,
+    /// Where the chain came into this segment.
+    came_at: Index,
     /// The highest commit that any header tells: so much is not in doubt whatever it looks like here.
     pub(super) committed: Index,
     /// The place behind the last piece, if only zeros follow in the last segment.
     pub(super) blank_from: Option<usize>,
+}
+
+/// A frame of a segment that the chain has come through.
+#[derive(Clone, Copy, Debug)]
+struct Passed {
+    at: usize,
+    before: Tip,
+    tip: Tip,
 }
 
 /// Why the walk through one segment ended.
@@ -119,6 +146,31 @@ enum Look<'a> {
     Nothing,
 }
 
+impl Found {
+    pub(super) fn new(
+        name: SegmentName,
+        segment: Segment,
+        header: Result<SegmentHeader, SegmentFlaw>,
+    ) -> Found {
+        let whole = segment.slice(0..segment.capacity() / FRAME_ALIGNMENT * FRAME_ALIGNMENT);
+        Found { name, segment, header, whole: Some(whole) }
+    }
+
+    pub(super) fn bytes(&self) -> &[u8] {
+        self.whole.as_deref().expect("nobody looks at a segment after it was released")
+    }
+
+    /// Whether nothing is wrong with the file as such, so that frames may be appended to it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.header.is_ok() && self.segment.capacity().is_multiple_of(FRAME_ALIGNMENT)
+    }
+
+    /// Nobody looks at it any more: the segment may be appended to.
+    pub(super) fn release(&mut self) {
+        self.whole = None;
+    }
+}
+
 impl Piece {
     /// Where the history ends with this piece, if anything says so.
     pub(super) fn end(&self) -> Option<Tip> {
@@ -134,30 +186,38 @@ impl Bad {
     pub(super) fn end(&self) -> Option<Tip> {
         match self.identity {
             Identity::Told(id) | Identity::Linked(id) => Some(id.tip()),
-            Identity::Lost => None,
+            Identity::Lost(_) => None,
         }
     }
 }
 
 impl<'a> Walk<'a> {
-    /// Walks from the first segment to the last.
+    /// Walks from the first segment to the last, or to where nothing leads on.
     pub(super) fn through(
         segments: &'a [Found],
         copies: &'a [Copy],
         certain: Certain<'a>,
     ) -> Result<Walk<'a>, JournalError> {
+        let base = certain.snapshot;
         let mut walk = Walk {
             segments,
             copies,
             certain,
-            base: Tip::NONE,
+            base,
             pieces: Vec::new(),
-            tip: Tip::NONE,
+            tip: base,
+            passed: Vec::new(),
+            fixed: 0,
+            came_at: base.index(),
             committed: Index::NONE,
             blank_from: None,
         };
-        let (mut number, mut offset) = walk.start_from(0)?;
+        if segments.is_empty() {
+            return Ok(walk);
+        }
+        let (mut number, mut offset) = walk.start_from(0);
         loop {
+            walk.come_in();
             let limit = segments.get(number + 1).map(|next| next.name.first.previous());
             let ending = walk.scan(number, offset, limit)?;
             let Some(limit) = limit else {
@@ -166,7 +226,7 @@ impl<'a> Walk<'a> {
             };
             if segments[number + 1].header.is_ok_and(|next| next.begins_anew) {
                 // An installed snapshot has replaced what lies before, which may be of another history.
-                (number, offset) = walk.start_from(number + 1)?;
+                (number, offset) = walk.start_from(number + 1);
                 continue;
             }
             if ending == Ending::Next && walk.continues(number + 1) {
@@ -175,34 +235,35 @@ impl<'a> Walk<'a> {
             }
             if limit <= certain.snapshot.index() {
                 // What lies before is of no use any more: older than the snapshot, and cut off from what follows.
-                (number, offset) = walk.start_from(number + 1)?;
+                (number, offset) = walk.start_from(number + 1);
                 continue;
             }
-            let Ending::Stopped { offset: at, .. } = ending else { return Err(walk.broken(number + 1)) };
-            let bytes = segments[number].segment.capacity() - at;
-            match segments[number + 1].header {
-                Ok(header) if header.previous.epoch() >= walk.tip.epoch() => {
-                    walk.pass(number, at, bytes, header.previous);
-                }
-                _ => {
-                    walk.push_bad(number, at, bytes, Identity::Lost, None);
-                    break;
-                }
-            }
-            (number, offset) = (number + 1, SEGMENT_HEADER_BYTES);
+            let at = match ending {
+                Ending::Stopped { offset, .. } => offset,
+                Ending::Next => segments[number].bytes().len(),
+            };
+            // Nothing leads across: what follows cannot be told from what comes from elsewhere.
+            walk.push_bad(
+                number,
+                at,
+                segments[number].bytes().len() - at,
+                Identity::Lost(Extent::Unknown),
+                None,
+            );
+            break;
         }
         Ok(walk)
     }
 
     /// Begins anew at this segment, or at a later one if it is not known what this one follows and the
     /// snapshot covers it. Says which one, and where its first frame is.
-    fn start_from(&mut self, first: usize) -> Result<(usize, usize), JournalError> {
+    fn start_from(&mut self, first: usize) -> (usize, usize) {
         self.pieces.clear();
         let mut number = first;
         loop {
             if let Some((base, offset)) = self.base_of(number) {
                 (self.base, self.tip) = (base, base);
-                return Ok((number, offset));
+                return (number, offset);
             }
             let snapshot = self.certain.snapshot;
             let next = self.segments.get(number + 1).map(|next| next.name.first.previous());
@@ -210,51 +271,51 @@ impl<'a> Walk<'a> {
                 number += 1;
                 continue;
             }
-            let base = self.segments[number].name.first.previous();
-            if base > snapshot.index() {
-                return Err(JournalError::StartsLate { base, snapshot: snapshot.index() });
-            }
             // Then the journal starts with the snapshot, and whatever lies here is in doubt.
             (self.base, self.tip) = (snapshot, snapshot);
-            return Ok((number, SEGMENT_HEADER_BYTES));
+            return (number, SEGMENT_HEADER_BYTES);
         }
     }
 
     /// What a segment follows, told without what lies before it; and where its first frame is.
     fn base_of(&self, number: usize) -> Option<(Tip, usize)> {
-        let Found { name, segment, header } = &self.segments[number];
+        let Found { name, header, .. } = &self.segments[number];
         let snapshot = self.certain.snapshot;
         match header {
             Ok(header) => Some((header.previous, SEGMENT_HEADER_BYTES)),
             Err(_) if name.first == Index::NONE.next() => Some((Tip::NONE, SEGMENT_HEADER_BYTES)),
             Err(_) if name.first == snapshot.index().next() => Some((snapshot, SEGMENT_HEADER_BYTES)),
             Err(_) => {
+                let bytes = self.segments[number].bytes();
                 // A frame knows what it follows but for its epoch. So the journal starts one frame later.
-                let bytes = segment.slice(SEGMENT_HEADER_BYTES..segment.capacity());
-                let first = Frame::verify(&bytes).ok()?;
-                (first.header().first_index == name.first)
-                    .then(|| (first.tip(), SEGMENT_HEADER_BYTES + first.bytes().len()))
+                let first = Frame::verify(bytes.get(SEGMENT_HEADER_BYTES..).unwrap_or_default());
+                if let Ok(first) = first.as_ref()
+                    && first.header().first_index == name.first
+                {
+                    return Some((first.tip(), SEGMENT_HEADER_BYTES + first.bytes().len()));
+                }
+                // The snapshot may stand for what lies before; else it starts where something is certain again.
+                let anchors = self.anchors(number);
+                let anchor = anchors.first().filter(|_| name.first.previous() > snapshot.index())?;
+                anchor.end.map(|end| (end, anchor.at)).and_then(|(end, at)| {
+                    let frame = Frame::verify(&bytes[at..]).ok()?;
+                    (frame.tip() == end).then(|| (end, at + frame.bytes().len()))
+                })
             }
         }
     }
 
     /// Whether a segment follows what has been walked so far.
     fn continues(&self, number: usize) -> bool {
-        let Found { segment, header, .. } = &self.segments[number];
-        match header {
-            Ok(header) => header.previous == self.tip,
+        match &self.segments[number].header {
+            Ok(header) => {
+                header.previous.index() == self.tip.index() && header.previous.hash == self.tip.hash
+            }
             Err(_) => {
-                let bytes = segment.slice(SEGMENT_HEADER_BYTES..segment.capacity());
-                FrameHeader::read(&bytes).map_or(true, |frame| frame.follows(&self.tip))
+                let bytes = self.segments[number].bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+                FrameHeader::read(bytes).map_or(true, |frame| frame.follows(&self.tip))
             }
         }
-    }
-
-    fn broken(&self, number: usize) -> JournalError {
-        let Found { name, header, .. } = &self.segments[number];
-        let unknown = Tip { position: Position::new(Epoch::NONE, name.first.previous()), ..Tip::NONE };
-        let found = header.map_or(unknown, |header| header.previous);
-        JournalError::Broken { file: *name, found: Box::new(found), after: self.tip }
     }
 
     /// Notes where the last segment ends.
@@ -262,11 +323,31 @@ impl<'a> Walk<'a> {
         let Ending::Stopped { offset, blank } = ending else {
             unreachable!("only a segment with a successor has an end that is known beforehand")
         };
-        let bytes = self.segments[number].segment.capacity() - offset;
-        if blank {
-            self.blank_from = Some(offset);
-        } else if bytes > 0 {
-            self.push_bad(number, offset, bytes, Identity::Lost, None);
+        let (rest, mark) = (&self.segments[number].bytes()[offset..], self.certain.mark);
+        let ended_cleanly = mark.is_some_and(|mark| mark.clean && mark.durable == self.tip);
+        if blank || rest.is_empty() || ended_cleanly {
+            // What an orderly stop has left is known to the last byte: whatever lies behind it is not of the journal.
+            self.blank_from = blank.then_some(offset);
+            return;
+        }
+        let lone = FrameHeader::lone_frame_bytes(rest, &self.tip);
+        let ahead = |mark: &&Mark| {
+            mark.durable.index() > self.tip.index() && mark.durable.epoch() >= self.tip.epoch()
+        };
+        let Some(Mark { durable, .. }) = mark.filter(ahead) else {
+            let extent = if lone.is_some() { Extent::OneFrame } else { Extent::Unknown };
+            return self.push_bad(number, offset, rest.len(), Identity::Lost(extent), None);
+        };
+        self.pass(number, offset, lone.unwrap_or(rest.len()), *durable);
+        if lone.is_none() {
+            // The mark may be older than the last sync, and nobody can see how many frames lay here.
+            self.push_bad(
+                number,
+                self.segments[number].bytes().len(),
+                0,
+                Identity::Lost(Extent::Unknown),
+                None,
+            );
         }
     }
 
@@ -287,59 +368,136 @@ impl<'a> Walk<'a> {
             // Whether it is of their history shows when they have been fetched: they must lead from it to `end`.
             self.pieces.clear();
             (self.base, self.tip) = (snapshot, snapshot);
+            self.come_in();
             if self.push_copy(number, id_after(snapshot)) {
                 return;
             }
         }
         self.push_bad(number, offset, bytes, Identity::Linked(id_after(self.tip)), None);
-        self.tip = end;
+        (self.tip, self.fixed) = (end, self.passed.len());
+    }
+
+    /// Nothing of a segment has been passed yet.
+    fn come_in(&mut self) {
+        self.passed.clear();
+        (self.fixed, self.came_at) = (0, self.tip.index());
     }
 
     /// Follows the chain through one segment.
     fn scan(&mut self, number: usize, start: usize, limit: Option<Index>) -> Result<Ending, JournalError> {
-        let Found { name, segment, .. } = &self.segments[number];
-        let bytes = segment.slice(0..segment.capacity());
-        let mut search = LinkSearch::new(&bytes, self.known_behind(number));
-        let mut offset = start;
+        let segments = self.segments;
+        let Found { name, .. } = &segments[number];
+        let bytes = segments[number].bytes();
+        let (mut offset, mut anchors) = (start.min(bytes.len()), None);
         loop {
-            if limit == Some(self.tip.index()) {
+            let at_limit = limit == Some(self.tip.index());
+            if at_limit && self.meets_the_next(number) {
                 return Ok(Ending::Next);
             }
             let rest = &bytes[offset..];
-            if is_zero(rest) {
-                let blank = !rest.is_empty();
-                return Ok(Ending::Stopped { offset, blank });
+            let blank = is_zero(rest);
+            if blank && limit.is_none() {
+                return Ok(Ending::Stopped { offset, blank: !rest.is_empty() });
             }
-            let look = look(rest, &self.tip, limit).map_err(|source| JournalError::NotUnderstood {
+            let look = if at_limit || blank { Ok(Look::Nothing) } else { look(rest, &self.tip, limit) };
+            let look = look.map_err(|source| JournalError::NotUnderstood {
                 file: *name,
                 offset,
                 source: Box::new(source),
             })?;
-            offset += match look {
+            offset = match look {
                 Look::Frame(frame) => self.push_frame(number, offset, &frame),
-                Look::Damaged(header) => {
-                    self.committed = self.committed.max(header.commit);
-                    let id = header.id();
-                    if !self.push_copy(number, id) {
-                        self.push_bad(
-                            number,
-                            offset,
-                            header.frame_bytes(),
-                            Identity::Told(id),
-                            Some(&header),
-                        );
-                        self.tip = id.tip();
+                Look::Damaged(header) => self.push_damaged(number, offset, &header),
+                Look::Nothing => {
+                    let anchors = anchors.get_or_insert_with(|| self.anchors(number));
+                    match self.go_on(number, offset, anchors) {
+                        Some(at) => at,
+                        None if at_limit => return Ok(Ending::Next),
+                        None => return Ok(Ending::Stopped { offset, blank: blank && !rest.is_empty() }),
                     }
-                    header.frame_bytes()
                 }
-                Look::Nothing => match search.find(offset, self.tip) {
-                    Some((at, end)) => {
-                        self.pass(number, offset, at - offset, end);
-                        at - offset
-                    }
-                    None => return Ok(Ending::Stopped { offset, blank: false }),
-                },
             };
+        }
+    }
+
+    /// Whether nothing speaks against the next segment's going on where this one has come to.
+    fn meets_the_next(&self, number: usize) -> bool {
+        let previous =
+            self.segments[number + 1].header.ok().filter(|next| !next.begins_anew).map(|next| next.previous);
+        previous.is_none_or(|previous| previous.hash == self.tip.hash)
+    }
+
+    /// The chain has come to `offset` and finds nothing there that follows. Goes on at the next place that is
+    /// certain. Frames that the chain took from here and that what is certain contradicts are not of the journal,
+    /// however intact they are: an older frame may lie where a newer one was written.
+    fn go_on(&mut self, number: usize, offset: usize, anchors: &Anchors) -> Option<usize> {
+        let next = *anchors.next_of(|end| self.has_passed(end))?;
+        let mut from = offset;
+        while next.first <= self.tip.index()
+            || (next.first == self.tip.index().next() && !next.follows(&self.tip))
+        {
+            from = from.min(self.take_back()?);
+        }
+        if next.follows(&self.tip) {
+            return (next.is_named && next.at != offset).then_some(next.at);
+        }
+        if !next.may_follow_behind(&self.tip) {
+            return None;
+        }
+        let limit = self.segments.get(number + 1).map(|next| next.name.first);
+        if limit.is_some_and(|limit| next.first > limit) {
+            return None;
+        }
+        let end = next.previous(self.tip);
+        self.pass(number, from.min(next.at), next.at.saturating_sub(from), end);
+        Some(next.at)
+    }
+
+    fn has_passed(&self, end: &Tip) -> bool {
+        let found = self.passed.binary_search_by_key(&end.index(), |passed| passed.tip.index());
+        end.index() <= self.came_at || found.is_ok_and(|at| self.passed[at].tip.hash == end.hash)
+    }
+
+    /// Takes back the last frame of this segment, and says where it lay.
+    fn take_back(&mut self) -> Option<usize> {
+        if self.passed.len() <= self.fixed {
+            return None;
+        }
+        let Passed { at, before, .. } = self.passed.pop()?;
+        self.tip = before;
+        match self.pieces.last_mut() {
+            Some(Piece::Good(good)) if good.copy.is_none() && good.offsets.len() > 1 => {
+                good.offsets.pop();
+                (good.end, good.tip) = (at, before);
+            }
+            _ => drop(self.pieces.pop()),
+        }
+        Some(at)
+    }
+
+    /// What is certain within a segment, whatever is damaged there.
+    fn anchors(&self, number: usize) -> Anchors {
+        // The header of the next segment may be lost too. Then its frames say what they follow.
+        let mut last = number;
+        while self.segments.get(last + 1).is_some_and(|next| next.header.is_err()) {
+            last += 1;
+        }
+        let known: Vec<Tip> = [self.certain.mark.map(|mark| mark.durable), Some(self.certain.snapshot)]
+            .into_iter()
+            .flatten()
+            .collect();
+        let next =
+            self.segments.get(last + 1).and_then(|next| next.header.ok()).filter(|next| !next.begins_anew);
+        let mut behind = next.map(|next| Anchor::behind(self.segments[last].bytes().len(), next.previous));
+        loop {
+            let anchors = Anchors::of(self.segments[last].bytes(), &known, behind);
+            if last == number {
+                return anchors;
+            }
+            let first = self.segments[last].name.first;
+            last -= 1;
+            let at = self.segments[last].bytes().len();
+            behind = anchors.first().filter(|anchor| anchor.first == first).map(|anchor| anchor.moved_to(at));
         }
     }
 
@@ -348,6 +506,7 @@ impl<'a> Walk<'a> {
         let end = offset + frame.bytes().len();
         self.committed = self.committed.max(frame.header().commit);
         let after = std::mem::replace(&mut self.tip, frame.tip());
+        self.passed.push(Passed { at: offset, before: after, tip: self.tip });
         match self.pieces.last_mut() {
             Some(Piece::Good(good))
                 if good.segment == number && good.copy.is_none() && good.end == offset =>
@@ -364,14 +523,32 @@ impl<'a> Walk<'a> {
                 tip: self.tip,
             })),
         }
-        frame.bytes().len()
+        end
+    }
+
+    /// A frame whose header says what it is, and the rest is not that.
+    fn push_damaged(&mut self, number: usize, offset: usize, header: &FrameHeader) -> usize {
+        self.committed = self.committed.max(header.commit);
+        let (id, before) = (header.id(), self.tip);
+        if !self.push_copy(number, id) {
+            self.push_bad(number, offset, header.frame_bytes(), Identity::Told(id), Some(header));
+            self.tip = id.tip();
+        }
+        self.passed.push(Passed { at: offset, before, tip: self.tip });
+        offset + header.frame_bytes()
     }
 
     /// Uses a good copy of what is damaged here, if there is one.
     fn push_copy(&mut self, number: usize, id: FrameId) -> bool {
-        let fits = |copy: &Copy| copy.after == self.tip && copy.tip == id.tip();
+        // The hash says it all; the epoch may not be known.
+        let fits = |copy: &Copy| {
+            copy.after.hash == self.tip.hash
+                && copy.after.index() == self.tip.index()
+                && (copy.tip.index(), copy.tip.hash) == (id.last, id.hash)
+        };
         let Some(position) = self.copies.iter().position(fits) else { return false };
         let copy = &self.copies[position];
+        self.committed = self.committed.max(copy.committed);
         self.pieces.push(Piece::Good(Good {
             segment: number,
             copy: Some(position),
@@ -392,26 +569,18 @@ impl<'a> Walk<'a> {
         identity: Identity,
         header: Option<&FrameHeader>,
     ) {
-        let segment = &self.segments[number].segment;
-        let place = segment.slice(offset..offset + bytes);
+        let place = &self.segments[number].bytes()[offset..];
+        let place = &place[..bytes.min(place.len())];
         let never_written = match header {
             Some(header) => {
                 let found = zero_blocks(&place[FRAME_HEADER_BYTES..]);
-                found > header.zero_blocks && sectors(offset, &place).any(is_zero)
+                found > header.zero_blocks && sectors(offset, place).any(is_zero)
             }
             // A header is never zero, so where one must begin and the rest of the sector is, none was written.
-            None => !place.is_empty() && sectors(offset, &place).next().is_some_and(is_zero),
+            None => !place.is_empty() && sectors(offset, place).next().is_some_and(is_zero),
         };
         let after = self.tip;
         self.pieces.push(Piece::Bad(Bad { segment: number, offset, bytes, after, identity, never_written }));
-    }
-
-    /// What the chain may lead to behind a lost header in this segment.
-    fn known_behind(&self, number: usize) -> Vec<Tip> {
-        let next =
-            self.segments.get(number + 1).and_then(|next| next.header.ok()).map(|header| header.previous);
-        let mark = self.certain.mark.map(|mark| mark.durable);
-        [next, mark, Some(self.certain.snapshot)].into_iter().flatten().collect()
     }
 }
 

@@ -17,7 +17,7 @@ pub struct ClientId(pub u64);
 pub struct Effects<S: Prevalent> {
     /// Make the journal durable, then say `Synced`. There is at most one at a time.
     pub sync: Option<SyncOrder>,
-    /// Make the ballot durable, then say `Persisted`. A later one replaces one not yet begun.
+    /// Make the memory durable, then say `Persisted`. A later one replaces one not yet begun.
     pub persist: Option<MetaOrder>,
     /// Messages to voters, in order. May be lost.
     pub send: Vec<Outgoing>,

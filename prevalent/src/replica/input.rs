@@ -1,5 +1,5 @@
 use journal::Ticket;
-use position::{Ballot, MemberId};
+use position::{MemberId, Memory};
 use quorum::{Envelope, ReadToken, Time};
 
 use crate::replica::{ClientId, Finished};
@@ -49,8 +49,8 @@ pub enum Input<'a, S: Prevalent> {
     Read(ReadToken),
     /// The sync with this ticket has succeeded. (One that failed ends the process.)
     Synced(Ticket),
-    /// This ballot is durable.
-    Persisted(Ballot),
+    /// This memory is durable.
+    Persisted(Memory),
     /// A job is done.
     Finished(Finished<S>),
 }

@@ -41,7 +41,7 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn start_install(&mut self, incoming: Incoming, out: &mut Effects<S>) {
         self.jobs.begin_install();
         let incoming = Box::new(incoming);
-        let (shelf, cluster) = (self.shelf.clone(), self.meta.cluster);
+        let (shelf, cluster) = (self.shelf.clone(), self.cluster);
         out.start.push(Job(Work::Install { incoming, shelf, cluster }));
     }
 
@@ -54,15 +54,33 @@ impl<S: Prevalent> Replica<S> {
         engine: Engine<S>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        if self.applied().index() < base.index() {
-            let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
-            self.engine = Some(engine.with_snapshot_rule(rule));
-            out.applied = Some(base);
+        let newer = self.applied().index() < base.index();
+        if newer {
+            self.take_state(base, engine, out);
         }
         for damaged in self.journal.give_up_damage(base.index()) {
+            self.health.repaired(damaged);
             self.decide(now, quorum::Input::Repaired(damaged), &[], out)?;
         }
-        Ok(())
+        match newer {
+            true => self.decide(now, quorum::Input::HasState(base), &[], out),
+            false => Ok(()),
+        }
+    }
+
+    /// Goes on with the state of a snapshot. Whoever has lost its own may not know the voters either.
+    fn take_state(&mut self, base: Tip, engine: Engine<S>, out: &mut Effects<S>) {
+        if self.voter.membership().voters().is_empty()
+            && let Some(membership) =
+                engine.members().and_then(|members| crate::decode_members(&members.payload))
+        {
+            self.voter.adopt_membership(membership);
+        }
+        let rule = self.engine.as_ref().map_or(self.snapshot_rule, Engine::snapshot_rule);
+        self.engine = Some(engine.with_snapshot_rule(rule));
+        self.clock.follow(&self.journal, self.engine.as_ref());
+        self.health.has_state();
+        out.applied = Some(base);
     }
 
     pub(crate) fn on_install_done(
@@ -81,7 +99,9 @@ impl<S: Prevalent> Replica<S> {
         let base = opened.head().tip;
         self.jobs.snapshotting.made(base.index());
         let own = self.journal.tip_at(base.index());
-        if own == Some(base) || (own.is_some() && Mutant::InstallsWithoutHash.is_active()) {
+        if own.is_some_and(|own| own.hash == base.hash)
+            || (own.is_some() && Mutant::InstallsWithoutHash.is_active())
+        {
             return self.mend_with(now, base, *engine, out);
         }
         if base.index() <= self.voter.commit() {
@@ -96,10 +116,7 @@ impl<S: Prevalent> Replica<S> {
         {
             self.voter.adopt_membership(membership);
         }
-        let rule = self.engine.as_ref().map_or_else(|| engine.snapshot_rule(), Engine::snapshot_rule);
-        self.engine = Some(engine.with_snapshot_rule(rule));
-        self.clock.follow(&self.journal, self.engine.as_ref());
-        out.applied = Some(base);
+        self.take_state(base, *engine, out);
         self.decide(now, quorum::Input::Installed(base), &[], out)
     }
 }

@@ -8,6 +8,7 @@
 mod apply;
 mod clock;
 mod effects;
+mod health;
 mod input;
 mod install;
 mod intake;
@@ -19,13 +20,11 @@ mod transfer;
 
 use std::collections::VecDeque;
 
-use journal::{
-    Frame, FrameBuilder, FrameError, Journal, JournalError, Meta, MetaOrder, Ticket, UnverifiedFrames,
-};
-use position::{FrameId, History, Index, Member, Tip};
+use journal::{Frame, FrameBuilder, FrameError, Journal, JournalError, MetaFile, Ticket, UnverifiedFrames};
+use position::{ClusterId, FrameId, History, Index, Member, Tip};
 use quorum::{Envelope, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
-use storage::{Disk, DiskError, Slice};
+use storage::{DiskError, Slice};
 
 pub use effects::{Answered, ClientId, Effects, Outgoing, Refused, Unanswered};
 pub use input::{Input, Now};
@@ -33,9 +32,11 @@ pub use jobs::{Finished, Job};
 pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
 
+use crate::engine::SnapshotRule;
 use crate::founding::members_of;
 use crate::{Answers, Engine, Prevalent};
 use clock::ClusterClock;
+use health::Health;
 use intake::Pending;
 use jobs::Jobs;
 use transfer::{Receiving, Transfers};
@@ -56,6 +57,9 @@ pub enum Fatal {
     /// The snapshots could not be listed or read.
     #[error(transparent)]
     Snapshot(#[from] snapshots::SnapshotError),
+    /// The cluster has lost what this voter knows to be committed.
+    #[error(transparent)]
+    Contradicted(#[from] quorum::Contradiction),
     /// The state could not be rebuilt after a panic.
     #[error("the state cannot be rebuilt after a panic: {0}")]
     Rebuild(RebuildError),
@@ -64,13 +68,15 @@ pub enum Fatal {
 /// One voter of a cluster, or all of it.
 #[derive(Debug)]
 pub struct Replica<S: Prevalent> {
-    disk: Disk,
-    meta: Meta,
+    cluster: ClusterId,
+    meta: MetaFile,
     voter: Voter,
     journal: Journal,
     shelf: Shelf,
-    /// `None` while the state is being rebuilt or installed by a job.
+    /// `None` while the state is being rebuilt or installed by a job, and after a start that found none.
     engine: Option<Engine<S>>,
+    snapshot_rule: SnapshotRule,
+    health: Health,
     clock: ClusterClock,
 
     /// What waits for the next frame.
@@ -118,7 +124,7 @@ impl<S: Prevalent> Replica<S> {
                 let durable = self.journal.synced(ticket);
                 self.decide(now, quorum::Input::Durable(durable.index()), &[], out)?;
             }
-            Input::Persisted(ballot) => self.decide(now, quorum::Input::Persisted(ballot), &[], out)?,
+            Input::Persisted(memory) => self.decide(now, quorum::Input::Persisted(&memory), &[], out)?,
             Input::Finished(finished) => self.on_finished(now, finished, out)?,
         }
         self.order_sync(out);
@@ -164,8 +170,8 @@ impl<S: Prevalent> Replica<S> {
 
     /// Its cluster.
     #[must_use]
-    pub fn cluster(&self) -> position::ClusterId {
-        self.meta.cluster
+    pub fn cluster(&self) -> ClusterId {
+        self.cluster
     }
 
     /// The engine; `None` while the state is being rebuilt.
@@ -270,9 +276,9 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         match decision {
-            quorum::Effect::Persist(ballot) => {
-                self.meta = self.meta.with_ballot(ballot);
-                out.persist = Some(MetaOrder::new(self.disk.clone(), self.meta));
+            quorum::Effect::Persist(memory) => {
+                self.health.follow(&memory.ballot);
+                out.persist = Some(self.meta.remember(memory));
             }
             quorum::Effect::Send(envelope) => out.send.push(Outgoing { envelope, payload: Vec::new() }),
             quorum::Effect::SendFrames { envelope, after, through } => {
@@ -295,6 +301,7 @@ impl<S: Prevalent> Replica<S> {
                 self.transfers.acknowledged(now, by, base, received, done);
                 self.send_chunks(now, out);
             }
+            quorum::Effect::Contradicted(contradiction) => return Err(contradiction.into()),
             quorum::Effect::Changed => out.changed = true,
             quorum::Effect::Alarm(alarm) => out.alarms.push(alarm),
         }
@@ -376,6 +383,7 @@ impl<S: Prevalent> Replica<S> {
         {
             self.voter.adopt_membership(membership);
         }
+        self.health.repaired(damaged);
         self.decide(now, quorum::Input::Repaired(damaged), &[], out)
     }
 

@@ -1,8 +1,11 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, Sizes};
+use journal::{
+    Beside, Doubt, Finding, FoundMeta, FrameBuilder, Journal, JournalError, Meta, MetaFile, Recovered, Sizes,
+};
 use position::{
-    Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant, Standing, Tail, Tip,
+    Amnesia, Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant,
+    ProcessNumber, Standing, Tail, Tip,
 };
 use quorum::{Membership, Start, Times, Voter};
 use snapshots::Shelf;
@@ -12,6 +15,7 @@ use crate::engine::SnapshotRule;
 use crate::founding::{Founding, members_of};
 use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
+use crate::replica::health::Health;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
 use crate::replica::snapshotting::Snapshotting;
@@ -30,6 +34,8 @@ pub struct Options {
     pub founding: quorum::Founding,
     /// When snapshots are due; the same on all voters.
     pub snapshot_rule: SnapshotRule,
+    /// The directory is an embedded store's: whatever it has lost, nobody else has it.
+    pub sole: bool,
     /// For a voter that is alone: what is damaged or lost is given up with all that follows it, acknowledged or not,
     /// where the directory would be refused.
     pub salvage: bool,
@@ -56,6 +62,7 @@ impl Options {
             learner: None,
             founding: quorum::Founding::All,
             snapshot_rule: SnapshotRule::default(),
+            sole: false,
             salvage: false,
             history_bytes_max: 0,
             journal_bytes_max: JOURNAL_BYTES_MAX,
@@ -113,6 +120,14 @@ pub enum OpenError {
         /// The last entry that is there.
         last: Index,
     },
+    /// No snapshot of the only copy can be used, and the journal does not reach back to the beginning.
+    #[error(
+        "no snapshot can be used, and the journal begins after entry {base} only; this is the only copy, so nothing was changed; restore a backup of the folder `snapshots`"
+    )]
+    OnlyCopyWithoutState {
+        /// Where the journal begins.
+        base: Index,
+    },
     /// A frame in the middle of the only copy is damaged.
     #[error(
         "entries {first} to {last} of the journal are damaged: a disk error, not a crash; this is the only copy, so nothing was changed; restore a backup"
@@ -141,51 +156,98 @@ impl<S: Prevalent> Replica<S> {
     /// Starts a voter from its data directory: newest snapshot, then the journal. Blocks until everything
     /// that is known to be committed is applied.
     ///
+    /// Whatever is damaged or missing of the journal or of the snapshots, a voter with its identity starts: it is in
+    /// doubt of what it lost, or without a state, until others have sent it.
+    ///
     /// # Errors
-    /// If the directory cannot be a voter's.
+    /// If the directory cannot be a voter's, or if it is the only copy and has lost something.
     pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
-        let meta = identity(&disk, options)?;
-        let shelf = Shelf::new(disk.clone());
-        let loaded = snapshotter::load::<S>(&shelf, meta.cluster)?;
-        for passed_over in &loaded.passed_over {
-            tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
+        let mut health: Vec<Finding> = Vec::new();
+        let mut meta = identity(&disk, options)?;
+        if let Some(meta) = &meta {
+            let damaged = Meta::damaged_copies(&disk).into_iter();
+            health.extend(damaged.filter(|_| meta.boots > 0).map(|file| Finding::IdentityCopy { file }));
         }
+        let cluster = match &meta {
+            Some(meta) => meta.cluster,
+            None => journal::cluster_of(&disk)?.ok_or(OpenError::NoIdentity)?,
+        };
+        let shelf = Shelf::new(disk.clone());
+        let loaded = snapshotter::load::<S>(&shelf, cluster)?;
+        let passed_over = loaded.passed_over.iter().map(|passed_over| Finding::Snapshot {
+            index: passed_over.index,
+            error: passed_over.error.to_string(),
+        });
+        health.extend(passed_over);
         let base = loaded.head.as_ref().map(|head| head.tip);
         let engine = loaded.engine.with_snapshot_rule(options.snapshot_rule);
 
-        let mut recovered = recover_journal::<S>(&disk, &meta, base)?;
+        let newest = meta.as_ref().and_then(|meta| meta.newest_segment);
+        let is_learner = meta.as_ref().is_some_and(|meta| meta.me.incarnation == Incarnation::UNKNOWN);
+        let mut recovered =
+            recover_journal::<S>(&disk, cluster, Beside { snapshot: base, newest }, is_learner)?;
         recovered.journal.set_sizes(options.segment_sizes);
+        let has_state = recovered.journal.base().index() <= engine.applied().index();
         let membership = newest_membership(&recovered.journal, &engine);
-        let alone = membership.voters().len() == 1;
-        let mut ballot = found_ballot(&meta, &recovered);
-        if alone && let Err(why) = check_only_copy(&recovered, ballot.standing) {
-            if !options.salvage {
+        let alone = options.sole || membership.voters().len() == 1;
+        let mut ballot = match &meta {
+            Some(meta) => found_ballot(meta, &recovered),
+            None => Ballot::founded(),
+        };
+        let complaint = check_only_copy(&recovered, ballot.standing, has_state, meta.is_some());
+        if alone && let Err(why) = complaint {
+            if !options.salvage || !has_state {
                 return Err(why);
             }
-            tracing::warn!(%why, "what is damaged or lost is given up, with all that follows it");
+            tracing::warn!("{why}. It is given up, with all that follows it");
             recovered.salvage()?;
             ballot.standing = Standing::Settled;
             ballot.epoch = ballot.epoch.max(recovered.journal.last().epoch());
         }
+        let meta = match meta.take() {
+            Some(meta) => meta,
+            // The only voter of this history is who has it.
+            None => match membership.voters() {
+                [only] => Meta::founded(cluster, only.member),
+                _ => return Err(OpenError::NoIdentity),
+            },
+        };
         let tail = if alone { Tail::Clean } else { recovered.tail };
 
-        let meta = meta.started_again(ballot);
+        let process = ProcessNumber(options.process);
+        let mut meta = meta.started_again(ballot, process);
+        if let Some(newest) = recovered.journal.newest_segment() {
+            meta = meta.with_newest_segment(newest);
+        }
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         if !Mutant::SkipsCountingStarts.is_active() {
             meta.write(&disk)?;
         }
         Founding::complete(&disk)?;
+        let meta_file = MetaFile::new(disk.clone(), meta.clone());
+        recovered.journal.note_newest_in(meta_file.clone());
         recovered.settle_in()?;
+        if ballot.standing == Standing::Settled {
+            recovered.remove_unneeded();
+        }
+        health.append(&mut recovered.findings);
+        let health = Health::of(health, &ballot);
         let journal = recovered.journal;
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
-        let Replayed { engine, due } = replay_committed(engine, &journal, &shelf, meta.cluster, commit)?;
-        // A snapshot that the process before had no time for, or could not make, is made now.
         let mut snapshotting = Snapshotting::behind(base.map_or(Index::NONE, |base| base.index()));
-        due.into_iter().for_each(|due| snapshotting.want(due));
-        snapshotting.want_for_panics(&engine);
+        let engine = match has_state {
+            true => {
+                let Replayed { engine, due } = replay_committed(engine, &journal, &shelf, cluster, commit)?;
+                // A snapshot that the process before had no time for, or could not make, is made now.
+                due.into_iter().for_each(|due| snapshotting.want(due));
+                snapshotting.want_for_panics(&engine);
+                Some(engine)
+            }
+            false => None,
+        };
 
         let voter = Voter::start(
             now.time,
@@ -193,8 +255,11 @@ impl<S: Prevalent> Replica<S> {
                 cluster: meta.cluster,
                 me: meta.me,
                 boots: meta.boots,
-                process: options.process,
+                process,
                 ballot,
+                processes: meta.processes.clone(),
+                peers: meta.peers.clone(),
+                has_state,
                 membership,
                 durable: journal.durable().index(),
                 commit,
@@ -206,14 +271,16 @@ impl<S: Prevalent> Replica<S> {
             },
         );
         let mut clock = ClusterClock::default();
-        clock.follow(&journal, Some(&engine));
+        clock.follow(&journal, engine.as_ref());
         Ok(Replica {
-            disk,
-            meta,
+            cluster: meta.cluster,
+            meta: meta_file,
             voter,
             journal,
             shelf,
-            engine: Some(engine),
+            engine,
+            snapshot_rule: options.snapshot_rule,
+            health,
             clock,
             builder: FrameBuilder::new(),
             pending: std::collections::VecDeque::new(),
@@ -233,22 +300,24 @@ impl<S: Prevalent> Replica<S> {
 /// A learner's directory has no journal before its first start.
 fn recover_journal<S: Prevalent>(
     disk: &Disk,
-    meta: &Meta,
-    base: Option<Tip>,
+    cluster: ClusterId,
+    beside: Beside,
+    is_learner: bool,
 ) -> Result<Recovered, OpenError> {
-    let tag = crate::journal_tag::<S>(meta.cluster);
-    match Journal::recover(disk.clone(), tag, base) {
-        Err(JournalError::Missing) if meta.me.incarnation == Incarnation::UNKNOWN => {
-            drop(Journal::create(disk.clone(), tag, base.unwrap_or(Tip::NONE))?);
-            Ok(Journal::recover(disk.clone(), tag, base)?)
-        }
-        recovered => Ok(recovered?),
+    let tag = crate::journal_tag::<S>(cluster);
+    if is_learner && Journal::check_absent(disk).is_ok() {
+        drop(Journal::create(disk.clone(), tag, beside.snapshot.unwrap_or(Tip::NONE))?);
     }
+    Ok(Journal::recover(disk.clone(), tag, beside)?)
 }
 
-fn identity(disk: &Disk, options: &Options) -> Result<Meta, OpenError> {
+/// `None` for a sole store that has lost it and is to be saved: its journal says whose it is.
+fn identity(disk: &Disk, options: &Options) -> Result<Option<Meta>, OpenError> {
     let meta = match (Meta::read(disk)?, options.learner) {
         (FoundMeta::Good(meta), _) => meta,
+        (FoundMeta::Missing | FoundMeta::Damaged, None) if options.sole && options.salvage => {
+            return Ok(None);
+        }
         (FoundMeta::Missing, None) => return Err(OpenError::NoIdentity),
         (FoundMeta::Damaged, None) => return Err(OpenError::IdentityDamaged),
         (FoundMeta::Missing | FoundMeta::Damaged, Some((cluster, id))) => {
@@ -263,30 +332,49 @@ fn identity(disk: &Disk, options: &Options) -> Result<Meta, OpenError> {
             expected: id,
             expected_cluster: cluster,
         }),
-        _ => Ok(meta),
+        _ => Ok(Some(meta)),
     }
 }
 
 /// The ballot, and whether what the disk holds still allows this voter to count.
-fn found_ballot(meta: &Meta, Recovered { journal, tail, amnesia, .. }: &Recovered) -> Ballot {
-    let forgot_an_epoch = journal.last().epoch() > meta.ballot.epoch;
-    if forgot_an_epoch || *amnesia {
-        return Ballot { standing: Standing::Amnesiac, ..meta.ballot };
+fn found_ballot(meta: &Meta, Recovered { journal, tail, .. }: &Recovered) -> Ballot {
+    // Nobody has a frame of an epoch that its ballot does not know: the ballot is an old one.
+    if journal.last().epoch() > meta.ballot.epoch {
+        return Ballot { standing: Standing::Amnesiac(Amnesia::OldBallot), ..meta.ballot };
     }
     meta.ballot.found(*tail)
 }
 
 /// Nobody could send a voter that is alone what it lost, and nobody else could lead.
-fn check_only_copy(recovered: &Recovered, standing: Standing) -> Result<(), OpenError> {
-    let Recovered { journal, tail, .. } = recovered;
-    if let Tail::Uncertain { at, .. } = *tail {
-        return Err(OpenError::OnlyCopyUncertain { at });
+fn check_only_copy(
+    recovered: &Recovered,
+    standing: Standing,
+    has_state: bool,
+    has_identity: bool,
+) -> Result<(), OpenError> {
+    let Recovered { journal, tail, marked, findings, .. } = recovered;
+    let last = journal.last().index();
+    if !has_state {
+        return Err(OpenError::OnlyCopyWithoutState { base: journal.base().index() });
+    }
+    let reason = findings.iter().find_map(|finding| match finding {
+        Finding::InDoubt { reason, .. } => Some(*reason),
+        _ => None,
+    });
+    match (*tail, reason) {
+        (Tail::Uncertain { at, .. }, None | Some(Doubt::Damaged)) => {
+            return Err(OpenError::OnlyCopyUncertain { at });
+        }
+        (Tail::Uncertain { .. }, Some(_)) => return Err(OpenError::OnlyCopyForgot { last }),
+        _ => {}
     }
     if let Some(damage) = journal.damages().next() {
         return Err(OpenError::OnlyCopyDamaged { first: damage.id.first, last: damage.id.last });
     }
-    if standing != Standing::Settled {
-        return Err(OpenError::OnlyCopyForgot { last: journal.last().index() });
+    // Nothing that was durable is ever cut off a store that is alone.
+    let below_the_mark = marked.is_some_and(|marked| marked.index() > last);
+    if standing != Standing::Settled || below_the_mark || !has_identity {
+        return Err(OpenError::OnlyCopyForgot { last });
     }
     Ok(())
 }

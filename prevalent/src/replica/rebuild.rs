@@ -74,7 +74,7 @@ impl<S: Prevalent> Replica<S> {
         out.start.push(Job(Work::Rebuild(Rebuild {
             number: self.jobs.next_rebuild(),
             shelf: self.shelf.clone(),
-            cluster: self.meta.cluster,
+            cluster: self.cluster,
             frames: self.journal.frames_between(self.journal.base().index(), commit),
             needed: engine.applied(),
             through: commit,

@@ -99,7 +99,7 @@ impl<S: Prevalent> Replica<S> {
             base: self.journal.base().index(),
             parts: self.journal.parts(),
         };
-        let job = SnapshotJob::new(engine, self.shelf.clone(), self.meta.cluster, target, frames);
+        let job = SnapshotJob::new(engine, self.shelf.clone(), self.cluster, target, frames);
         out.start.push(Job(Work::Snapshot(Box::new(job.keeping(retention)))));
     }
 

@@ -192,8 +192,8 @@ impl<S: Prevalent> Group<S> {
                 }
                 replica = self.write_replica();
                 let now = self.clock.now();
-                if let Some(ballot) = persisted {
-                    replica.step(now, Input::Persisted(ballot), effects)?;
+                if let Some(memory) = persisted {
+                    replica.step(now, Input::Persisted(memory), effects)?;
                 }
                 if let Some(order) = sync {
                     replica.step(now, Input::Synced(order.ticket()), effects)?;
@@ -212,7 +212,7 @@ impl<S: Prevalent> Group<S> {
         }
         drop(replica);
         self.hand_out(effects);
-        synced.drain(..).try_for_each(|order| order.note_mark())?;
+        synced.drain(..).for_each(|order| order.note_mark());
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl<S: Prevalent> Group<S> {
         }
         for unanswered in &effects.unanswered {
             let Some(first) = unanswered.sequence else { continue };
-            line.queue.refuse(first, unanswered.commands, &unanswered.why.to_string());
+            line.queue.refuse(first, unanswered.commands, &unanswered.why);
         }
         self.room.notify_all();
     }
@@ -394,11 +394,11 @@ fn settle_inline<S: Prevalent>(
 ) -> Result<(), Fatal> {
     loop {
         if let Some(order) = effects.persist.take() {
-            let ballot = order.perform()?;
-            replica.step(clock.now(), Input::Persisted(ballot), effects)?;
+            let memory = order.perform()?;
+            replica.step(clock.now(), Input::Persisted(memory), effects)?;
         } else if let Some(order) = effects.sync.take() {
             order.perform()?;
-            order.note_mark()?;
+            order.note_mark();
             replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
         } else if replica.apply(APPLY_FRAMES, effects)? {
             // More is committed.

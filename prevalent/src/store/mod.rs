@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use journal::{Journal, JournalError};
 use position::{ClusterId, Incarnation, Member, MemberId, Tip};
 use quorum::{Kind, Membership, VoterInfo};
 use storage::{Disk, DiskError};
@@ -73,6 +74,9 @@ pub enum ExecuteError<R: fmt::Debug> {
     /// The command is too large, nests too deep, or cannot be archived. Nothing was journaled.
     #[error("the command was not journaled: {0}")]
     BadCommand(String),
+    /// The disk is full, or the journal is as large as it may be. Nothing was journaled; reads go on.
+    #[error("there is no room on the disk; the command was not executed. Make room and try again")]
+    NoRoom,
     /// The disk failed while the command was under way: a restart tells whether it was executed. No further
     /// command is taken.
     #[error("the store has failed and must be opened again: {0}")]
@@ -106,8 +110,17 @@ impl<S: Prevalent> Store<S> {
     }
 
     /// The same for a directory that [`Store::open`] refuses since it is damaged: opens it with the state as it was
-    /// before what is damaged or lost. **Commands that were answered may be gone.** Where nothing is damaged this is
-    /// [`Store::open`].
+    /// before the first entry that is damaged or lost. **Commands that were answered may be gone.** Where nothing is
+    /// damaged this is [`Store::open`].
+    ///
+    /// Exactly this is saved: every entry from the newest snapshot that can be used up to the first one that is
+    /// damaged or missing. Entries behind a gap may be intact, but they are not executed: each was made for the state
+    /// that all entries before it had led to, and that state is not known. So the files that hold them are copied to
+    /// `journal/*.given-up` before the store goes on, and nothing ever removes those.
+    ///
+    /// The identity may be lost as well, with both of its copies (`meta.0` and `meta.1`): it is taken from the journal.
+    /// What cannot be saved is a directory of which no snapshot can be used and whose journal does not reach back to
+    /// the beginning: its state is gone.
     ///
     /// # Errors
     /// As [`Store::open`], but for damage in the journal.
@@ -127,11 +140,13 @@ impl<S: Prevalent> Store<S> {
         random(&mut cluster)?;
         random(&mut incarnation)?;
         random(&mut process)?;
-        if Founding::is_due(&disk)? {
+        // A directory that holds a journal and no identity has lost it.
+        let is_lost = salvage && Journal::check_absent(&disk).is_err() && !Founding::is_under_way(&disk)?;
+        if Founding::is_due(&disk)? && !is_lost {
             let me = Member { id: MemberId(1), incarnation: Incarnation(u128::from_le_bytes(incarnation)) };
             found_alone::<S>(&disk, ClusterId(u128::from_le_bytes(cluster)), me)?;
         }
-        let options = Options { salvage, ..Options::new(u64::from_le_bytes(process)) };
+        let options = Options { sole: true, salvage, ..Options::new(u64::from_le_bytes(process)) };
         let clock = group::Clock::start();
         let replica = Replica::<S>::open(clock.now(), disk, &options)?;
         let voters = replica.membership().voters().len();
@@ -201,7 +216,9 @@ impl From<OpenError> for StoreOpenReason {
         match error {
             OpenError::OnlyCopyUncertain { .. }
             | OpenError::OnlyCopyDamaged { .. }
-            | OpenError::OnlyCopyForgot { .. } => StoreOpenReason::Damaged(error),
+            | OpenError::OnlyCopyForgot { .. }
+            | OpenError::IdentityDamaged
+            | OpenError::Journal(JournalError::Exists { .. }) => StoreOpenReason::Damaged(error),
             error => StoreOpenReason::Replica(error),
         }
     }

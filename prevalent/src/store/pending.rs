@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::Prevalent;
+use crate::replica::Refused;
 use crate::store::group::Held;
 use crate::store::{ExecuteError, read_answer};
 
@@ -25,7 +26,8 @@ impl<S: Prevalent> Pending<S> {
     pub fn wait(self) -> Result<S::Outcome, ExecuteError<S::Rejection>> {
         match self.group.wait(&self.slot) {
             Verdict::Answer(bytes) => read_answer::<S>(&bytes),
-            Verdict::Refused(why) => Err(ExecuteError::BadCommand(why)),
+            Verdict::Refused(Refused::NoRoom) => Err(ExecuteError::NoRoom),
+            Verdict::Refused(why) => Err(ExecuteError::BadCommand(why.to_string())),
             Verdict::Failed(why) => Err(ExecuteError::Failed(why)),
         }
     }
@@ -49,7 +51,7 @@ struct SlotState {
 #[derive(Clone, Debug)]
 pub(crate) enum Verdict {
     Answer(Vec<u8>),
-    Refused(String),
+    Refused(Refused),
     Failed(String),
 }
 

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use journal::{Entry, EntryKind, FRAME_BYTES_MAX, Sequence, SessionId};
 
 use crate::answer::Tag;
+use crate::replica::Refused;
 use crate::store::pending::{Slot, Verdict};
 
 /// So many commands may be under way: below the window of answers that a session keeps.
@@ -98,10 +99,10 @@ impl Queue {
     }
 
     /// This command of the batch, and those that follow it, `commands` in all, have not been journaled.
-    pub(crate) fn refuse(&mut self, first: Sequence, commands: usize, why: &str) {
+    pub(crate) fn refuse(&mut self, first: Sequence, commands: usize, why: &Refused) {
         let Some(at) = self.position(first) else { return };
         for _ in 0..commands.min(self.under_way.len() - at) {
-            self.settle(at, Verdict::Refused(why.to_owned()));
+            self.settle(at, Verdict::Refused(why.clone()));
         }
     }
 
@@ -181,15 +182,15 @@ mod tests {
         let (mut queue, slots) = queue(6, 8);
         check(&mut queue, 10..=15);
         queue.answer(Sequence(10), &[0, 1]);
-        queue.refuse(Sequence(11), 1, "no room");
-        queue.refuse(Sequence(12), 4, "busy");
+        queue.refuse(Sequence(11), 1, &Refused::NoRoom);
+        queue.refuse(Sequence(12), 4, &Refused::Busy);
         let refused = |slot: &Arc<Slot>| match slot.take() {
             Some(Verdict::Refused(why)) => Some(why),
             _ => None,
         };
         let refused: Vec<_> = slots.iter().map(refused).collect();
-        let busy = || Some("busy".to_owned());
-        assert_eq!(refused, [None, Some("no room".to_owned()), busy(), busy(), busy(), busy()]);
-        queue.refuse(Sequence(12), 4, "busy");
+        let busy = || Some(Refused::Busy);
+        assert_eq!(refused, [None, Some(Refused::NoRoom), busy(), busy(), busy(), busy()]);
+        queue.refuse(Sequence(12), 4, &Refused::Busy);
     }
 }

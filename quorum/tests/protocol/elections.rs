@@ -264,14 +264,11 @@ fn stranded_epoch() {
 #[test]
 fn a_master_that_steps_down_is_succeeded_at_once() {
     let mut cluster = Cluster::running(3, 1);
-    // C has gone on to a later epoch, and says so when A's next round reaches it.
+    // C has lost contact for a moment and gone on to a later epoch, and says so when A's next round reaches it.
     let epoch = cluster.voter(A).epoch().next();
-    cluster.forge(
-        B,
-        C,
-        epoch,
-        Message::Heartbeat { round: 1, commit: position::Index(1), last: Default::default() },
-    );
+    cluster.kill(C);
+    cluster.disks.get_mut(&C).expect("a machine").ballot.epoch = epoch;
+    cluster.start(C);
     cluster.run_until(100, "a new master, without a suspicion time of silence", |cluster| {
         cluster.master().is_some_and(|master| cluster.voter(master).epoch() > epoch)
     });

@@ -4,6 +4,7 @@
 //! what happens to them.
 
 mod cluster;
+mod contradiction;
 mod elections;
 mod founding;
 mod graphs;

@@ -1,6 +1,7 @@
 //! Frames from a master to its standbys, and what is committed when.
 
 use position::{History, Index};
+use quorum::Message;
 
 use crate::cluster::{A, B, C, Cluster, Disk, Order, Packet, TailDamage, Weather, ms};
 
@@ -173,4 +174,50 @@ fn a_standby_with_a_full_disk_goes_on() {
     cluster.run_until(2_000, "C catches up", |cluster| {
         cluster.journal(C).holds(&y) && cluster.commit(C) == cluster.journal(A).tip().index()
     });
+}
+
+/// Everything had been sent to the process before when its restart was noticed, and the new one learned from an older
+/// round that it has the master's history up to there.
+#[test]
+fn a_standby_of_an_idle_cluster_gets_the_newest_frame_within_two_heartbeats() {
+    let mut cluster = Cluster::running(3, 1);
+    let before = cluster.journal(C).tip();
+    cluster.hold(|envelope| envelope.to.id == C && envelope.message.name() == "Append");
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(5);
+    assert!(!cluster.journal(C).holds(&x));
+    cluster.held.clear();
+    cluster.stop_holding();
+    cluster.restart(C);
+    // From before x.
+    let epoch = cluster.voter(A).epoch();
+    cluster.run(1);
+    cluster.forge(A, C, epoch, Message::Heartbeat { round: 1, commit: before.index(), last: before });
+    cluster.run_until(50, "C has x", |cluster| cluster.journal(C).holds(&x));
+}
+
+#[test]
+fn a_voter_without_a_state_votes_and_stands_once_the_master_has_sent_one() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.kill(A);
+    cluster.disks.get_mut(&A).expect("a machine").has_state = false;
+    cluster.run_until(1_000, "B leads", |cluster| cluster.master() == Some(B));
+    cluster.hold(|envelope| envelope.message.name() == "SnapshotChunk");
+    cluster.start(A);
+    let x = cluster.write(B, 1).expect("leads");
+    cluster.run_until(500, "A stores", |cluster| cluster.journal(A).holds(&x));
+    // It votes, and its rank does not make it a candidate.
+    cluster.kill(B);
+    cluster.run_until(2_000, "C leads by A's vote", |cluster| cluster.master() == Some(C));
+    cluster.run(200);
+    assert!(!cluster.disks[&A].has_state);
+    cluster.held.clear();
+    cluster.stop_holding();
+    cluster.run_until(500, "A has a state", |cluster| cluster.disks[&A].has_state);
+    let y = cluster.write(C, 1).expect("leads");
+    cluster.run_until(500, "A goes on following", |cluster| cluster.commit(A) == y.last);
+    cluster.start(B);
+    cluster.run(500);
+    cluster.kill(C);
+    cluster.run_until(2_000, "A leads, by its rank", |cluster| cluster.master() == Some(A));
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use position::{Ballot, Epoch, MemberId, Standing};
+use position::{Ballot, Epoch, History, MemberId, Standing};
 
 use crate::cluster::{Cluster, Dice, TailDamage, Weather, ms};
 
@@ -60,6 +60,8 @@ fn accident(cluster: &mut Cluster) {
             }
         }
         12..=13 => cluster.heal(),
+        // Of two voters one that is unsettled has nobody but the other, and nobody sends a snapshot without a master.
+        14 if cluster.ids().len() == 2 && !cluster.oracle.damaged.is_empty() => {}
         14 => {
             if let Some(id) = anyone(cluster, true) {
                 cluster.compact(id);
@@ -123,7 +125,10 @@ fn rot(cluster: &mut Cluster) {
     let Some(id) = anyone(cluster, true) else { return };
     let joined = |ballot: &Ballot| ballot.standing == Standing::Settled && ballot.epoch > Epoch::NONE;
     let all_joined = cluster.disks.values().all(|disk| joined(&disk.ballot));
-    if all_joined && cluster.disks[&id].durable.frames().len() > 1 {
+    let last = cluster.disks[&id].durable.tip().index();
+    let kept =
+        cluster.ids().len() > 2 || cluster.disks.values().all(|disk| disk.written.base().index() < last);
+    if all_joined && kept && cluster.disks[&id].durable.frames().len() > 1 {
         let identity_known = !cluster.dice.one_in(4);
         cluster.stop_and_rot(id, identity_known);
     }

@@ -264,18 +264,71 @@ fn absence_is_believed_only_of_who_has_left_the_epoch() {
 }
 
 #[test]
-fn an_uncertain_acknowledgement_does_not_count() {
+fn two_sound_disks_of_three_go_on_with_an_unsettled_voter() {
     let (mut cluster, _) = committed_by_a_and_b();
-    // A was elected with B's vote, and what B's frame was can no longer be read.
+    // What B's frame was can no longer be read, and A never states its end in answer to this start.
     cluster.stop_and_rot(B, false);
+    cluster.hold(|envelope| envelope.to.id == B && envelope.message.name() == "HelloReply");
     cluster.start(B);
     cluster.run(20);
+    assert!(cluster.is_unsettled(B));
+    // What it has durable now is no matter of doubt, and C is away.
+    cluster.stick(B, Order::Sync);
     let y = cluster.write(A, 1).expect("leads");
     cluster.run(20);
-    assert!(cluster.disks[&B].durable.holds(&y));
-    assert!(cluster.commit(A) < y.last, "B counted though it doubts itself");
-    cluster.run(200);
-    assert_eq!(cluster.master(), None, "A leads on with a quorum of one");
+    assert!(cluster.journal(B).holds(&y));
+    assert!(cluster.commit(A) < y.last, "what B has written, and not made durable, was counted");
+    cluster.unstick(B, Order::Sync);
+    cluster.run_until(20, "A and B commit", |cluster| cluster.commit(A) == y.last);
+    cluster.run(500);
+    assert_eq!(cluster.master(), Some(A), "its acknowledgements keep A in office");
+    cluster.read(A).expect("leads");
+    cluster.run(50);
+    assert_eq!(cluster.oracle.reads_pending(), 0, "and let it read");
+    // Its vote is another matter.
+    assert!(cluster.is_unsettled(B));
+    cluster.kill(A);
+    cluster.heal();
+    cluster.run(1_000);
+    assert_eq!(cluster.master(), None, "C was elected without y");
+}
+
+/// A was elected with B's vote; that does no harm, and A may lead for months.
+#[test]
+fn settled_by_the_master_that_it_elected_once_durable() {
+    let (mut cluster, _) = committed_by_a_and_b();
+    cluster.stop_and_rot(B, false);
+    cluster.stick(B, Order::Sync);
+    cluster.start(B);
+    cluster.run(500);
+    assert_eq!(cluster.journal(B).tip(), cluster.journal(A).tip(), "B has written all");
+    assert!(cluster.is_unsettled(B), "settled by what is written only");
+    cluster.unstick(B, Order::Sync);
+    cluster.run_until(200, "B counts", |cluster| cluster.standing(B) == Standing::Settled);
+    assert_eq!(cluster.voter(A).epoch(), Epoch(1), "nobody else had to be elected");
+}
+
+/// B acknowledged x, then lost it and was started again: its old acknowledgement must not commit x.
+#[test]
+fn an_acknowledgement_does_not_outlive_a_start() {
+    let mut cluster = Cluster::running(3, 1);
+    cluster.isolate(C);
+    cluster.stick(A, Order::Sync);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run(10);
+    assert!(cluster.disks[&B].durable.holds(&x));
+    cluster.stop_and_rot(B, true);
+    cluster.hold(|envelope| {
+        envelope.from.id == A && ["Append", "FetchReply"].contains(&envelope.message.name())
+    });
+    cluster.start(B);
+    cluster.run(20);
+    assert!(!cluster.journal(B).holds(&x));
+    cluster.unstick(A, Order::Sync);
+    cluster.run(10);
+    assert!(cluster.commit(A) < x.last, "x was committed with one copy");
+    cluster.release();
+    cluster.run_until(200, "B has x again", |cluster| cluster.commit(A) == x.last);
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn envelope(from: MemberId, to: MemberId, counter: u64, message: Message) -> Env
         from: member(from),
         to: member(to),
         boots: 1,
-        process: 2,
+        process: position::ProcessNumber(2),
         counter,
         epoch: Epoch(4),
         message,

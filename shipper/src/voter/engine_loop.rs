@@ -455,7 +455,7 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
         position::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
         position::Standing::Settled => "learner".to_owned(),
         position::Standing::Unsettled(_) => format!("{role}, unsettled"),
-        position::Standing::Amnesiac => format!("{role}, amnesiac"),
+        position::Standing::Amnesiac(_) => format!("{role}, amnesiac"),
     }
 }
 

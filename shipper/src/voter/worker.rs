@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use journal::{MetaOrder, SyncOrder, Ticket};
-use position::Ballot;
+use position::Memory;
 use prevalent::{Finished, Job, Prevalent};
 use storage::DiskError;
 use tokio::sync::mpsc;
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub(crate) enum Done<S: Prevalent> {
     Synced(Result<Ticket, DiskError>),
-    Persisted(Result<Ballot, DiskError>),
+    Persisted(Result<Memory, DiskError>),
     Finished(Finished<S>),
 }
 

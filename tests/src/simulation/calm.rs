@@ -67,7 +67,8 @@ impl Simulation {
         (0..self.machines.len()).all(|machine| {
             self.process(machine).is_some_and(|process| {
                 let replica = &process.replica;
-                let counts = replica.view().standing != Standing::Amnesiac && !self.machines[machine].wiped;
+                let amnesiac = matches!(replica.view().standing, Standing::Amnesiac(_));
+                let counts = !amnesiac && !self.machines[machine].wiped;
                 !counts
                     || (Some(replica.applied().index()) == most
                         && replica.voter().commit() == replica.last().index())

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use journal::{MetaOrder, Sizes, SyncOrder};
-use position::{Ballot, ClusterId, Index, Member};
+use position::{ClusterId, Index, Member, Memory};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
 use quorum::Time;
 use storage::{Disk, FileCopy, Image, SimDisk};
@@ -124,7 +124,7 @@ pub(super) enum SyncInFlight {
 
 pub(super) enum BallotInFlight {
     Ordered(MetaOrder),
-    Done(Ballot),
+    Done(Memory),
 }
 
 pub(super) enum JobInFlight {

@@ -3,7 +3,7 @@
 use position::{Epoch, History, Index, Tail, Tip};
 use storage::SimDisk;
 
-use super::super::{Journal, JournalError, list_segments, view_segment};
+use super::super::{Finding, Journal, JournalError, list_segments, view_segment};
 use super::rig::{Concat, Filling, PLAIN, Rig, SMALL, TAG, build, elsewhere};
 use crate::Schema;
 use crate::frame::Frame;
@@ -66,7 +66,7 @@ fn a_cut_is_all_or_nothing() {
         let mut rig = Rig::with_frames(seed, 6);
         rig.cut_after(Index(4)).unwrap();
         let recovered = rig.power_cut();
-        assert_eq!((recovered.tail, recovered.amnesia), (Tail::Clean, false));
+        assert_eq!(recovered.tail, Tail::Clean);
         assert_eq!(recovered.journal.last(), rig.model.last());
     }
 }
@@ -275,8 +275,11 @@ fn what_a_snapshot_has_replaced_never_counts_again() {
             rig.machine.disk().replace(&name, &bytes).unwrap();
         }
         rig.model.snapshot = Tip::NONE;
-        let error = rig.try_open().unwrap_err();
-        assert!(matches!(error, JournalError::StartsLate { base: Index(40), .. }), "{error}");
+        let recovered = rig.open();
+        assert_eq!((recovered.journal.base(), recovered.tail), (elsewhere(7, 40), Tail::Clean));
+        let no_state = Finding::NoState { base: elsewhere(7, 40), snapshot: Index::NONE };
+        assert!(recovered.findings.contains(&no_state), "{:?}", recovered.findings);
+        drop(recovered);
         rig.model.snapshot = elsewhere(7, 40);
         let recovered = rig.try_open().unwrap();
         assert_eq!(recovered.journal.base(), elsewhere(7, 40));
@@ -285,12 +288,14 @@ fn what_a_snapshot_has_replaced_never_counts_again() {
 }
 
 #[test]
-fn a_journal_that_starts_behind_its_snapshot_is_refused() {
+fn a_journal_that_starts_behind_its_snapshot_is_all_there_but_for_its_state() {
     let mut rig = Rig::with_frames(1, 60);
     rig.compact(rig.model.frames[40].0);
+    let base = rig.journal().base();
     rig.model.snapshot = Tip::NONE;
-    let error = rig.try_open().unwrap_err();
-    assert!(matches!(error, JournalError::StartsLate { .. }), "{error}");
+    let recovered = rig.open();
+    assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+    assert_eq!(recovered.findings, [Finding::NoState { base, snapshot: Index::NONE }]);
 }
 
 #[test]
@@ -298,7 +303,10 @@ fn a_missing_segment_is_noticed() {
     let mut rig = Rig::with_frames(1, 60);
     let segments = list_segments(&rig.machine.disk()).unwrap();
     rig.machine.disk().remove(&segments[0].name.to_string()).unwrap();
-    assert!(matches!(rig.try_open().unwrap_err(), JournalError::StartsLate { .. }));
+    let recovered = rig.open();
+    assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+    assert_eq!(recovered.journal.base().index(), segments[1].name.first.previous());
+    assert!(matches!(recovered.findings[..], [Finding::NoState { .. }]), "{:?}", recovered.findings);
 
     let mut rig = Rig::with_frames(1, 60);
     rig.machine.disk().remove(&segments[1].name.to_string()).unwrap();
@@ -322,8 +330,9 @@ fn what_belongs_to_somebody_else_is_refused_and_left_alone() {
     }
     let exists = Journal::create(rig.machine.disk(), TAG, Tip::NONE).unwrap_err();
     assert!(matches!(exists, JournalError::Exists { .. }));
-    let missing = Journal::open(SimDisk::new(1).disk(), TAG, None).unwrap_err();
-    assert!(matches!(missing, JournalError::Missing));
+    let nothing = Journal::open(SimDisk::new(1).disk(), TAG, None).unwrap();
+    let everything = Tail::Uncertain { frame: None, at: Index(1), after: Epoch::NONE, more: true };
+    assert_eq!((nothing.journal.last(), nothing.tail), (Tip::NONE, everything));
 }
 
 #[test]
@@ -450,7 +459,7 @@ fn a_cut_that_no_sync_has_reached_has_not_happened() {
         rig.journal().synced(stale.ticket());
         rig.do_chores();
         let recovered = if power { rig.power_cut() } else { rig.crash() };
-        assert_eq!((recovered.tail, recovered.amnesia), (Tail::Clean, false));
+        assert_eq!(recovered.tail, Tail::Clean);
         let end = recovered.journal.last().index();
         assert_eq!(end, Index(20), "the first cut is on the disk, the second is not");
         assert!(before.index() > end);
@@ -586,11 +595,15 @@ fn a_frame_of_another_history_is_not_appended() {
 }
 
 #[test]
-fn a_file_of_a_generation_that_no_journal_comes_to_is_refused() {
+fn a_file_of_a_generation_that_no_journal_comes_to_hides_nothing() {
     let mut rig = Rig::with_frames(1, 2);
     let name = "journal/00000000000000000002-4294967295.journal";
     rig.machine.disk().replace(name, &[0; 1024]).unwrap();
-    assert!(matches!(rig.try_open(), Err(JournalError::Generation { .. })));
-    rig.machine.disk().remove(name).unwrap();
-    assert_eq!(rig.open().journal.last().index(), Index(2));
+    let recovered = rig.open();
+    assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+    assert!(matches!(recovered.findings[..], [Finding::SetAside { .. }]), "{:?}", recovered.findings);
+    rig.take(recovered);
+    rig.cut_after(Index(1)).unwrap();
+    rig.sync().unwrap();
+    assert!(list_segments(&rig.machine.disk()).unwrap().iter().any(|it| it.name.generation == Generation(2)));
 }

@@ -105,7 +105,7 @@ impl<S: Prevalent<Command = Vec<u8>>> Alone<S> {
                 self.replica.step(now, persisted, &mut self.effects).unwrap();
             } else if let Some(order) = self.effects.sync.take() {
                 order.perform().unwrap();
-                order.note_mark().unwrap();
+                order.note_mark();
                 self.replica.step(now, Input::Synced(order.ticket()), &mut self.effects).unwrap();
             } else if !self.replica.apply(16, &mut self.effects).unwrap() {
                 break;

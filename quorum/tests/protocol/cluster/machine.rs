@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use position::{Ballot, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip};
-use quorum::{Alarm, Time, Voter};
+use position::{
+    Amnesia, Ballot, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId, Memory,
+    ProcessNumber, Standing, Tail, Tip,
+};
+use quorum::{Alarm, Contradiction, Time, Voter};
 
 use super::journal::Journal;
 
@@ -15,6 +18,11 @@ pub(crate) struct Disk {
     /// Its latest process.
     pub(crate) life: u64,
     pub(crate) ballot: Ballot,
+    pub(crate) peers: Vec<KnownPeer>,
+    /// The processes of all its starts, the newest first.
+    pub(crate) processes: Vec<ProcessNumber>,
+    /// Whether a snapshot of it is good.
+    pub(crate) has_state: bool,
     /// Survives a power cut.
     pub(crate) durable: Journal,
     /// Survives the death of the process.
@@ -34,11 +42,13 @@ pub(crate) struct Process {
     /// Tells its disk's answers from those to an earlier process.
     pub(crate) life: u64,
     pub(crate) syncing: bool,
-    pub(crate) persisting: Option<Ballot>,
-    pub(crate) persist_next: Option<Ballot>,
+    pub(crate) persisting: Option<Memory>,
+    pub(crate) persist_next: Option<Memory>,
     pub(crate) transfers: BTreeMap<Member, Tip>,
     pub(crate) transferred: Time,
     pub(crate) alarms: Vec<Alarm>,
+    /// The protocol has ended it.
+    pub(crate) contradicted: Option<Contradiction>,
 }
 
 /// What a power cut does to the end of the journal.
@@ -55,18 +65,25 @@ pub(crate) enum TailDamage {
 impl Disk {
     /// As `init` writes it.
     pub(crate) fn founded(member: Member) -> Disk {
-        let ballot = Ballot { epoch: Epoch::NONE, voted_for: None, standing: Standing::Settled };
         Disk {
             member,
             boots: 0,
             life: 0,
-            ballot,
+            ballot: Ballot::founded(),
+            peers: Vec::new(),
+            processes: Vec::new(),
+            has_state: true,
             durable: Journal::founded(),
             written: Journal::founded(),
             full_after: None,
             tail: Tail::Clean,
             repairs: Vec::new(),
         }
+    }
+
+    pub(crate) fn remember(&mut self, memory: &Memory) {
+        self.ballot = memory.ballot;
+        self.peers.clone_from(&memory.peers);
     }
 
     /// A machine that was wiped.
@@ -112,7 +129,7 @@ impl Disk {
         self.durable = self.written.clone();
         let tail = std::mem::replace(&mut self.tail, Tail::Clean);
         if self.written.tip().epoch() > self.ballot.epoch {
-            self.ballot.standing = Standing::Amnesiac;
+            self.ballot.standing = Standing::Amnesiac(Amnesia::OldBallot);
         } else {
             self.ballot = self.ballot.found(tail);
         }

@@ -11,11 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use position::{
-    Ballot, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Standing, Tail, Tip,
+    ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Memory, ProcessNumber,
+    Standing, Tail, Tip,
 };
 use quorum::{
-    Envelope, Founding, Input, Kind, Membership, Message, ReadToken, Start, Time, Times, Voter, VoterInfo,
-    check_state, check_step,
+    Envelope, Founding, Input, Kind, Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times,
+    Voter, VoterInfo, check_state, check_step,
 };
 
 pub(crate) use dice::Dice;
@@ -54,7 +55,7 @@ enum Event {
     Persisted {
         id: MemberId,
         life: u64,
-        ballot: Ballot,
+        memory: Memory,
     },
 }
 
@@ -228,6 +229,7 @@ impl Cluster {
         let founding = if self.standby_only.contains(&id) { Founding::Never } else { self.founding };
         let disk = self.disks.get_mut(&id).expect("a machine");
         disk.life = life;
+        disk.processes.insert(0, ProcessNumber(life));
         let (tail, repairs) = disk.start();
         let tail = if self.membership.voters().len() == 1 { Tail::Clean } else { tail };
         let known = disk.written.tip().index() > Index::NONE;
@@ -236,8 +238,11 @@ impl Cluster {
             cluster: self.cluster,
             me: disk.member,
             boots: disk.boots,
-            process: life,
+            process: ProcessNumber(life),
             ballot: disk.ballot,
+            processes: disk.processes.iter().copied().take(PROCESSES_MAX).collect(),
+            peers: disk.peers.clone(),
+            has_state: disk.has_state,
             membership,
             durable: disk.durable.tip().index(),
             commit: disk.written.base().index(),
@@ -258,6 +263,7 @@ impl Cluster {
             transfers: BTreeMap::new(),
             transferred: self.now,
             alarms: Vec::new(),
+            contradicted: None,
         };
         self.processes.insert(id, process);
         self.note(format_args!("{} starts, its tail is {}", name(id), trace::tail(&tail)));
@@ -271,8 +277,8 @@ impl Cluster {
     /// The process dies; the operating system still writes what it had been given.
     pub(crate) fn kill(&mut self, id: MemberId) {
         let process = self.processes.remove(&id).expect("a running voter");
-        if let Some(ballot) = process.persisting.filter(|_| self.dice.one_in(2)) {
-            self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+        if let Some(memory) = process.persisting.filter(|_| self.dice.one_in(2)) {
+            self.disks.get_mut(&id).expect("a machine").remember(&memory);
         }
         self.frozen.remove(&id);
         for order in [Order::Sync, Order::Ballot] {
@@ -403,7 +409,7 @@ impl Cluster {
 
     /// A message arrives as if `from`, in its present or last process, had sent it.
     pub(crate) fn forge(&mut self, from: MemberId, to: MemberId, epoch: Epoch, message: Message) {
-        let process = self.disks[&from].life;
+        let process = ProcessNumber(self.disks[&from].life);
         let envelope = Envelope {
             cluster: self.cluster,
             from: self.member(from),
@@ -415,6 +421,17 @@ impl Cluster {
             message,
         };
         self.arrive(Packet { envelope, frames: Vec::new() });
+    }
+
+    /// `from` votes for `to`: as if it had been asked, had made that durable, and had sent this.
+    pub(crate) fn forge_vote(&mut self, from: MemberId, to: MemberId, epoch: Epoch) {
+        let asked = self.held.iter().rev().find_map(|packet| match packet.envelope.message {
+            Message::VoteRequest { attempt, .. } if packet.envelope.from.id == to => Some(attempt),
+            _ => None,
+        });
+        let attempt = asked.expect("it was asked");
+        self.oracle.vote(self.member(from), epoch, self.member(to));
+        self.forge(from, to, epoch, Message::VoteReply { attempt, refused: None });
     }
 
     /// What was put aside, by its sender and receiver.
@@ -485,15 +502,15 @@ impl Cluster {
                     self.synced(id, began_with);
                 }
             }
-            Event::Persisted { id, life, ballot } => {
+            Event::Persisted { id, life, memory } => {
                 if let Some(process) = self.processes.get_mut(&id).filter(|process| process.life == life) {
                     process.persisting = None;
                     let next = process.persist_next.take();
-                    self.disks.get_mut(&id).expect("a machine").ballot = ballot;
+                    self.disks.get_mut(&id).expect("a machine").remember(&memory);
                     if let Some(next) = next {
                         self.persist(id, next);
                     }
-                    self.input(id, Input::Persisted(ballot));
+                    self.input(id, Input::Persisted(&memory));
                 }
             }
         }
@@ -559,7 +576,7 @@ impl Cluster {
         let mut lines: Vec<String> = self.trace.clone().unwrap_or_default();
         for (&id, disk) in &self.disks {
             let state = match self.processes.get(&id) {
-                Some(process) => format!("{:?}", process.voter.view()),
+                Some(process) => format!("{:?}, alarms {:?}", process.voter.view(), process.alarms),
                 None => "down".to_owned(),
             };
             lines.push(format!("{} journal {} {state}", name(id), disk.written.tip()));

@@ -99,12 +99,21 @@ impl Oracle {
             _ => return,
         };
         assert_eq!(
-            (disk.ballot.epoch, disk.ballot.voted_for),
+            (disk.ballot.epoch, disk.ballot.voted_for.map(|vote| vote.candidate)),
             (epoch, Some(voted_for)),
             "{from} speaks of a vote that is not durable"
         );
         let known = *self.votes.entry((from, epoch)).or_insert(voted_for);
         assert_eq!(known, voted_for, "{from} votes twice in epoch {epoch}");
+    }
+
+    pub(crate) fn vote(&mut self, from: Member, epoch: Epoch, to: Member) {
+        self.votes.insert((from, epoch), to);
+    }
+
+    /// The script has taken from a majority of the disks what was committed.
+    pub(crate) fn forget_what_was_committed(&mut self) {
+        self.committed.clear();
     }
 
     pub(crate) fn read_arrives(&mut self, token: ReadToken) {

@@ -1,6 +1,6 @@
 //! The driver's part: effects, in the order named.
 
-use position::{Ballot, Epoch, FrameId, History, Index, MemberId, Tip};
+use position::{Epoch, FrameId, History, Index, MemberId, Memory, Tip};
 use quorum::{Effect, Envelope, Input, Message, SnapshotChunk};
 
 use super::{Cluster, Disk, Event, Order, Packet, Process, frame_after, ms};
@@ -33,7 +33,7 @@ impl Cluster {
         for effect in effects {
             self.trace_effect(id, &effect, beside);
             match effect {
-                Effect::Persist(ballot) => self.persist(id, ballot),
+                Effect::Persist(memory) => self.persist(id, memory),
                 Effect::Send(envelope) => self.send(id, envelope, Vec::new()),
                 Effect::SendFrames { envelope, after, through } => {
                     let frames = self.disks[&id].written.after(after, through);
@@ -72,6 +72,7 @@ impl Cluster {
                         self.process(id).transfers.remove(&by);
                     }
                 }
+                Effect::Contradicted(contradiction) => self.process(id).contradicted = Some(contradiction),
                 Effect::Changed => {}
                 Effect::Alarm(alarm) => self.process(id).alarms.push(alarm),
             }
@@ -89,10 +90,15 @@ impl Cluster {
     fn install(&mut self, id: MemberId, base: Tip) {
         let disk = self.disk(id);
         if disk.written.tip_at(base.index()) == Some(base) {
+            if !std::mem::replace(&mut disk.has_state, true) {
+                self.input(id, Input::HasState(base));
+            }
+            let disk = self.disk(id);
             let covered: Vec<FrameId> =
                 disk.repairs.extract_if(.., |frame| frame.last <= base.index()).collect();
             covered.into_iter().for_each(|frame| self.input(id, Input::Repaired(frame)));
         } else {
+            disk.has_state = true;
             disk.written.install(base);
             disk.durable = disk.written.clone();
             self.input(id, Input::Installed(base));
@@ -136,15 +142,15 @@ impl Cluster {
         self.oracle.commits(leads, index, written, &disks);
     }
 
-    pub(super) fn persist(&mut self, id: MemberId, ballot: Ballot) {
+    pub(super) fn persist(&mut self, id: MemberId, memory: Memory) {
         let process = self.process(id);
         if process.persisting.is_some() {
-            process.persist_next = Some(ballot);
+            process.persist_next = Some(memory);
             return;
         }
-        process.persisting = Some(ballot);
+        process.persisting = Some(memory.clone());
         let life = process.life;
-        self.schedule_disk(id, Order::Ballot, Event::Persisted { id, life, ballot });
+        self.schedule_disk(id, Order::Ballot, Event::Persisted { id, life, memory });
     }
 
     pub(super) fn sync_if_needed(&mut self, id: MemberId) {

@@ -2,7 +2,7 @@
 
 use std::fmt::Arguments;
 
-use position::{FrameId, History, Index, MemberId, Standing, Tail};
+use position::{Ballot, FrameId, History, Index, KnownPeer, MemberId, Memory, Standing, Tail};
 use quorum::{Effect, Envelope, FetchOutcome, Message, Time, Want};
 
 use super::{Cluster, ms};
@@ -38,12 +38,21 @@ impl Cluster {
         }
         let me = name(id);
         match effect {
-            Effect::Persist(ballot) => {
-                let vote = ballot.voted_for.map_or("nobody".to_owned(), |member| name(member.id).to_string());
+            Effect::Persist(Memory { ballot, peers }) if *ballot == self.ordered_ballot(id) => {
+                let known = |peer: &KnownPeer| {
+                    let (id, boots, epoch) = (name(peer.member.id), peer.latest.boots, peer.epoch);
+                    format!("{id} (start {boots}, epoch {epoch})")
+                };
+                let known: Vec<String> = peers.iter().map(known).collect();
+                self.note(format_args!("{me} remembers {}", known.join(", ")));
+            }
+            Effect::Persist(Memory { ballot, .. }) => {
+                let vote =
+                    ballot.voted_for.map_or("nobody".to_owned(), |vote| name(vote.candidate.id).to_string());
                 let standing = match ballot.standing {
                     Standing::Settled => "",
                     Standing::Unsettled(_) => ", unsettled",
-                    Standing::Amnesiac => ", amnesiac",
+                    Standing::Amnesiac(_) => ", amnesiac",
                 };
                 self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
             }
@@ -72,8 +81,16 @@ impl Cluster {
             }
             Effect::StoreChunk => self.note(format_args!("{me} installs the snapshot")),
             Effect::ChunkAcknowledged { .. } | Effect::Changed => {}
+            Effect::Contradicted(contradiction) => self.note(format_args!("{me} ENDS: {contradiction}")),
             Effect::Alarm(alarm) => self.note(format_args!("{me} ALARM: {alarm}")),
         }
+    }
+
+    /// The ballot that the disk of `id` holds, or will soon hold.
+    fn ordered_ballot(&self, id: MemberId) -> Ballot {
+        let process = &self.processes[&id];
+        let ordered = process.persist_next.as_ref().or(process.persisting.as_ref());
+        ordered.map_or(self.disks[&id].ballot, |memory| memory.ballot)
     }
 
     fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId]) {
@@ -121,7 +138,9 @@ fn said(message: &Message, frames: &[FrameId]) -> Option<String> {
         Message::AppendAck(ack) => match ack.conflict {
             Some(conflict) => format!("AppendAck: differs from {} on", conflict.start),
             None if ack.durable_match == Index::NONE => return None,
-            None => format!("AppendAck: durable {}{}", ack.durable_match, yes(!ack.certain, ", uncertain")),
+            None => {
+                format!("AppendAck: durable {}{}", ack.durable_match, yes(!ack.counts, ", does not count"))
+            }
         },
         Message::Fetch(fetch) => match fetch.want {
             Want::After(tip) => format!("Fetch what follows {}", tip.position),

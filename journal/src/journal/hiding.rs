@@ -1,0 +1,126 @@
+//! Which segments count where several claim the same entries.
+//!
+//! A newer generation hides what it replaced. But a file can carry any name: one that is empty, or that comes from
+//! elsewhere, must not hide what was durable. So a segment hides others only if it continues them, or if this machine
+//! itself has noted that it began it.
+//!
+//! Responsible for: the choice. Not responsible for: following the chain through what was chosen (`walk`).
+
+use position::{ChainHash, Index, Mutant, Tip};
+
+use super::mark::Mark;
+use super::walk::Found;
+use crate::frame::{FRAME_ALIGNMENT, FrameHeader};
+use crate::segment::{SEGMENT_HEADER_BYTES, SegmentName};
+
+/// What this machine has noted of its segments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noted<'a> {
+    /// The newest one that its ballot names.
+    pub(super) newest: Option<SegmentName>,
+    pub(super) mark: Option<&'a Mark>,
+    pub(super) snapshot: Tip,
+}
+
+/// The segments that count, in order, and those that do not.
+pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Vec<Found>) {
+    found.sort_by_key(|found| (found.name.generation, found.name.first));
+    let (mut shown, mut aside): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
+    for candidate in found {
+        if !shown.is_empty() && !counts(&candidate, &shown, noted) {
+            aside.push(candidate);
+            continue;
+        }
+        shown.retain(|older| {
+            older.name.first < candidate.name.first || Mutant::KeepsHiddenGeneration.is_active()
+        });
+        shown.push(candidate);
+    }
+    shown.sort_by_key(|found| found.name.first);
+    (shown, aside)
+}
+
+fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+    let first = candidate.name.first;
+    let newest = shown.last().expect("asked of a segment with others before it");
+    if candidate.header.is_ok()
+        && candidate.name.generation == newest.name.generation
+        && newest.name.first < first
+    {
+        // Another one of the same row. Whether it continues it shows when the chain comes there.
+        return true;
+    }
+    let hides = newest.name.first >= first || frames(newest).any(|header| header.first_index >= first);
+    if hides {
+        return may_hide(candidate, shown, noted);
+    }
+    // One of which nothing was written yet is right behind the last frame. Else it must hold something.
+    candidate.header.is_ok()
+        || noted.newest == Some(candidate.name)
+        || end_at(shown, first.previous(), noted.snapshot).is_some()
+        || frames(candidate).any(|header| header.first_index >= first)
+}
+
+fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+    let before = candidate.name.first.previous();
+    if noted.newest == Some(candidate.name) {
+        return true;
+    }
+    let vouched = noted.mark.is_some_and(|mark| {
+        mark.generation == candidate.name.generation
+            && shown.iter().all(|older| older.name.generation < candidate.name.generation)
+    });
+    match candidate.header {
+        Ok(header) if header.begins_anew => {
+            // A snapshot was installed that goes further. It may have been lost since.
+            let further = noted.mark.is_none_or(|mark| mark.durable.index() <= header.previous.index());
+            vouched || further || header.previous.index() <= noted.snapshot.index()
+        }
+        Ok(header) => match end_at(shown, before, noted.snapshot) {
+            Some(hashes) => hashes.contains(&header.previous.hash),
+            // What it follows is damaged or gone: nothing contradicts it.
+            None => true,
+        },
+        Err(_) => {
+            let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+            let first =
+                FrameHeader::read(rest).ok().filter(|first| first.first_index == candidate.name.first);
+            let follows = |first: FrameHeader| {
+                end_at(shown, before, noted.snapshot)
+                    .is_some_and(|hashes| hashes.contains(&first.previous_hash))
+            };
+            first.is_some_and(follows) || (vouched && holds_something(candidate, noted))
+        }
+    }
+}
+
+/// Whether a segment without a header holds what this machine has noted, or was noted to be begun while nothing of
+/// it was durable.
+fn holds_something(candidate: &Found, noted: Noted<'_>) -> bool {
+    let Some(mark) = noted.mark else { return false };
+    let (first, durable) = (candidate.name.first, mark.durable.index());
+    durable < first || frames(candidate).any(|header| header.id().tip() == mark.durable)
+}
+
+/// The chain hashes with which frames of these segments end at this entry; `None` if none does.
+fn end_at(shown: &[Found], index: Index, snapshot: Tip) -> Option<Vec<ChainHash>> {
+    let mut hashes: Vec<ChainHash> = Vec::new();
+    if index == Index::NONE {
+        hashes.push(ChainHash::NONE);
+    }
+    if index == snapshot.index() {
+        hashes.push(snapshot.hash);
+    }
+    let older = shown.iter().rev().find(|older| older.name.first <= index);
+    let ends = older.into_iter().flat_map(frames).map(|header| header.id()).filter(|id| id.last == index);
+    hashes.extend(ends.map(|id| id.hash));
+    let begins = shown.iter().filter_map(|older| older.header.ok()).map(|header| header.previous);
+    hashes.extend(begins.filter(|previous| previous.index() == index).map(|previous| previous.hash));
+    (!hashes.is_empty()).then_some(hashes)
+}
+
+fn frames(found: &Found) -> impl Iterator<Item = FrameHeader> {
+    let bytes = found.bytes();
+    let starts = (SEGMENT_HEADER_BYTES..bytes.len()).step_by(FRAME_ALIGNMENT);
+    starts.filter_map(|at| FrameHeader::read(&bytes[at..]).ok())
+}

@@ -1,0 +1,145 @@
+//! What a voter remembers of the others, durably: whether a process that speaks goes on from the one before it.
+//!
+//! A directory that is put back to an older copy, or that runs twice, does not know it. Its peers do: each start draws
+//! a process number, and a greeting carries those of the last starts. Whoever does not lead back to the start that a
+//! peer remembers is a copy.
+
+use position::{Amnesia, Epoch, History, KnownPeer, Member, Memory, Mutant, Standing, Started};
+
+use crate::link::Link;
+use crate::message::{Envelope, Hello, Message, Seen};
+use crate::{Alarm, Voter};
+
+/// What a greeting of another process than the one that is remembered tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Newcomer {
+    /// A later start of the same directory.
+    Successor,
+    /// A message from before its restart, or an old copy of its directory: nobody knows before the copy says so.
+    Late,
+    /// A second copy of its directory, or an older one.
+    Copy,
+}
+
+impl Link {
+    /// Whether this process goes on from the one that is remembered.
+    pub(crate) fn judge(&self, started: Started, hello: &Hello) -> Newcomer {
+        if started.boots < self.latest.boots {
+            let confesses = hello.amnesia == Some(Amnesia::Copied);
+            return if confesses { Newcomer::Copy } else { Newcomer::Late };
+        }
+        let starts_since = started.boots - self.latest.boots;
+        let chained = usize::try_from(starts_since).ok().and_then(|back| hello.processes.get(back));
+        // Whoever was away for longer than the chain reaches is recognized by what it has said itself.
+        let recognized = self.latest.boots == 0
+            || (starts_since > 0 && chained == Some(&self.latest.process))
+            || (starts_since > 0 && hello.known_of_me == self.latest);
+        // A directory that knows that it lost its vote may follow: it says itself that it does not count.
+        let kept_its_ballot = hello.epoch >= self.epoch || hello.amnesia.is_some();
+        if recognized && kept_its_ballot { Newcomer::Successor } else { Newcomer::Copy }
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        Seen { latest: self.latest, epoch: self.epoch, acknowledged: self.acknowledged }
+    }
+}
+
+impl Voter {
+    /// This start of this directory.
+    pub(crate) fn my_start(&self) -> Started {
+        Started { boots: self.boots, process: self.process }
+    }
+
+    /// What the disk holds, or will hold soon.
+    pub(crate) fn memory(&self) -> Memory {
+        let known = |(&member, link): (&Member, &Link)| {
+            let Link { latest, epoch, knows, .. } = *link;
+            let counts = self.membership.counts(member) && latest.boots > 0;
+            counts.then_some(KnownPeer { member, latest, epoch, knows })
+        };
+        let peers = match self.membership.voters() {
+            // The list of voters may be what is damaged: nobody is forgotten for that.
+            [] => self.durable_peers.clone(),
+            _ => self.links.iter().filter_map(known).collect(),
+        };
+        Memory { ballot: self.ballot, peers }
+    }
+
+    /// Whether this process of a peer is remembered durably. Before that its votes and acknowledgements do not count: a
+    /// power cut here could make room for a copy of it.
+    pub(crate) fn is_remembered(&self, member: Member) -> bool {
+        let latest = self.links.get(&member).map(|link| link.latest);
+        self.durable_peers.iter().any(|peer| peer.member == member && Some(peer.latest) == latest)
+    }
+
+    /// Notes the highest epoch in which a peer spoke of what was durable with it. It never goes back behind that.
+    pub(crate) fn note_epoch(&mut self, envelope: &Envelope) {
+        let epoch = match &envelope.message {
+            Message::Hello(hello) | Message::HelloReply(hello) => hello.epoch,
+            Message::VoteRequest { .. }
+            | Message::VoteReply { refused: None, .. }
+            | Message::Heartbeat { .. }
+            | Message::Append(_)
+            | Message::AppendAck(_)
+            | Message::SnapshotChunk(_)
+            | Message::SnapshotAck(_) => envelope.epoch,
+            _ => return,
+        };
+        let Some(link) = self.links.get_mut(&envelope.from) else { return };
+        if epoch > link.epoch && self.membership.counts(envelope.from) {
+            link.epoch = epoch;
+            self.memory_changed = true;
+        }
+    }
+
+    /// Compares what a peer remembers of this voter with what the disk still knows.
+    pub(crate) fn check_memory(&mut self, from: Member, hello: &Hello, history: &impl History) {
+        let (seen, mine) = (hello.seen_of_you, self.my_start());
+        if Mutant::BelievesOldImage.is_active() {
+            return;
+        }
+        if self.me.incarnation == position::Incarnation::UNKNOWN {
+            return;
+        }
+        if let Some(link) = self.links.get_mut(&from)
+            && seen.latest == mine
+            && link.knows != mine
+        {
+            link.knows = mine;
+            self.memory_changed |= self.membership.counts(from);
+        }
+        if matches!(self.ballot.standing, Standing::Amnesiac(_)) {
+            return;
+        }
+        let later_start = seen.latest.boots > mine.boots;
+        let other_process = seen.latest.boots == mine.boots && seen.latest.process != mine.process;
+        if later_start || other_process || hello.refused == Some(mine) {
+            self.alarm(Alarm::CopiedDirectory { of: self.me });
+            self.forget_everything(Amnesia::Copied);
+        } else if seen.epoch > self.durable_ballot.epoch {
+            self.forget_everything(Amnesia::OldBallot);
+        } else {
+            self.doubt_what_was_acknowledged(&seen, history);
+        }
+    }
+
+    fn forget_everything(&mut self, why: Amnesia) {
+        self.alarm(Alarm::Amnesia);
+        self.lose_standing(Standing::Amnesiac(why));
+        self.doubt = None;
+    }
+
+    /// From now on this voter's vote does not count, and it neither stands nor leads.
+    pub(crate) fn lose_standing(&mut self, standing: Standing) {
+        if self.role.name() != crate::RoleName::Standby {
+            self.stand_by(None);
+        }
+        self.pending_grant = None;
+        self.ballot.standing = standing;
+        self.persist();
+    }
+
+    pub(crate) fn durable_epoch(&self) -> Epoch {
+        self.durable_ballot.epoch
+    }
+}
