@@ -118,7 +118,8 @@ fn problem_of(finding: &Finding, examined: &Examined, recovered: &Recovered) -> 
         Some(offset) => format!("{file} at byte {offset}: "),
         None => format!("{file}: "),
     };
-    let mut what = text.strip_prefix(&place).unwrap_or(&text).to_owned();
+    let rest = text.strip_prefix(&place).or_else(|| Some(text.strip_prefix(&file)?.trim_start()));
+    let mut what = rest.unwrap_or(&text).to_owned();
     let mut severity = match finding {
         Finding::Damaged(_)
         | Finding::InDoubt { .. }

@@ -88,7 +88,7 @@ fn a_snapshot_of_another_history_is_noticed() {
 
 #[test]
 fn small_files_are_verified_too() {
-    for (file, what) in [("meta.0", "the other one is good"), ("mark", "recovery does without it")] {
+    for (file, what) in [("meta.0", "the other one is good"), ("mark", "the journal is read without it")] {
         let folder = tempfile::tempdir().unwrap();
         make_wall(folder.path());
         flip(&folder.path().join(file), 20);
@@ -98,13 +98,15 @@ fn small_files_are_verified_too() {
 }
 
 #[test]
-fn what_no_voter_starts_from_is_damage() {
+fn a_file_that_lost_its_end_or_its_twin_is_judged_by_what_it_held() {
     let folder = tempfile::tempdir().unwrap();
     make_wall(folder.path());
     let segment = folder.path().join(the_only_segment(folder.path()));
     let bytes = fs::read(&segment).unwrap();
     fs::write(&segment, &bytes[..bytes.len() - 7]).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: ", "its end is lost"]);
+    check("verify", folder.path(), &[], 0, &["note: journal/", "which no segment is", "no damage, 1 note"]);
+    fs::write(&segment, &bytes[..2007]).unwrap();
+    check("verify", folder.path(), &[], 5, &["note: journal/", "which no segment is", "damage: journal"]);
     fs::write(&segment, bytes).unwrap();
 
     fs::remove_file(folder.path().join("meta.1")).unwrap();
@@ -123,12 +125,12 @@ fn a_journal_that_ends_before_the_mark_is_noticed() {
     bytes[number(&last["offset"])..].fill(0);
     fs::write(&segment, bytes).unwrap();
     for action in ["verify", "summary", "journal"] {
-        check(action, folder.path(), &[], 5, &["damage: mark: it says that", "was durable"]);
+        check(action, folder.path(), &[], 5, &["damage: journal: ", "the mark says that entries up to"]);
     }
     let (code, stdout, stderr) = inspect(&["show", folder.path().to_str().unwrap()]);
     assert_eq!(code, 5, "{stdout}{stderr}");
     assert!(
-        stderr.contains("damage: mark: it says that"),
+        stderr.contains("the mark says that entries up to"),
         "less is shown than the mark says, and nobody says so"
     );
 }
@@ -143,29 +145,23 @@ fn files_that_count_are_missed() {
 
     let newest = fs::read(path(&segments[1])).unwrap();
     fs::write(path(&segments[1]), vec![0; newest.len()]).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: mark: it says that"]);
+    check("verify", folder.path(), &[], 5, &["damage: journal: ", "the mark says that entries up to"]);
     fs::remove_file(path(&segments[1])).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: mark: it says that"]);
+    check("verify", folder.path(), &[], 5, &["damage: journal: ", "the mark says that entries up to"]);
     fs::write(path(&segments[1]), newest).unwrap();
     check("verify", folder.path(), &[], 0, &["no damage"]);
 
     // Without the oldest one the journal builds on a snapshot, and there is none.
     let oldest = fs::read(path(&segments[0])).unwrap();
     fs::remove_file(path(&segments[0])).unwrap();
-    check(
-        "verify",
-        folder.path(),
-        &[],
-        5,
-        &["damage: journal: ", "the newest usable snapshot ends at entry 0"],
-    );
-    let listed = check("journal", folder.path(), &[], 5, &["damage: journal: "]);
+    check("verify", folder.path(), &[], 5, &["damage: snapshots: ", "the newest usable one ends at entry 0"]);
+    let listed = check("journal", folder.path(), &[], 5, &["damage: snapshots: "]);
     assert!(listed.lines().count() > 10, "what is there is shown all the same: {listed}");
     fs::write(path(&segments[0]), oldest).unwrap();
 
     fs::remove_dir_all(path("journal")).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: journal: there is no journal"]);
-    check("summary", folder.path(), &[], 5, &["damage: journal: there is no journal"]);
+    check("verify", folder.path(), &[], 5, &["damage: journal: ", "no file of the journal is there"]);
+    check("summary", folder.path(), &[], 5, &["damage: journal: ", "no file of the journal is there"]);
     assert_eq!(inspect(&["show", folder.path().to_str().unwrap()]).0, 5);
 }
 
@@ -187,7 +183,7 @@ fn a_torn_end_is_a_note_and_a_doubtful_one_is_damage() {
     let good = fs::read(&file).unwrap();
 
     flip(&file, offset + 300);
-    let place = format!("damage: {segment} at byte {offset}: what follows entry {} is damaged", index - 1);
+    let place = format!("damage: {segment} at byte {offset}: entries from {index} on are in doubt");
     check("verify", folder.path(), &[], 5, &[&place]);
     check("journal", folder.path(), &[], 5, &[&place]);
 
@@ -214,7 +210,7 @@ fn a_copy_that_was_made_while_its_owner_wrote_is_said_to_be_one() {
     take_all(&["LOCK", "meta.0", "meta.1", &the_only_segment(folder.path())]);
     store.execute(wall::long_text()).unwrap();
     take("mark");
-    check("verify", copy.path(), &[], 5, &["damage: mark: ", "a copy that was made while the voter ran"]);
+    check("verify", copy.path(), &[], 5, &["damage: journal: ", "a copy that was made while the voter ran"]);
     // The other way round it is as of the moment of the mark, or later.
     take_all(&["mark", &the_only_segment(folder.path())]);
     check("verify", copy.path(), &[], 0, &["no damage\n"]);

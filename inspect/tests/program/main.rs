@@ -90,12 +90,13 @@ fn a_journal_that_grows_meanwhile_is_not_called_damaged() {
     let store = open_wall(folder.path());
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        scope.spawn(|| wall::write_until(&store, &stop));
+        let writer = scope.spawn(|| wall::write_until(&store, &stop));
         let _stop = wall::StopWhenDropped(&stop);
         let mut last = 0;
         // Until the journal has gone on to its second file, and then a few times more.
         let (mut segments, mut looks) = (0, 0);
         while segments < 2 || looks < 5 {
+            assert!(!writer.is_finished(), "nobody writes any more");
             let verified = json("verify", folder.path(), 0);
             let now = verified["last"]["index"].as_u64().unwrap();
             assert!(now >= last, "{now} after {last}");

@@ -10,7 +10,7 @@ use journal::{
     Entry, EntryKind, FrameBuilder, Journal, Meta, Schema, Sequence, SessionId, Stamp, list_segments,
     view_segment,
 };
-use position::{ClusterId, Epoch, Incarnation, Index, Member, MemberId, Tip};
+use position::{Ballot, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Memory, Tip};
 use prevalent::{Actor, Answers, Engine, Founding, Moment, Prevalent, Role, Store, encode, registration};
 use quorum::{Kind, Membership, VoterInfo};
 use snapshots::{Head, Shelf};
@@ -46,12 +46,12 @@ impl Drop for StopWhenDropped<'_> {
     }
 }
 
-/// Goes on giving commands, several at a time.
+/// Goes on giving commands, several at a time. One that the disk has no room for yet is given again.
 pub(crate) fn write_until(store: &Store<Fleet>, stop: &AtomicBool) {
     while !stop.load(Ordering::Relaxed) {
-        let levels: Vec<_> = (1..=20).map(|level| store.submit(&set("level", level)).unwrap()).collect();
+        let levels: Vec<_> = (1..=20).filter_map(|level| store.submit(&set("level", level)).ok()).collect();
         for level in levels {
-            level.wait().unwrap();
+            drop(level.wait());
         }
     }
 }
@@ -170,6 +170,7 @@ impl Voter {
         journal.append(&founding).unwrap();
         let mut voter = Voter { disk, journal, builder: FrameBuilder::new(), tip: founding.tip() };
         let ann = registration(&Actor { name: "ann".into(), role: Role::Operator }).unwrap();
+        voter.prepare();
         voter.pack(&Entry::internal(EntryKind::Register, &ann));
         voter.write();
         voter
@@ -219,12 +220,17 @@ impl Voter {
         self.write();
     }
 
-    /// Makes all of it durable, and a segment for what comes next.
+    /// Makes all of it durable.
     pub(crate) fn sync(&mut self) {
         let order = self.journal.ticket();
         order.perform().unwrap();
         self.journal.synced(order.ticket());
         order.note_mark();
+        self.prepare();
+    }
+
+    /// Makes a segment for what comes next.
+    fn prepare(&mut self) {
         while let Some(chore) = self.journal.next_chore() {
             let done = chore.perform();
             self.journal.chore_done(done);
@@ -233,7 +239,10 @@ impl Voter {
 
     pub(crate) fn leave(mut self) {
         self.sync();
-        Meta::founded(Voter::CLUSTER, Voter::member(1)).write(&self.disk).unwrap();
+        let ballot = Ballot { epoch: Epoch(1), ..Ballot::founded() };
+        let meta = Meta::founded(Voter::CLUSTER, Voter::member(1));
+        let meta = meta.remembering(Memory { ballot, peers: Vec::new() });
+        meta.write(&self.disk).unwrap();
     }
 }
 
