@@ -167,6 +167,7 @@ mod tests {
             applied: Index(90),
             outcome_hash: String::new(),
             standbys: Vec::new(),
+            disk_waits_ms: None,
         };
         let mut cluster = Cluster { master: Some("pc1".into()), ..Cluster::default() };
         let mut lag = |seconds: i64| {

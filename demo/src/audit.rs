@@ -159,7 +159,7 @@ mod tests {
     /// Writes a journal: a frame with pc1, then one with each (session, sequence, number).
     fn journal(commands: &[(u64, u64, i64)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
-        let tag = JournalTag { cluster: ClusterId(1), archive_tag: 1, schema: Fleet::SCHEMA };
+        let tag = JournalTag { cluster: ClusterId(1), archive_tag: 1, schema: Fleet::SCHEMA, layout: 1 };
         let disk = Disk::open(folder.path()).unwrap();
         let mut journal = Journal::create(disk, tag, Tip::NONE).unwrap();
         let place = Command::Place { node: "pc1".to_owned(), row: 1, column: 1 };

@@ -13,7 +13,7 @@ use journal::{
     SegmentHeader, SegmentInfo, SegmentName, list_headers, list_segments, view_mark,
 };
 use position::{ClusterId, History, Incarnation, Index, Tail, Tip};
-use prevalent::{Prevalent, archive_tag};
+use prevalent::journal_tag;
 use storage::{Disk, DiskError};
 
 use crate::findings;
@@ -144,7 +144,7 @@ impl Examined {
 }
 
 fn is_fleet(tag: &JournalTag) -> bool {
-    tag.archive_tag == archive_tag::<Fleet>() && tag.schema == Fleet::SCHEMA
+    *tag == journal_tag::<Fleet>(tag.cluster)
 }
 
 /// The end of the newest snapshot that can be used.
@@ -158,14 +158,11 @@ fn recover(
     snapshots: &[Listing],
 ) -> anyhow::Result<Result<Recovered, JournalError>> {
     let oldest = headers.iter().find_map(|(_, header)| header.as_ref().ok());
-    let tag = JournalTag {
-        cluster: directory
-            .cluster()
-            .or_else(|| oldest.map(|header| header.tag.cluster))
-            .unwrap_or(ClusterId(0)),
-        archive_tag: oldest.map_or_else(archive_tag::<Fleet>, |header| header.tag.archive_tag),
-        schema: oldest.map_or(Fleet::SCHEMA, |header| header.tag.schema),
-    };
+    let cluster = directory.cluster().or_else(|| oldest.map(|header| header.tag.cluster));
+    let cluster = cluster.unwrap_or(ClusterId(0));
+    // Whatever program it is: its own header says so.
+    let tag =
+        oldest.map_or_else(|| journal_tag::<Fleet>(cluster), |header| JournalTag { cluster, ..header.tag });
     let newest = match Meta::read(&directory.disk)? {
         FoundMeta::Good(meta) => meta.newest_segment,
         FoundMeta::Missing | FoundMeta::Damaged => None,

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use fleet::Fleet;
 use journal::{Damage, Frame, FrameBuilder, Journal, Located, SegmentName};
 use position::{ClusterId, Index, Tip};
-use prevalent::{Answers, ApplyError, Engine, Prevalent, archive_tag};
+use prevalent::{Answers, ApplyError, Engine, Prevalent, is_snapshot_of};
 use snapshots::{Listed, Opened};
 
 use crate::place::Directory;
@@ -30,13 +30,10 @@ pub(crate) struct OtherState {
 /// The engine in a snapshot whose bytes are verified.
 pub(crate) fn read_snapshot(file: &str, opened: &Opened) -> anyhow::Result<Engine<Fleet>> {
     let head = opened.head();
-    if head.archive_tag != archive_tag::<Fleet>() || head.schema != Fleet::SCHEMA.0 {
+    if !is_snapshot_of::<Fleet>(head) {
         return Err(OtherState { file: file.to_owned() }.into());
     }
-    let engine = Engine::<Fleet>::read_image(&opened.archive())?;
-    let (stated, found) = (head.tip, engine.applied());
-    anyhow::ensure!(stated == found, "its header says {stated} and its archive {found}");
-    Ok(engine)
+    Ok(Engine::of_snapshot(head, &opened.archive())?)
 }
 
 /// Where a replay begins.

@@ -28,6 +28,7 @@ mod repair;
 mod rewrite;
 mod room;
 mod run;
+mod scrub;
 mod sync;
 mod verdict;
 mod walk;
@@ -54,7 +55,10 @@ pub use inspection::{
 };
 pub use loading::cluster_of;
 pub use recovery::{Beside, Recovered};
+pub use repair::{GoodCopy, RepairOrder};
+pub use room::{RoomMade, RoomOrder};
 pub use run::Damage;
+pub use scrub::{ScrubOrder, Scrubbed, Spoiled};
 pub use sync::{SyncOrder, Ticket};
 
 /// A journal that is open for writing. There is one per data directory.

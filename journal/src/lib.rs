@@ -12,6 +12,7 @@ mod meta;
 mod meta_file;
 mod segment;
 mod session;
+mod sync_watch;
 
 pub use entry::{ENTRY_HEADER_BYTES, Entries, Entry, EntryError, EntryKind, PAYLOAD_BYTES_MAX};
 pub use frame::{
@@ -19,9 +20,10 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, Journal, JournalError, Located, Mended,
-    Recovered, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, cluster_of, list_headers,
-    list_segments, view_mark, view_segment,
+    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, GoodCopy, Journal, JournalError, Located,
+    Mended, Recovered, RepairOrder, RoomMade, RoomOrder, ScrubOrder, Scrubbed, SegmentInfo, SegmentView,
+    Sizes, Spoiled, Spot, SyncOrder, Ticket, cluster_of, list_headers, list_segments, view_mark,
+    view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};
@@ -30,3 +32,4 @@ pub use segment::{
     SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
 };
 pub use session::{Sequence, SessionId};
+pub use sync_watch::SyncWatch;

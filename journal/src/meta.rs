@@ -49,7 +49,7 @@ pub enum FoundMeta {
 }
 
 impl Meta {
-    /// A peer that was away for longer than this many starts recognizes a later one by what it said itself.
+    /// As far back as a peer can follow the starts of a directory.
     pub const PROCESSES_MAX: usize = 16;
 
     /// The identity that `init` gives a new voter.
@@ -243,7 +243,6 @@ mod tests {
             member: Member { id: MemberId(id), incarnation: Incarnation(7) },
             latest: Started { boots: 1, process: ProcessNumber(2) },
             epoch: Epoch(3),
-            knows: Started::default(),
         };
         let later = older
             .with_newest_segment(SegmentName::journal(Index(500), Generation(3)))

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use position::{ChainHash, ClusterId, Epoch, Index, Mutant, Position, Tip};
+use position::{ChainHash, ClusterId, ClusterLife, Epoch, Index, Mutant, Position, Tip};
 use thiserror::Error;
 
 use crate::frame::checksum_of;
@@ -37,7 +37,9 @@ const BEGINS_ANEW_AT: usize = 60;
 const PREVIOUS_EPOCH_AT: usize = 64;
 const PREVIOUS_INDEX_AT: usize = 72;
 const PREVIOUS_HASH_AT: usize = 80;
-const ZEROS_AT: usize = 112;
+const LAYOUT_AT: usize = 112;
+const LIFE_AT: usize = 120;
+const ZEROS_AT: usize = 128;
 
 /// How often the journal has been cut: a segment hides everything of lower generations from its own first
 /// index on.
@@ -75,6 +77,8 @@ pub struct JournalTag {
     pub archive_tag: u64,
     /// The version of the state's type.
     pub schema: Schema,
+    /// A fingerprint of how the archives are laid out. It changes with a type whose schema nobody raised.
+    pub layout: u64,
 }
 
 /// What a file in the journal's folder holds.
@@ -169,6 +173,12 @@ pub enum SegmentFlaw {
         /// The format.
         found: u32,
     },
+    /// The cluster has begun again, and this version of the program cannot know what that means.
+    #[error("it is of life {found} of its cluster, this program knows life {} only", ClusterLife::FIRST)]
+    Life {
+        /// The life.
+        found: ClusterLife,
+    },
 }
 
 impl SegmentHeader {
@@ -187,6 +197,8 @@ impl SegmentHeader {
         put(PREVIOUS_EPOCH_AT, &self.previous.epoch().0.to_le_bytes());
         put(PREVIOUS_INDEX_AT, &self.previous.index().0.to_le_bytes());
         put(PREVIOUS_HASH_AT, &self.previous.hash.0);
+        put(LAYOUT_AT, &self.tag.layout.to_le_bytes());
+        put(LIFE_AT, &ClusterLife::FIRST.0.to_le_bytes());
         let checksum = checksum_of(&[&block[FORMAT_AT..]]);
         block[CHECKSUM_AT..FORMAT_AT].copy_from_slice(&checksum.to_le_bytes());
         block
@@ -207,6 +219,10 @@ impl SegmentHeader {
         if u32_at(FORMAT_AT) != JOURNAL_FORMAT {
             return Err(SegmentFlaw::Format { found: u32_at(FORMAT_AT) });
         }
+        let life = ClusterLife(u64_at(LIFE_AT));
+        if life != ClusterLife::FIRST {
+            return Err(SegmentFlaw::Life { found: life });
+        }
         let position = Position::new(Epoch(u64_at(PREVIOUS_EPOCH_AT)), Index(u64_at(PREVIOUS_INDEX_AT)));
         let hash = ChainHash(std::array::from_fn(|byte| block[PREVIOUS_HASH_AT + byte]));
         let header = SegmentHeader {
@@ -214,6 +230,7 @@ impl SegmentHeader {
                 cluster: ClusterId(u128::from_le_bytes(std::array::from_fn(|byte| block[CLUSTER_AT + byte]))),
                 archive_tag: u64_at(ARCHIVE_TAG_AT),
                 schema: Schema(u32_at(SCHEMA_AT)),
+                layout: u64_at(LAYOUT_AT),
             },
             first: Index(u64_at(FIRST_INDEX_AT)),
             generation: Generation(u32_at(GENERATION_AT)),
@@ -251,7 +268,12 @@ mod tests {
 
     fn header() -> SegmentHeader {
         SegmentHeader {
-            tag: JournalTag { cluster: ClusterId(0x0123_4567), archive_tag: 99, schema: Schema(2) },
+            tag: JournalTag {
+                cluster: ClusterId(0x0123_4567),
+                archive_tag: 99,
+                schema: Schema(2),
+                layout: 5,
+            },
             first: Index(41),
             generation: Generation(3),
             previous: Tip { position: Position::new(Epoch(7), Index(40)), hash: ChainHash([8; 32]) },
@@ -300,12 +322,17 @@ mod tests {
     }
 
     #[test]
-    fn another_format_is_named() {
-        let mut bytes = header().encode();
-        bytes[FORMAT_AT] = 9;
-        let checksum = checksum_of(&[&bytes[FORMAT_AT..]]);
-        bytes[CHECKSUM_AT..FORMAT_AT].copy_from_slice(&checksum.to_le_bytes());
-        assert_eq!(SegmentHeader::decode(&bytes), Err(SegmentFlaw::Format { found: 9 }));
+    fn another_format_and_another_life_are_named() {
+        for (at, flaw) in [
+            (FORMAT_AT, SegmentFlaw::Format { found: 9 }),
+            (LIFE_AT, SegmentFlaw::Life { found: ClusterLife(9) }),
+        ] {
+            let mut bytes = header().encode();
+            bytes[at] = 9;
+            let checksum = checksum_of(&[&bytes[FORMAT_AT..]]);
+            bytes[CHECKSUM_AT..FORMAT_AT].copy_from_slice(&checksum.to_le_bytes());
+            assert_eq!(SegmentHeader::decode(&bytes), Err(flaw));
+        }
     }
 
     #[track_caller]

@@ -15,7 +15,7 @@ use position::{
 use storage::{Disk, SimDisk};
 
 /// Written by the first release; read for ever. The zeros behind the last frame are left out.
-/// `JOURNAL_WRITE_GOLDEN=1 cargo test -p prevalent --test journal_format` writes the files of a new version.
+/// `JOURNAL_WRITE_GOLDEN=1 cargo test -p journal --test format` writes the files of a new version.
 const GOLDEN: [(&[u8], &[u8]); 1] =
     [(include_bytes!("golden/journal-1.bin"), include_bytes!("golden/mark-1.bin"))];
 
@@ -23,8 +23,12 @@ const DOCUMENT: &str = include_str!("../../docs/format/journal.md");
 
 const SEGMENT: &str = "journal/00000000000000000041-00000001.journal";
 
-const TAG: JournalTag =
-    JournalTag { cluster: ClusterId(0x0123_4567_89ab_cdef), archive_tag: 0xfeed, schema: Schema(3) };
+const TAG: JournalTag = JournalTag {
+    cluster: ClusterId(0x0123_4567_89ab_cdef),
+    archive_tag: 0xfeed,
+    schema: Schema(3),
+    layout: 0x0dd1,
+};
 
 fn base() -> Tip {
     Tip { position: Position::new(Epoch(6), Index(40)), hash: ChainHash([0x5a; 32]) }
@@ -213,6 +217,8 @@ fn the_document_describes_the_golden_files() {
             ("previous epoch", &number(6)),
             ("previous index", &number(40)),
             ("previous hash", &[0x5a; 32]),
+            ("layout fingerprint", &number(0x0dd1)),
+            ("life", &number(1)),
         ],
     );
 
@@ -286,7 +292,6 @@ fn meta() -> Meta {
         member: Member { id: MemberId(id), incarnation: Incarnation(64 + u128::from(id)) },
         latest: Started { boots: 5, process: ProcessNumber(20 + u64::from(id)) },
         epoch: Epoch(9),
-        knows: Started { boots: 2, process: ProcessNumber(32) },
     };
     let newest = SegmentName { first: Index(41), generation: Generation(1), kind: SegmentKind::Journal };
     let mut meta = Meta::founded(TAG.cluster, me);
@@ -365,8 +370,6 @@ fn the_document_describes_the_identity() {
             ("starts", &number(5)),
             ("process", &number(22)),
             ("epoch", &number(9)),
-            ("known starts", &number(2)),
-            ("known process", &number(32)),
             ("voter", &2_u16.to_le_bytes()),
         ],
     );

@@ -36,6 +36,7 @@ fn shows_damage(error: &VoterError) -> bool {
             OpenError::IdentityDamaged
             | OpenError::OnlyCopyUncertain { .. }
             | OpenError::OnlyCopyDamaged { .. }
+            | OpenError::OnlyCopyWithoutState { .. }
             | OpenError::Replay(ReplayError::Frame(_)) => true,
             OpenError::Journal(error) => is_damaged(error),
             OpenError::Disk(error) | OpenError::Load(LoadError::Disk(error)) => is_foreign(error),
@@ -50,12 +51,7 @@ fn shows_damage(error: &VoterError) -> bool {
 fn is_damaged(error: &JournalError) -> bool {
     match error {
         JournalError::Disk(error) => is_foreign(error),
-        JournalError::Missing
-        | JournalError::Truncated { .. }
-        | JournalError::Broken { .. }
-        | JournalError::StartsLate { .. }
-        | JournalError::Diverged { .. }
-        | JournalError::Damaged { .. } => true,
+        JournalError::Missing | JournalError::Diverged { .. } | JournalError::Damaged { .. } => true,
         _ => false,
     }
 }
@@ -82,8 +78,7 @@ mod tests {
     fn damage_is_told_from_other_trouble() {
         check(OpenError::OnlyCopyUncertain { at: Index(7) }, Exit::Corrupted);
         check(OpenError::Journal(JournalError::Missing), Exit::Corrupted);
-        let late = JournalError::StartsLate { base: Index(9), snapshot: Index(7) };
-        check(OpenError::Journal(late), Exit::Corrupted);
+        check(OpenError::OnlyCopyWithoutState { base: Index(9) }, Exit::Corrupted);
         let long = || DiskError::TooLong { path: "data/meta.0".into(), bytes: 513, bytes_max: 512 };
         check(OpenError::Disk(long()), Exit::Corrupted);
         assert_eq!(exit_of(&long().into()), Exit::Corrupted);

@@ -61,8 +61,11 @@ fn describe(line: &Line) -> String {
     let Some(status) = &line.status else { return format!("{:21} does not answer", line.address) };
     let name = status.view.members.iter().find(|member| member.id == status.voter);
     let name = name.map_or_else(|| format!("voter {}", status.voter), |member| member.name.clone());
+    let waits = status
+        .disk_waits_ms
+        .map_or_else(String::new, |waits| format!(" · its disk has not answered for {} s", waits / 1000));
     format!(
-        "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}",
+        "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}{waits}",
         line.address,
         status.role,
         status.view.epoch,

@@ -32,15 +32,17 @@ impl Ballot {
 
     /// The ballot after a start has found the journal to end like this: unsettled, if it was whole once.
     ///
-    /// A doubt from an earlier start stays what it was. Whatever was written behind it since was not acknowledged in
-    /// a way that counts, so damage there is nothing to ask about.
+    /// A doubt from an earlier start stays, and grows with what is damaged now: what was written since has been
+    /// acknowledged too.
     #[must_use]
     pub fn found(self, tail: Tail) -> Ballot {
         let standing = match (self.standing, tail) {
             (Standing::Settled, Tail::Uncertain { .. }) => {
                 Standing::Unsettled(Doubted { tail, epoch: self.epoch })
             }
-            (Standing::Unsettled(doubted), tail) => Standing::Unsettled(doubted.found_again(tail)),
+            (Standing::Unsettled(doubted), tail) => {
+                Standing::Unsettled(doubted.found_again(tail, self.epoch))
+            }
             (standing, _) => standing,
         };
         Ballot { standing, ..self }
@@ -92,16 +94,59 @@ impl Doubted {
         Doubted { tail: Tail::Clean, epoch: Epoch::NONE }
     }
 
-    /// After another start, which found this tail: what lies lower takes the place of what was known, and all that
-    /// lay between was lost with it.
+    /// After another start, which found this tail in this epoch. An unsettled voter's acknowledgements count, so what
+    /// is damaged now may have been acknowledged in any epoch up to this one, and so may what was damaged before.
     #[must_use]
-    pub fn found_again(self, found: Tail) -> Doubted {
-        let tail = match (self.tail, found) {
-            (Tail::Uncertain { at: known, .. }, Tail::Uncertain { at, after, .. }) if at < known => {
-                Tail::Uncertain { frame: None, at, after, more: true }
-            }
-            (known, _) => known,
+    pub fn found_again(self, found: Tail, epoch: Epoch) -> Doubted {
+        use Tail::Uncertain;
+        let Uncertain { frame, at, after, more } = self.tail else { return self };
+        let Uncertain { frame: new_frame, at: new_at, after: new_after, more: new_more } = found else {
+            return self;
         };
-        Doubted { tail, ..self }
+        let tail = if at == new_at {
+            // Either of two frames in one place: whatever settles a frame without a name settles both.
+            let frame = frame.filter(|_| frame == new_frame);
+            Uncertain { frame, at, after, more: more || new_more }
+        } else if at < new_at {
+            Uncertain { frame: None, at, after, more: true }
+        } else {
+            Uncertain { frame: None, at: new_at, after: new_after, more: true }
+        };
+        Doubted { tail, epoch }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{ChainHash, FrameId, Index};
+
+    fn uncertain(at: u64, hash: Option<u8>, more: bool) -> Tail {
+        let frame = hash.map(|hash| FrameId {
+            epoch: Epoch(3),
+            first: Index(at),
+            last: Index(at),
+            hash: ChainHash([hash; 32]),
+        });
+        Tail::Uncertain { frame, at: Index(at), after: Epoch(2), more }
+    }
+
+    /// What was doubted in epoch 3, what a start finds in epoch 5, and what is doubted then.
+    #[test]
+    fn a_doubt_grows_with_what_the_next_start_finds() {
+        let cases = [
+            (uncertain(7, Some(1), false), uncertain(7, Some(1), false), uncertain(7, Some(1), false)),
+            (uncertain(7, Some(1), false), uncertain(7, Some(2), false), uncertain(7, None, false)),
+            (uncertain(7, Some(1), false), uncertain(7, None, true), uncertain(7, None, true)),
+            // Frame 7 is back, and frame 9, acknowledged since, is damaged.
+            (uncertain(7, Some(1), false), uncertain(9, Some(2), false), uncertain(7, None, true)),
+            (uncertain(7, None, false), uncertain(4, Some(2), false), uncertain(4, None, true)),
+        ];
+        for (known, found, expected) in cases {
+            let doubted = Doubted { tail: known, epoch: Epoch(3) };
+            let again = doubted.found_again(found, Epoch(5));
+            assert_eq!(again, Doubted { tail: expected, epoch: Epoch(5) }, "{known:?}, then {found:?}");
+            assert_eq!(doubted.found_again(Tail::Clean, Epoch(5)), doubted);
+        }
     }
 }

@@ -62,6 +62,24 @@ impl fmt::Display for ProcessNumber {
     }
 }
 
+/// Which life of a cluster. It is raised when an operator has the cluster begin again, from a backup or from one
+/// surviving directory; what an older life says is refused from then on.
+///
+/// This version of the program cannot do that yet, so it knows the first life only, and refuses files of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ClusterLife(pub u64);
+
+impl ClusterLife {
+    /// From the founding on.
+    pub const FIRST: ClusterLife = ClusterLife(1);
+}
+
+impl fmt::Display for ClusterLife {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Which cluster: a random number drawn when it is founded. Messages of another cluster are dropped.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ClusterId(pub u128);

@@ -29,7 +29,7 @@ pub use ballot::{Amnesia, Ballot, Doubted, Standing, Vote};
 pub use chain_hash::ChainHash;
 pub use frame_id::FrameId;
 pub use history::History;
-pub use identity::{ClusterId, Incarnation, Member, MemberId, ProcessNumber};
+pub use identity::{ClusterId, ClusterLife, Incarnation, Member, MemberId, ProcessNumber};
 pub use memory::{KnownPeer, Memory, Started};
 pub use mutant::Mutant;
 pub use place::{Epoch, Index, Position, Tip};

@@ -34,6 +34,4 @@ pub struct KnownPeer {
     pub latest: Started,
     /// The highest epoch in which it spoke of what was durable.
     pub epoch: Epoch,
-    /// What the other knows to be *this* voter's latest start, as it has said; so it recognizes a later one.
-    pub knows: Started,
 }

@@ -120,11 +120,16 @@ impl Writer<rancor::Error> for Out<'_> {
 /// # Errors
 /// If the writer fails; what was written until then is not an archive.
 pub fn encode_into<T: Stored>(value: &T, out: Out<'_>) -> Result<(), CodecError> {
-    // The thread's own arena keeps its memory between calls, so a command encodes without allocating.
-    rkyv::util::with_arena(|arena: &mut Arena| {
+    let write = |arena: &mut Arena, out| {
         let mut serializer = Serializer::new(out, arena.acquire(), ());
         rkyv::api::serialize_using(value, Encoder::wrap(&mut serializer))
-    })
+    };
+    match out {
+        // The thread's own arena keeps its memory between calls, so a command encodes without allocating.
+        Out::Memory { .. } => rkyv::util::with_arena(|arena| write(arena, out)),
+        // A state can make an arena large: this one is given back.
+        Out::Stream { .. } => write(&mut Arena::new(), out),
+    }
     .map(|_root_position| ())
     .map_err(|source| CodecError::Encode { type_name: std::any::type_name::<T>(), source })
 }

@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use journal::{Entry, EntryKind, FoundMeta, Frame, FrameBuilder, Journal, Meta, Sizes, Stamp};
+use journal::{Entry, EntryKind, FoundMeta, FrameBuilder, Journal, Meta, Sizes, Stamp};
 use position::{ClusterId, Epoch, Index, Member, Tip};
-use quorum::{Membership, VoterInfo};
+use quorum::Membership;
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
-use crate::{OpenError, Prevalent};
+use crate::{MemberList, OpenError, Prevalent};
 
 /// Lies in a directory from before the first file of its founding until after the last. What is found beside it
 /// without a good meta was never relied upon. Without it, a journal that has no meta has lost it, and may hold what
@@ -59,7 +59,7 @@ impl Founding {
         let tag = crate::journal_tag::<S>(self.cluster);
         let mut journal = Journal::create_with(disk.clone(), tag, Tip::NONE, sizes)?;
         let mut builder = FrameBuilder::new();
-        let members = encode_members(&self.membership);
+        let members = MemberList::founding(self.membership.clone()).encode();
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
         fits.expect("a list of voters is small");
         let stamp = Stamp {
@@ -96,22 +96,4 @@ impl Founding {
     pub(crate) fn complete(disk: &Disk) -> Result<(), DiskError> {
         if Founding::is_under_way(disk)? { disk.remove(FOUNDING_FILE) } else { Ok(()) }
     }
-}
-
-/// The payload of a members entry. A format: see docs/format/journal.md.
-pub(crate) fn encode_members(membership: &Membership) -> Vec<u8> {
-    postcard::to_allocvec(membership.voters()).expect("a list of voters always encodes")
-}
-
-/// The list of voters that a frame brings, if it does. Such a list is always a frame of its own.
-pub(crate) fn members_of(frame: &Frame<'_>) -> Option<Membership> {
-    let (_, entry) = frame.entries().next()?;
-    (entry.kind == EntryKind::Members).then(|| decode_members(entry.payload)).flatten()
-}
-
-/// Reads the payload of a members entry; `None` if it is none.
-#[must_use]
-pub fn decode_members(payload: &[u8]) -> Option<Membership> {
-    let voters: Vec<VoterInfo> = postcard::from_bytes(payload).ok()?;
-    Membership::new(voters).ok()
 }

@@ -12,10 +12,15 @@ use crate::engine::{Engine, Members, PANICS_MAX, SinceSnapshot};
 use crate::session::{SessionImage, Sessions};
 use crate::{CodecError, Out, Prevalent, decode_state, encode, encode_into};
 
-/// Raised when the layout of the engine's own part changes.
+/// Raised when the layout of anything but the state changes.
 const IMAGE_VERSION: u64 = 1;
-/// The version, and the length of the engine's own part.
-const START_BYTES: usize = 16;
+/// The version.
+const START_BYTES: usize = 8;
+/// The lengths of the state, of the sessions and of the engine's own part. They stand at the end: what is streamed
+/// has a known length only once it has been written.
+const END_BYTES: usize = 3 * 8;
+/// In front of each session: the length of its archive.
+const SESSION_LENGTH_BYTES: usize = 4;
 
 /// An engine could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -40,15 +45,11 @@ pub enum ImageError {
         /// The image's version.
         found: u64,
     },
-    /// The engine's own part does not fit the bytes.
-    #[error(
-        "an image of {bytes} bytes cannot hold the {stated} bytes that it states for the engine's own part"
-    )]
+    /// The parts do not fit the bytes.
+    #[error("an image of {bytes} bytes does not have the parts that it states")]
     Length {
         /// The bytes there are.
         bytes: usize,
-        /// What the first eight of them say.
-        stated: u64,
     },
     /// Archives are well-formed but say what no engine can have written.
     #[error("the image holds {what}, which no engine writes")]
@@ -58,7 +59,7 @@ pub enum ImageError {
     },
 }
 
-/// All but the state.
+/// All but the state and the sessions.
 #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct OwnPart {
     epoch: u64,
@@ -72,11 +73,58 @@ struct OwnPart {
     since_snapshot_frame_bytes: u64,
     since_snapshot_entries: u64,
     since_snapshot_cluster_time: Duration,
-    sessions: Vec<SessionImage>,
+    /// What later versions keep beside the state. This one writes nothing here, and reads no image with more: it
+    /// would be lost.
+    extension: Vec<u8>,
+}
+
+/// Counts what is written.
+struct Counting<'a> {
+    to: &'a mut dyn io::Write,
+    bytes: u64,
+}
+
+impl io::Write for Counting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.to.write(bytes)?;
+        self.bytes += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// The parts of an image, none of them looked into.
+struct Parts<'a> {
+    state: &'a [u8],
+    sessions: &'a [u8],
+    own: &'a [u8],
+}
+
+impl<'a> Parts<'a> {
+    fn of(image: &'a [u8]) -> Result<Parts<'a>, ImageError> {
+        let wrong = || ImageError::Length { bytes: image.len() };
+        let (version, rest) = image.split_first_chunk::<START_BYTES>().ok_or_else(wrong)?;
+        let found = u64::from_le_bytes(*version);
+        if found != IMAGE_VERSION {
+            return Err(ImageError::Version { found });
+        }
+        let (parts, end) = rest.split_last_chunk::<END_BYTES>().ok_or_else(wrong)?;
+        let length = |number: usize| {
+            let length = u64::from_le_bytes(std::array::from_fn(|byte| end[8 * number + byte]));
+            usize::try_from(length).map_err(|_| wrong())
+        };
+        let (state, parts) = parts.split_at_checked(length(0)?).ok_or_else(wrong)?;
+        let (sessions, own) = parts.split_at_checked(length(1)?).ok_or_else(wrong)?;
+        if own.len() == length(2)? { Ok(Parts { state, sessions, own }) } else { Err(wrong()) }
+    }
 }
 
 impl<S: Prevalent> Engine<S> {
-    /// Writes the engine. The state is streamed; of the session table, a copy is made.
+    /// Writes the engine, as a stream: no more than one session is in memory a second time, and what rkyv remembers of
+    /// each element of the list that it is writing.
     ///
     /// # Errors
     /// If the writer fails; what was written until then is no image.
@@ -85,16 +133,37 @@ impl<S: Prevalent> Engine<S> {
     /// If the engine is [broken](Engine::broken).
     pub fn write_image(&self, to: &mut dyn io::Write) -> Result<(), ImageError> {
         let state = self.state();
-        let mut own = Vec::new();
-        encode(&self.own_part(), &mut own)?;
-        let mut write_own = || {
-            to.write_all(&IMAGE_VERSION.to_le_bytes())?;
-            to.write_all(&(own.len() as u64).to_le_bytes())?;
-            to.write_all(&own)
-        };
-        write_own().map_err(|source| ImageError::Write { tip: self.applied, source })?;
-        drop(own);
-        Ok(encode_into(state, Out::Stream { to, written: 0 })?)
+        let failed = |source| ImageError::Write { tip: self.applied, source };
+        to.write_all(&IMAGE_VERSION.to_le_bytes()).map_err(failed)?;
+
+        let mut counting = Counting { to, bytes: 0 };
+        encode_into(state, Out::Stream { to: &mut counting, written: 0 })?;
+        let state_bytes = counting.bytes;
+
+        let mut archive = Vec::new();
+        let mut session_bytes = 0;
+        for session in self.sessions.images().filter(|_| !Mutant::ForgetsSessions.is_active()) {
+            archive.clear();
+            encode(&session, &mut archive)?;
+            let length = u32::try_from(archive.len()).expect("a session's answers are few");
+            to.write_all(&length.to_le_bytes()).and_then(|()| to.write_all(&archive)).map_err(failed)?;
+            session_bytes += (SESSION_LENGTH_BYTES + archive.len()) as u64;
+        }
+
+        archive.clear();
+        encode(&self.own_part(), &mut archive)?;
+        to.write_all(&archive).map_err(failed)?;
+        for length in [state_bytes, session_bytes, archive.len() as u64] {
+            to.write_all(&length.to_le_bytes()).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// How long the image is, by writing it to nowhere.
+    pub(crate) fn image_bytes(&self) -> Result<usize, ImageError> {
+        let mut counting = Counting { to: &mut io::sink(), bytes: 0 };
+        self.write_image(&mut counting)?;
+        Ok(usize::try_from(counting.bytes).unwrap_or(usize::MAX))
     }
 
     fn own_part(&self) -> OwnPart {
@@ -115,7 +184,7 @@ impl<S: Prevalent> Engine<S> {
             since_snapshot_frame_bytes: self.since_snapshot.frame_bytes,
             since_snapshot_entries: self.since_snapshot.entries,
             since_snapshot_cluster_time: self.since_snapshot.cluster_time,
-            sessions: if Mutant::ForgetsSessions.is_active() { Vec::new() } else { self.sessions.image() },
+            extension: Vec::new(),
         }
     }
 
@@ -124,26 +193,18 @@ impl<S: Prevalent> Engine<S> {
     /// # Errors
     /// If the bytes are not what [`Engine::write_image`] wrote for this type.
     pub fn read_image(bytes: &[u8]) -> Result<Engine<S>, ImageError> {
-        let (start, rest) = bytes
-            .split_first_chunk::<START_BYTES>()
-            .ok_or(ImageError::Length { bytes: bytes.len(), stated: START_BYTES as u64 })?;
-        let number = |at: usize| u64::from_le_bytes(std::array::from_fn(|byte| start[at + byte]));
-        let (found, stated) = (number(0), number(8));
-        if found != IMAGE_VERSION {
-            return Err(ImageError::Version { found });
-        }
-        let (own, state) = usize::try_from(stated)
-            .ok()
-            .and_then(|length| rest.split_at_checked(length))
-            .ok_or(ImageError::Length { bytes: bytes.len(), stated })?;
-        let own: OwnPart = decode_state(own)?;
+        let parts = Parts::of(bytes)?;
+        let own: OwnPart = decode_state(parts.own)?;
         if !own.panics.is_sorted_by(|a, b| a < b) {
             return Err(ImageError::Impossible { what: "a panic set out of order" });
         }
-        let sessions = Sessions::from_image(own.sessions).map_err(|what| ImageError::Impossible { what })?;
+        if !own.extension.is_empty() {
+            return Err(ImageError::Impossible { what: "something that only a later version knows" });
+        }
+        let sessions = read_sessions(parts.sessions)?;
 
         let mut engine = Engine::new();
-        engine.state = decode_state(state)?;
+        engine.state = decode_state(parts.state)?;
         engine.sessions = sessions;
         engine.applied =
             Tip { position: Position::new(Epoch(own.epoch), Index(own.index)), hash: ChainHash(own.hash) };
@@ -158,6 +219,22 @@ impl<S: Prevalent> Engine<S> {
         };
         Ok(engine.with_panics(&own.panics.into_iter().map(Index).collect()))
     }
+}
+
+/// The session table, of which one session at a time is in memory twice.
+fn read_sessions(mut rest: &[u8]) -> Result<Sessions, ImageError> {
+    let mut sessions = Sessions::default();
+    while !rest.is_empty() {
+        let cut = ImageError::Impossible { what: "a session that ends beyond the sessions' end" };
+        let record = rest.split_first_chunk::<SESSION_LENGTH_BYTES>().and_then(|(length, behind)| {
+            behind.split_at_checked(usize::try_from(u32::from_le_bytes(*length)).ok()?)
+        });
+        let Some((archive, behind)) = record else { return Err(cut) };
+        let image: SessionImage = decode_state(archive)?;
+        sessions.push_image(image).map_err(|what| ImageError::Impossible { what })?;
+        rest = behind;
+    }
+    Ok(sessions)
 }
 
 #[cfg(test)]
@@ -210,10 +287,16 @@ mod tests {
     }
 
     /// Images of every version that was ever released stay readable, and are not written differently.
+    /// `PREVALENT_WRITE_GOLDEN=1 cargo test -p prevalent` writes the file of a new version.
     #[test]
     fn the_first_version_is_read_and_written_for_ever() {
         let golden = include_bytes!("../tests/golden/image-1.bin");
-        assert_eq!(image(&engine(&[4])), golden);
+        let written = image(&engine(&[4]));
+        if std::env::var_os("PREVALENT_WRITE_GOLDEN").is_some() {
+            let path = format!("{}/tests/golden/image-{IMAGE_VERSION}.bin", env!("CARGO_MANIFEST_DIR"));
+            std::fs::write(path, &written).unwrap();
+        }
+        assert_eq!(written, golden);
         let read = Engine::<Tally>::read_image(golden).unwrap();
         assert_eq!(read.state(), engine(&[4]).state());
 
@@ -248,6 +331,48 @@ mod tests {
         for length in 0..image.len() {
             assert!(Engine::<Tally>::read_image(&image[..length]).is_err(), "accepted {length} bytes");
         }
+    }
+
+    /// A length costs nothing before it is compared with the bytes that there are.
+    #[test]
+    fn lengths_that_lie_are_refused() {
+        let good = image(&engine(&[4]));
+        let refused = |change: &dyn Fn(&mut Vec<u8>)| {
+            let mut image = good.clone();
+            change(&mut image);
+            Engine::<Tally>::read_image(&image).unwrap_err()
+        };
+        let end = good.len();
+        for number in 1..=3 {
+            for lie in [u64::MAX, 1 << 40, end as u64, 0] {
+                let at = end - 8 * number;
+                let error = refused(&|image| image[at..at + 8].copy_from_slice(&lie.to_le_bytes()));
+                assert!(matches!(error, ImageError::Length { .. }), "{error}");
+            }
+        }
+        let state = u64::from_le_bytes(good[end - 24..end - 16].try_into().unwrap());
+        let session = START_BYTES + usize::try_from(state).unwrap();
+        for lie in [u32::MAX, 1 << 20] {
+            let error = refused(&|image| image[session..session + 4].copy_from_slice(&lie.to_le_bytes()));
+            assert!(matches!(error, ImageError::Impossible { .. }), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_a_later_version_keeps_beside_the_state_is_not_passed_over() {
+        let image = image(&engine(&[4]));
+        let (rest, end) = image.split_last_chunk::<END_BYTES>().unwrap();
+        let own_bytes = usize::try_from(u64::from_le_bytes(end[16..].try_into().unwrap())).unwrap();
+        let (before, own) = rest.split_at(rest.len() - own_bytes);
+        let mut own: OwnPart = decode_state(own).unwrap();
+        own.extension = vec![1];
+        let mut later = before.to_vec();
+        encode(&own, &mut later).unwrap();
+        let own_bytes = (later.len() - before.len()) as u64;
+        later.extend_from_slice(&end[..16]);
+        later.extend_from_slice(&own_bytes.to_le_bytes());
+        let refused = Engine::<Tally>::read_image(&later).unwrap_err();
+        assert!(matches!(refused, ImageError::Impossible { .. }), "{refused}");
     }
 
     /// A checksum stands before this in real life. Without one, nothing worse than another state may come.

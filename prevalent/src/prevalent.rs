@@ -28,6 +28,17 @@ pub trait Prevalent: Stored + Default + Sync {
     /// The version of the type's archives.
     const SCHEMA: Schema;
 
+    /// A fingerprint of the layout of the archives of this type, its commands, outcomes and rejections. A file with
+    /// another one is refused, so that a type that was changed without a new schema is noticed at the next start and
+    /// not by what it misreads.
+    ///
+    /// This one sees what [`layout_of_sizes`](crate::layout_of_sizes) can see. A derive could compute an exact one.
+    /// Whoever returns another number than before has all existing files refused.
+    #[must_use]
+    fn layout() -> u64 {
+        crate::layout_of_sizes::<Self>()
+    }
+
     /// Makes one change, or refuses it.
     ///
     /// # Errors

@@ -10,6 +10,9 @@ use crate::{Answers, ApplyError, Engine, ImageError, Prevalent};
 /// it begins again instead: a second state in memory is a high price for one command that panics.
 const BEGINNINGS_MAX: usize = 4;
 
+/// How many bytes of frames are passed over before their pages are given back.
+const GIVE_BACK_BYTES: usize = 1024 * 1024;
+
 /// Frames could not be replayed. The engine is as of the last good one, unless it broke; the frames were
 /// left alone.
 #[derive(Debug, thiserror::Error)]
@@ -52,17 +55,27 @@ fn replay<S: Prevalent>(
     through: Index,
 ) -> Result<(), ReplayError> {
     let mut answers = Answers::default();
-    for frame in frames.iter().flat_map(|slice| UnverifiedFrames::new(slice)) {
-        let frame = frame?;
-        if frame.tip().index() <= engine.applied().index() {
-            continue;
+    for slice in frames {
+        let (mut passed, mut given_back) = (0, 0);
+        for frame in UnverifiedFrames::new(slice) {
+            let frame = frame?;
+            // A replay passes over all of a long journal; hardly any of it is needed again soon.
+            if passed - given_back >= GIVE_BACK_BYTES {
+                slice.subslice(given_back..passed).give_back();
+                given_back = passed;
+            }
+            passed += frame.bytes().len();
+            if frame.tip().index() <= engine.applied().index() {
+                continue;
+            }
+            if !frame.follows(&engine.applied()) || frame.tip().index() > through {
+                return Ok(());
+            }
+            answers.clear();
+            engine.apply(&frame, &mut answers)?;
+            *due = answers.snapshot_due.or(*due);
         }
-        if !frame.follows(&engine.applied()) || frame.tip().index() > through {
-            break;
-        }
-        answers.clear();
-        engine.apply(&frame, &mut answers)?;
-        *due = answers.snapshot_due.or(*due);
+        slice.give_back();
     }
     Ok(())
 }
@@ -100,7 +113,8 @@ pub(crate) fn replay_past_panics<S: Prevalent, E: From<ReplayError>>(
         if beginnings > BEGINNINGS_MAX && replayed.engine.applied() != end {
             drop(kept.take());
             replay(&mut replayed, frames, end.index())?;
-            let mut image = Vec::new();
+            // As long as it will be: one that grows is in memory twice while it does.
+            let mut image = Vec::with_capacity(replayed.engine.image_bytes().map_err(ReplayError::Image)?);
             replayed.engine.write_image(&mut image).map_err(ReplayError::Image)?;
             kept = Some(image);
         }

@@ -246,29 +246,26 @@ impl Sessions {
         self.list.binary_search_by_key(&id, |session| session.id).ok()
     }
 
-    /// What a snapshot holds of the table: independent of how its memory lies.
-    pub(crate) fn image(&self) -> Vec<SessionImage> {
-        self.list.iter().map(SessionImage::of).collect()
+    /// What a snapshot holds of the table, session by session: independent of how its memory lies.
+    pub(crate) fn images(&self) -> impl Iterator<Item = SessionImage> {
+        self.list.iter().map(SessionImage::of)
     }
 
-    /// The table of an image.
+    /// Adds the next session of an image.
     ///
     /// # Errors
     /// What no table can hold: the image was written by something else.
-    pub(crate) fn from_image(images: Vec<SessionImage>) -> Result<Sessions, &'static str> {
-        if images.len() > SESSIONS_MAX {
+    pub(crate) fn push_image(&mut self, image: SessionImage) -> Result<(), &'static str> {
+        if self.list.len() == SESSIONS_MAX {
             return Err("more sessions than a table holds");
         }
-        let mut sessions = Sessions::default();
-        for image in images {
-            let session = image.into_session()?;
-            if sessions.list.last().is_some_and(|last| last.id >= session.id) {
-                return Err("sessions out of order");
-            }
-            sessions.live_bytes += session.kept.live_bytes();
-            sessions.list.push(session);
+        let session = image.into_session()?;
+        if self.list.last().is_some_and(|last| last.id >= session.id) {
+            return Err("sessions out of order");
         }
-        Ok(sessions)
+        self.live_bytes += session.kept.live_bytes();
+        self.list.push(session);
+        Ok(())
     }
 }
 
@@ -484,8 +481,14 @@ mod tests {
 
     fn image_of(sessions: &Sessions) -> Vec<u8> {
         let mut bytes = Vec::new();
-        crate::encode(&sessions.image(), &mut bytes).unwrap();
+        crate::encode(&sessions.images().collect::<Vec<_>>(), &mut bytes).unwrap();
         bytes
+    }
+
+    fn table_of(images: Vec<SessionImage>) -> Result<Sessions, &'static str> {
+        let mut sessions = Sessions::default();
+        images.into_iter().try_for_each(|image| sessions.push_image(image))?;
+        Ok(sessions)
     }
 
     #[test]
@@ -496,7 +499,7 @@ mod tests {
         }
         sessions.touch(seat, Sequence(3), NOW);
         let image = image_of(&sessions);
-        let read = Sessions::from_image(crate::decode_state(&image).unwrap()).unwrap();
+        let read = table_of(crate::decode_state(&image).unwrap()).unwrap();
         assert_eq!(image_of(&read), image);
         assert_eq!(read.live_bytes, sessions.live_bytes);
         check(&read, 5, 2, 1, Admission::Forgotten);
@@ -517,7 +520,7 @@ mod tests {
         };
         let answer = |sequence, length| AnswerImage { sequence, executed: 9, length };
         let good = || image(vec![answer(3, 2), answer(5, 1)], b"abc", 7);
-        assert!(Sessions::from_image(vec![good()]).is_ok());
+        assert!(table_of(vec![good()]).is_ok());
         let bad = [
             vec![good(), good()],
             vec![image(vec![answer(3, 2)], b"abc", 7)],
@@ -530,7 +533,7 @@ mod tests {
             vec![SessionImage { actor: "x".repeat(999), ..good() }],
         ];
         for (number, images) in bad.into_iter().enumerate() {
-            assert!(Sessions::from_image(images).is_err(), "accepted bad image {number}");
+            assert!(table_of(images).is_err(), "accepted bad image {number}");
         }
     }
 }

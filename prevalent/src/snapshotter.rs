@@ -10,13 +10,14 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use position::{ChainHash, ClusterId, Index, Tip};
-use snapshots::{Flaw, Head, Opened, Shelf, SnapshotError};
+use snapshots::{Head, Opened, Shelf, SnapshotError};
 use storage::{DiskError, Slice};
 
 use crate::engine::SnapshotRule;
 use crate::image::ImageError;
 use crate::replay::{ReplayError, replay_past_panics};
 use crate::retention::Retention;
+use crate::snapshot_head::{PassedOverError, is_snapshot_of};
 use crate::{Engine, Prevalent, archive_tag};
 
 /// What a directory's snapshots give.
@@ -49,35 +50,6 @@ pub struct PassedOver {
     pub error: PassedOverError,
 }
 
-/// Why a snapshot could not be used.
-#[derive(Debug, thiserror::Error)]
-pub enum PassedOverError {
-    /// The file is damaged.
-    #[error(transparent)]
-    File(#[from] SnapshotError),
-    /// The file is intact, and its archive is none.
-    #[error("the snapshot is intact, but its archive is not: {0}")]
-    Image(#[from] ImageError),
-    /// Header and archive disagree.
-    #[error("the snapshot's header says {head} and its archive {image}")]
-    Tip {
-        /// What the header says.
-        head: Tip,
-        /// What the archive holds.
-        image: Tip,
-    },
-}
-
-impl PassedOverError {
-    fn is_of_another_version(&self) -> bool {
-        matches!(
-            self,
-            PassedOverError::File(SnapshotError::Flawed { flaw: Flaw::Version { .. }, .. })
-                | PassedOverError::Image(ImageError::Version { .. })
-        )
-    }
-}
-
 /// No engine can be loaded; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
@@ -92,6 +64,24 @@ pub enum LoadError {
         index: Index,
         /// What was found.
         source: Box<PassedOverError>,
+    },
+    /// A good snapshot of this schema in another layout: a type was changed and its schema was not.
+    #[error(
+        "snapshot {index} holds {name:?} in the layout {found:016x} of schema {schema}, and this program lays it out \
+         as {expected:016x}: its state, command, outcome or rejection has changed without a new schema; nothing was \
+         changed; use the program that wrote it, or undo the change; a changed type needs a higher schema"
+    )]
+    OtherLayout {
+        /// The snapshot.
+        index: Index,
+        /// The type's name.
+        name: &'static str,
+        /// The schema of both.
+        schema: u32,
+        /// The fingerprint in the snapshot.
+        found: u64,
+        /// The program's.
+        expected: u64,
     },
     /// A good snapshot of something else. An older one would be of no use either, and starting from nothing
     /// would be wrong: the journal before it is gone.
@@ -146,9 +136,24 @@ pub fn load<S: Prevalent>(shelf: &Shelf, cluster: ClusterId) -> Result<Loaded<S>
     Ok(Loaded { engine: Engine::new(), head: None, passed_over })
 }
 
+fn read<S: Prevalent>(opened: &Opened) -> Result<Engine<S>, PassedOverError> {
+    opened.archive().pass_through(|archive| Engine::of_snapshot(opened.head(), archive))
+}
+
 fn refuse_other_state<S: Prevalent>(head: &Head, cluster: ClusterId) -> Result<(), LoadError> {
-    if head.archive_tag == archive_tag::<S>() && head.schema == S::SCHEMA.0 && head.cluster == cluster {
+    if is_snapshot_of::<S>(head) && head.cluster == cluster {
         return Ok(());
+    }
+    let of_this_schema = head.archive_tag == archive_tag::<S>() && head.schema == S::SCHEMA.0;
+    if of_this_schema && head.cluster == cluster {
+        let (found, expected) = (head.layout, S::layout());
+        return Err(LoadError::OtherLayout {
+            index: head.tip.index(),
+            name: S::NAME,
+            schema: head.schema,
+            found,
+            expected,
+        });
     }
     Err(LoadError::OtherState {
         index: head.tip.index(),
@@ -159,12 +164,6 @@ fn refuse_other_state<S: Prevalent>(head: &Head, cluster: ClusterId) -> Result<(
         schema: S::SCHEMA.0,
         cluster,
     })
-}
-
-fn read<S: Prevalent>(opened: &Opened) -> Result<Engine<S>, PassedOverError> {
-    let engine = Engine::read_image(&opened.archive())?;
-    let (head, image) = (opened.head().tip, engine.applied());
-    if head == image { Ok(engine) } else { Err(PassedOverError::Tip { head, image }) }
 }
 
 /// A snapshot to be made.
@@ -291,21 +290,16 @@ impl<S: Prevalent> SnapshotJob<S> {
             return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
         }
         let shadow = self.replay(engine.with_panics(&self.panics).with_snapshot_rule(self.rule))?;
-        let head = Head {
-            archive_tag: archive_tag::<S>(),
-            type_name: S::NAME.to_owned(),
-            schema: S::SCHEMA.0,
-            cluster: self.cluster,
-            tip: self.target,
-            time: shadow.wall_time(),
-        };
         let flawed = self.flawed(&passed_over).collect();
         let shelf = self.shelf.clone().keeping(self.begin(&passed_over)?).not_counting(flawed);
-        let mut writer = shelf.begin(head)?;
+        let mut writer = shelf.begin(shadow.snapshot_head(self.cluster))?;
         shadow.write_image(&mut writer)?;
+        let outcome_hash = shadow.outcome_hash();
+        // Before the sync, which can take long on a slow disk: until now two states are in memory.
+        drop(shadow);
         let snapshot = writer.finish()?;
         let begin = self.begin(&passed_over)?;
-        Ok(Made { snapshot, outcome_hash: shadow.outcome_hash(), passed_over, begin })
+        Ok(Made { snapshot, outcome_hash, passed_over, begin })
     }
 
     /// Where the past may begin. What could not be used is no support for a state, however new it is: were it

@@ -42,6 +42,8 @@ pub enum Input<'a> {
     Repaired(FrameId),
     /// There is a state again: of the snapshot of this tip, which the journal holds too.
     HasState(Tip),
+    /// The disk has spoiled this frame, which was whole: a good copy is wanted from others.
+    Damaged(FrameId),
 }
 
 /// One thing to do, in the order named.

@@ -28,8 +28,6 @@ pub(crate) struct Link {
     pub(crate) latest: Started,
     /// The highest epoch in which it spoke of what was durable.
     pub(crate) epoch: Epoch,
-    /// What it knows to be this voter's latest start.
-    pub(crate) knows: Started,
     /// Its highest acknowledged position.
     pub(crate) acknowledged: Position,
     /// The latest start of a copy of its directory.
@@ -41,7 +39,7 @@ pub(crate) struct Link {
 impl Link {
     /// To a voter of which the disk knows this.
     pub(crate) fn to(known: &KnownPeer) -> Link {
-        Link { latest: known.latest, epoch: known.epoch, knows: known.knows, ..Link::default() }
+        Link { latest: known.latest, epoch: known.epoch, ..Link::default() }
     }
 
     pub(crate) fn round_trip(&self) -> Duration {
@@ -111,7 +109,6 @@ impl Voter {
             master: self.role.name() == RoleName::Master,
             epoch: self.durable_epoch(),
             processes: self.processes,
-            known_of_me: self.links.get(&to).map(|link| link.knows).unwrap_or_default(),
             refused: self.links.get(&to).and_then(|link| link.refused),
             amnesia: match self.ballot.standing {
                 Standing::Amnesiac(amnesia) => Some(amnesia),
@@ -212,7 +209,7 @@ impl Voter {
     fn on_greeting(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
         if envelope.to == self.me {
             // Else it is about another life of this voter.
-            self.check_memory(envelope.from, hello, history);
+            self.check_memory(hello, history);
         }
         if let Some(link) = self.links.get_mut(&envelope.from) {
             link.fresh = hello.fresh;

@@ -28,12 +28,14 @@ impl Link {
             let confesses = hello.amnesia == Some(Amnesia::Copied);
             return if confesses { Newcomer::Copy } else { Newcomer::Late };
         }
-        let starts_since = started.boots - self.latest.boots;
-        let chained = usize::try_from(starts_since).ok().and_then(|back| hello.processes.get(back));
-        // Whoever was away for longer than the chain reaches is recognized by what it has said itself.
-        let recognized = self.latest.boots == 0
-            || (starts_since > 0 && chained == Some(&self.latest.process))
-            || (starts_since > 0 && hello.known_of_me == self.latest);
+        let starts_since = usize::try_from(started.boots - self.latest.boots).unwrap_or(usize::MAX);
+        let recognized = match hello.processes.get(starts_since) {
+            _ if self.latest.boots == 0 => true,
+            Some(process) => starts_since > 0 && *process == self.latest.process,
+            // Whoever was away for so many starts cannot tell, and a service that fails and is started again and again
+            // is far more likely than a copy that was started as often and never met anybody who knew better.
+            None => true,
+        };
         // A directory that knows that it lost its vote may follow: it says itself that it does not count.
         let kept_its_ballot = hello.epoch >= self.epoch || hello.amnesia.is_some();
         if recognized && kept_its_ballot { Newcomer::Successor } else { Newcomer::Copy }
@@ -53,9 +55,9 @@ impl Voter {
     /// What the disk holds, or will hold soon.
     pub(crate) fn memory(&self) -> Memory {
         let known = |(&member, link): (&Member, &Link)| {
-            let Link { latest, epoch, knows, .. } = *link;
+            let Link { latest, epoch, .. } = *link;
             let counts = self.membership.counts(member) && latest.boots > 0;
-            counts.then_some(KnownPeer { member, latest, epoch, knows })
+            counts.then_some(KnownPeer { member, latest, epoch })
         };
         let peers = match self.membership.voters() {
             // The list of voters may be what is damaged: nobody is forgotten for that.
@@ -93,22 +95,13 @@ impl Voter {
     }
 
     /// Compares what a peer remembers of this voter with what the disk still knows.
-    pub(crate) fn check_memory(&mut self, from: Member, hello: &Hello, history: &impl History) {
+    pub(crate) fn check_memory(&mut self, hello: &Hello, history: &impl History) {
         let (seen, mine) = (hello.seen_of_you, self.my_start());
         if Mutant::BelievesOldImage.is_active() {
             return;
         }
-        if self.me.incarnation == position::Incarnation::UNKNOWN {
-            return;
-        }
-        if let Some(link) = self.links.get_mut(&from)
-            && seen.latest == mine
-            && link.knows != mine
-        {
-            link.knows = mine;
-            self.memory_changed |= self.membership.counts(from);
-        }
-        if matches!(self.ballot.standing, Standing::Amnesiac(_)) {
+        let is_amnesiac = matches!(self.ballot.standing, Standing::Amnesiac(_));
+        if is_amnesiac || self.me.incarnation == position::Incarnation::UNKNOWN {
             return;
         }
         let later_start = seen.latest.boots > mine.boots;

@@ -111,8 +111,6 @@ pub struct Hello {
     pub epoch: Epoch,
     /// The process numbers of the sender's last starts, the newest first; zero before the first start.
     pub processes: [ProcessNumber; PROCESSES_MAX],
-    /// The start of the sender that the receiver has said to know, as far back as that may be.
-    pub known_of_me: Started,
     /// A start of the receiver that the sender takes for one of a copy: it counts nowhere.
     pub refused: Option<Started>,
     /// Whether the sender has lost what it promised, and how that was found.

@@ -1,8 +1,8 @@
 //! The end of a journal that a crash or a rotten sector left in doubt.
 //!
 //! A bad last frame may have been acknowledged. Absence of it elsewhere proves nothing until enough
-//! others are certain not to have it; a master's word proves it only if that master was elected without
-//! this voter. ("Protocol-Aware Recovery for Consensus-Based Storage", Alagappan et al., FAST 2018.)
+//! others are certain not to have it; a master's word proves it only together with its whole history, durable
+//! here. ("Protocol-Aware Recovery for Consensus-Based Storage", Alagappan et al., FAST 2018.)
 
 use std::collections::BTreeMap;
 
@@ -92,6 +92,15 @@ impl Voter {
         }
     }
 
+    /// A frame has become damaged while this voter runs. As after a start it does not lead before that is mended: it
+    /// could not give the frame to a standby that lacks it.
+    pub(crate) fn on_damaged(&mut self, frame: FrameId) {
+        if !matches!(self.role, Role::Standby) {
+            self.stand_by(None);
+        }
+        self.repairs.push(frame);
+    }
+
     fn doubts_attempt(&mut self) -> u64 {
         let Some(doubt) = &mut self.doubt else { return 0 };
         if doubt.attempt == 0 {
@@ -112,7 +121,7 @@ impl Voter {
     /// The damaged frame may have been acknowledged to a master that still counts this acknowledgement.
     /// Were the others free to acknowledge the same frame to it after they had said they don't have it,
     /// it would be committed by an acknowledgement that this voter is about to forget. Whatever was
-    /// acknowledged before was so in that epoch or an earlier one; what has been since did not count.
+    /// acknowledged before was so in that epoch or an earlier one; what has been since is durable now.
     fn leave_epoch_in_doubt(&mut self) {
         let Some(doubt) = &self.doubt else { return };
         if Mutant::SettlesInEpochOfDoubt.is_active() {
@@ -352,13 +361,26 @@ impl Voter {
     /// A peer was told that more is durable here than the disk holds. In an older epoch that says nothing: a later
     /// master may have cut it.
     pub(crate) fn doubt_what_was_acknowledged(&mut self, seen: &Seen, history: &impl History) {
-        let lost = seen.acknowledged.epoch == self.ballot.epoch && seen.acknowledged.index > self.durable;
-        if !lost || self.ballot.standing != Standing::Settled {
+        let acknowledged = seen.acknowledged.index;
+        let lost = seen.acknowledged.epoch == self.ballot.epoch && acknowledged > self.durable;
+        let is_known = match self.ballot.standing {
+            Standing::Settled => false,
+            // What was acknowledged behind the one frame that is in doubt is lost too.
+            Standing::Unsettled(Doubted {
+                tail: Tail::Uncertain { frame: Some(frame), more, .. }, ..
+            }) => more || acknowledged <= frame.last,
+            Standing::Unsettled(_) | Standing::Amnesiac(_) => true,
+        };
+        if !lost || is_known {
             return;
         }
         let last = history.tip_at_or_below(self.durable);
         let (at, after, epoch) = (last.index().next(), last.epoch(), self.ballot.epoch);
-        let doubted = Doubted { tail: Tail::Uncertain { frame: None, at, after, more: true }, epoch };
+        let tail = Tail::Uncertain { frame: None, at, after, more: true };
+        let doubted = match self.ballot.standing {
+            Standing::Unsettled(known) => known.found_again(tail, epoch),
+            Standing::Settled | Standing::Amnesiac(_) => Doubted { tail, epoch },
+        };
         self.alarm(Alarm::LostSuffix { at, acknowledged: seen.acknowledged.index });
         self.doubt = Some(Doubt::about(doubted));
         self.lose_standing(Standing::Unsettled(doubted));

@@ -290,6 +290,7 @@ impl Voter {
             Input::Installed(tip) => self.on_installed(tip, history),
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
             Input::HasState(base) => self.on_state(base),
+            Input::Damaged(frame) => self.on_damaged(frame),
         }
         self.ship(history);
         if std::mem::take(&mut self.memory_changed) {

@@ -197,6 +197,8 @@ pub struct VoterStatus {
     pub outcome_hash: String,
     /// From a master: how far each of the others is.
     pub standbys: Vec<StandbyStatus>,
+    /// How many milliseconds its disk has kept it waiting, if it is more than a second: the disk hangs or is far too slow.
+    pub disk_waits_ms: Option<u64>,
 }
 
 /// What a master knows of another voter.
@@ -279,6 +281,7 @@ mod tests {
             applied: Index(9),
             outcome_hash: "ab".into(),
             standbys,
+            disk_waits_ms: Some(2_500),
         };
         check(&Answered::Status(status), ANSWERED);
     }

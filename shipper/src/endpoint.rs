@@ -36,7 +36,7 @@ impl Protocol {
 
     fn name(self) -> &'static [u8] {
         match self {
-            Protocol::Peer => b"prevalent-peer/1",
+            Protocol::Peer => b"prevalent-peer/2",
             Protocol::Bulk => b"prevalent-bulk/1",
             Protocol::Client => b"prevalent-client/1",
         }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use journal::{FrameBuilder, UnverifiedFrames};
 use position::Index;
-use prevalent::{Answers, ApplyError, Engine, Line, Prevalent, RawLine, archive_tag, lines};
+use prevalent::{Answers, ApplyError, Engine, Line, Prevalent, RawLine, is_snapshot_of, lines};
 use tokio::time::timeout;
 
 use crate::client::reach::attend;
@@ -267,13 +267,8 @@ fn replay_without<S: Prevalent>(
 fn begin<S: Prevalent>(snapshot: Option<&[u8]>) -> Result<Engine<S>, Stop> {
     let Some(file) = snapshot else { return Ok(Engine::new()) };
     let (head, archive) = snapshots::verify_bytes(file).map_err(Stop::because)?;
-    if head.archive_tag != archive_tag::<S>() || head.schema != S::SCHEMA.0 {
+    if !is_snapshot_of::<S>(&head) {
         return Err(Stop::because("its state is of another type, or another version's"));
     }
-    let engine = Engine::read_image(archive).map_err(Stop::because)?;
-    if engine.applied() == head.tip {
-        Ok(engine)
-    } else {
-        Err(Stop::because("a snapshot contradicts itself"))
-    }
+    Engine::of_snapshot(&head, archive).map_err(Stop::because)
 }

@@ -1,6 +1,6 @@
 use std::io;
 
-use position::{Index, Tip};
+use position::{ClusterLife, Index, Tip};
 use storage::DiskError;
 use thiserror::Error;
 
@@ -65,6 +65,15 @@ pub enum Flaw {
     /// The header does not match its checksum.
     #[error("its header does not match the header's checksum")]
     Header,
+    /// The cluster has begun again since this program was written, which cannot know what that means.
+    #[error(
+        "it is of life {found} of its cluster, and this program knows life {} only. Use the program that wrote it",
+        ClusterLife::FIRST
+    )]
+    Life {
+        /// The file's.
+        found: ClusterLife,
+    },
     /// The header is intact and says what no writer writes.
     #[error("its header holds an invalid {field}")]
     Field {

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
+use position::{ChainHash, ClusterId, ClusterLife, Epoch, Index, Position, Tip};
 
 use crate::Flaw;
 
@@ -23,16 +23,20 @@ const CHECKSUM: Range<usize> = 8..16;
 const VERSION: Range<usize> = 16..20;
 const SCHEMA: Range<usize> = 20..24;
 const ARCHIVE_TAG: Range<usize> = 24..32;
-const CLUSTER: Range<usize> = 32..48;
-const EPOCH: Range<usize> = 48..56;
-const INDEX: Range<usize> = 56..64;
-const CHAIN_HASH: Range<usize> = 64..96;
-const TIME: Range<usize> = 96..104;
-const ARCHIVE_BYTES: Range<usize> = 104..112;
-const ARCHIVE_HASH: Range<usize> = 112..144;
-const TYPE_NAME_BYTES: Range<usize> = 144..148;
-const TYPE_NAME: Range<usize> = 148..212;
-const ZERO: Range<usize> = 212..HEADER_BYTES;
+const LAYOUT: Range<usize> = 32..40;
+const CLUSTER: Range<usize> = 40..56;
+const LIFE: Range<usize> = 56..64;
+const EPOCH: Range<usize> = 64..72;
+const INDEX: Range<usize> = 72..80;
+const CHAIN_HASH: Range<usize> = 80..112;
+const OUTCOME_HASH: Range<usize> = 112..144;
+const TIME: Range<usize> = 144..152;
+const LIST: Range<usize> = 152..160;
+const ARCHIVE_BYTES: Range<usize> = 160..168;
+const ARCHIVE_HASH: Range<usize> = 168..200;
+const TYPE_NAME_BYTES: Range<usize> = 200..204;
+const TYPE_NAME: Range<usize> = 204..268;
+const ZERO: Range<usize> = 268..HEADER_BYTES;
 
 /// What the header's checksum covers.
 const COVERED: Range<usize> = 16..HEADER_BYTES;
@@ -49,10 +53,16 @@ pub struct Head {
     pub type_name: String,
     /// The version of the state's type.
     pub schema: u32,
+    /// A fingerprint of how the archive is laid out. It changes with a type whose schema nobody raised.
+    pub layout: u64,
     /// Whose state it is.
     pub cluster: ClusterId,
     /// The last entry whose effects are contained, and the hash of the journal up to it.
     pub tip: Tip,
+    /// The chained hash over all answers up to that entry: machines that differ here have executed differently.
+    pub outcome_hash: ChainHash,
+    /// The number of the list of members that counts at that entry; 0 before the first. The archive holds the list.
+    pub list: u64,
     /// When that entry was written, in nanoseconds since 1970.
     pub time: i64,
 }
@@ -67,7 +77,8 @@ pub(crate) struct Header {
 
 impl Header {
     pub(crate) fn encode(&self) -> [u8; HEADER_BYTES] {
-        let Head { archive_tag, type_name, schema, cluster, tip, time } = &self.head;
+        let Head { archive_tag, type_name, schema, layout, cluster, tip, outcome_hash, list, time } =
+            &self.head;
         let type_name_bytes = u32::try_from(type_name.len()).expect("checked when the snapshot was begun");
         let mut block = [0; HEADER_BYTES];
         let mut put = |field: Range<usize>, bytes: &[u8]| block[field].copy_from_slice(bytes);
@@ -75,11 +86,15 @@ impl Header {
         put(VERSION, &FORMAT_VERSION.to_le_bytes());
         put(SCHEMA, &schema.to_le_bytes());
         put(ARCHIVE_TAG, &archive_tag.to_le_bytes());
+        put(LAYOUT, &layout.to_le_bytes());
         put(CLUSTER, &cluster.0.to_le_bytes());
+        put(LIFE, &ClusterLife::FIRST.0.to_le_bytes());
         put(EPOCH, &tip.epoch().0.to_le_bytes());
         put(INDEX, &tip.index().0.to_le_bytes());
         put(CHAIN_HASH, &tip.hash.0);
+        put(OUTCOME_HASH, &outcome_hash.0);
         put(TIME, &time.to_le_bytes());
+        put(LIST, &list.to_le_bytes());
         put(ARCHIVE_BYTES, &self.archive_bytes.to_le_bytes());
         put(ARCHIVE_HASH, &self.archive_hash);
         put(TYPE_NAME_BYTES, &type_name_bytes.to_le_bytes());
@@ -107,6 +122,10 @@ impl Header {
         if block[CHECKSUM] != checksum(block) {
             return Err(Flaw::Header);
         }
+        let life = ClusterLife(u64::from_le_bytes(array(block, LIFE)));
+        if life != ClusterLife::FIRST {
+            return Err(Flaw::Life { found: life });
+        }
         let type_name = u32::from_le_bytes(array(block, TYPE_NAME_BYTES));
         let (type_name, padding) = usize::try_from(type_name)
             .ok()
@@ -125,8 +144,11 @@ impl Header {
             archive_tag: u64::from_le_bytes(array(block, ARCHIVE_TAG)),
             type_name,
             schema: u32::from_le_bytes(array(block, SCHEMA)),
+            layout: u64::from_le_bytes(array(block, LAYOUT)),
             cluster: ClusterId(u128::from_le_bytes(array(block, CLUSTER))),
             tip: Tip { position, hash: ChainHash(array(block, CHAIN_HASH)) },
+            outcome_hash: ChainHash(array(block, OUTCOME_HASH)),
+            list: u64::from_le_bytes(array(block, LIST)),
             time: i64::from_le_bytes(array(block, TIME)),
         };
         let archive_bytes = u64::from_le_bytes(array(block, ARCHIVE_BYTES));
@@ -158,8 +180,11 @@ mod tests {
                 archive_tag: 1,
                 type_name: "counter".into(),
                 schema: 2,
+                layout: 8,
                 cluster: ClusterId(3),
                 tip: Tip { position: Position::new(Epoch(4), Index(5)), hash: ChainHash([6; 32]) },
+                outcome_hash: ChainHash([10; 32]),
+                list: 11,
                 time: -7,
             },
             archive_bytes: 8,
@@ -195,6 +220,7 @@ mod tests {
     fn an_intact_header_can_still_be_wrong() {
         check(|block| block[0] = b'X', Flaw::Magic);
         check(|block| block[VERSION.start] = 2, Flaw::Version { found: 2, known: 1 });
+        check(|block| block[LIFE.start] = 2, Flaw::Life { found: ClusterLife(2) });
         check(|block| block[TYPE_NAME_BYTES.start] = 65, Flaw::Field { field: "length of the type name" });
         check(|block| block[TYPE_NAME.start] = 0xff, Flaw::Field { field: "type name" });
         check(|block| block[TYPE_NAME.end - 1] = 1, Flaw::Field { field: "byte that must be zero" });
@@ -209,11 +235,15 @@ mod tests {
             ("format version", VERSION),
             ("schema", SCHEMA),
             ("archive tag", ARCHIVE_TAG),
+            ("layout fingerprint", LAYOUT),
             ("cluster", CLUSTER),
+            ("life", LIFE),
             ("epoch", EPOCH),
             ("index", INDEX),
             ("chain hash", CHAIN_HASH),
+            ("outcome hash", OUTCOME_HASH),
             ("time", TIME),
+            ("list number", LIST),
             ("archive length", ARCHIVE_BYTES),
             ("archive hash", ARCHIVE_HASH),
             ("type name length", TYPE_NAME_BYTES),

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use std::io::Write;
-//! use position::{ClusterId, Epoch, Index, Position, Tip};
+//! use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
 //! use snapshots::{Head, Shelf};
 //! use storage::SimDisk;
 //!
@@ -16,8 +16,11 @@
 //!     archive_tag: 1,
 //!     type_name: "counter".into(),
 //!     schema: 1,
+//!     layout: 1,
 //!     cluster: ClusterId(42),
 //!     tip: Tip { position: Position::new(Epoch(1), Index(500_000)), ..Tip::NONE },
+//!     outcome_hash: ChainHash::NONE,
+//!     list: 1,
 //!     time: 0,
 //! })?;
 //! writer.write_all(b"the archived state")?;
@@ -33,6 +36,7 @@ mod error;
 mod header;
 mod incoming;
 mod opened;
+mod rereading;
 mod shelf;
 mod writer;
 
@@ -40,5 +44,6 @@ pub use error::{Flaw, SnapshotError};
 pub use header::{FORMAT_VERSION, HEADER_BYTES, Head, TYPE_NAME_BYTES_MAX};
 pub use incoming::Incoming;
 pub use opened::{Opened, verify_bytes};
+pub use rereading::Rereading;
 pub use shelf::{KEPT, Listed, Newest, Problem, Shelf};
 pub use writer::SnapshotWriter;

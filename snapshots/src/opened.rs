@@ -4,6 +4,9 @@ use storage::Slice;
 use crate::header::Header;
 use crate::{Flaw, HEADER_BYTES, Head};
 
+/// How much of a file is hashed before its pages are given back.
+const STEP_BYTES: usize = 1024 * 1024;
+
 /// A snapshot whose every byte has been verified. The archive in it has not been looked at: validate it
 /// before access.
 #[derive(Clone, Debug)]
@@ -18,7 +21,10 @@ impl Opened {
     /// # Errors
     /// What is wrong with them.
     pub fn verify(file: Slice) -> Result<Opened, Flaw> {
-        let (header, _archive) = verified(&file)?;
+        let header = header_of(&file)?;
+        if hash_in_steps(&file.subslice(HEADER_BYTES..file.len())) != header.archive_hash {
+            return Err(Flaw::Archive);
+        }
         Ok(Opened { header, file })
     }
 
@@ -58,21 +64,34 @@ impl Opened {
 /// # Errors
 /// What is wrong with them.
 pub fn verify_bytes(file: &[u8]) -> Result<(Head, &[u8]), Flaw> {
-    let (header, archive) = verified(file)?;
+    let header = header_of(file)?;
+    let archive = &file[HEADER_BYTES..];
+    if *blake3::hash(archive).as_bytes() != header.archive_hash {
+        return Err(Flaw::Archive);
+    }
     Ok((header.head, archive))
 }
 
-fn verified(file: &[u8]) -> Result<(Header, &[u8]), Flaw> {
+/// The hash of an archive that may be larger than the memory that there is for it.
+fn hash_in_steps(archive: &Slice) -> [u8; 32] {
+    let mut hasher = blake3::Hasher::new();
+    for start in (0..archive.len()).step_by(STEP_BYTES) {
+        let step = archive.subslice(start..archive.len().min(start + STEP_BYTES));
+        hasher.update(&step);
+        step.give_back();
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The header of a file that is as long as it says.
+fn header_of(file: &[u8]) -> Result<Header, Flaw> {
     let bytes = file.len() as u64;
-    let (block, archive) = file.split_first_chunk().ok_or(Flaw::NoHeader { bytes })?;
+    let block = file.first_chunk().ok_or(Flaw::NoHeader { bytes })?;
     let header = Header::decode(block)?;
     // The length comes before the hash: it costs nothing, and says more about what happened.
     if header.file_bytes() != Some(bytes) {
         let expected = header.archive_bytes.saturating_add(HEADER_BYTES as u64);
         return Err(Flaw::Length { expected, found: bytes });
     }
-    if *blake3::hash(archive).as_bytes() != header.archive_hash {
-        return Err(Flaw::Archive);
-    }
-    Ok((header, archive))
+    Ok(header)
 }

@@ -59,6 +59,10 @@ impl Shelf {
         Shelf { disk, keep_from: Index(u64::MAX), flawed: BTreeSet::new() }
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// The same shelf, which removes no snapshot at this position or behind it, however many there are.
     #[must_use]
     pub fn keeping(self, from: Index) -> Shelf {
@@ -195,7 +199,7 @@ fn index_of(name: &str) -> Option<Index> {
 mod tests {
     use std::io::Write;
 
-    use position::{ClusterId, Epoch, Position};
+    use position::{ChainHash, ClusterId, Epoch, Position};
     use storage::SimDisk;
 
     use super::*;
@@ -205,8 +209,11 @@ mod tests {
             archive_tag: 1,
             type_name: "counter".into(),
             schema: 1,
+            layout: 1,
             cluster: ClusterId(1),
             tip: Tip { position: Position::new(Epoch(1), Index(index)), ..Tip::NONE },
+            outcome_hash: ChainHash::NONE,
+            list: 1,
             time: 0,
         }
     }

@@ -138,7 +138,7 @@ impl Disk {
     fn view(&self, name: &str, file: &dyn SystemFile, bytes: Bytes) -> Result<Map, DiskError> {
         let path = self.core.system.path(name);
         let failed = |source| DiskError::while_trying("map", &path)(source);
-        let raw = match (self.core.rights, bytes) {
+        Ok(match (self.core.rights, bytes) {
             (Rights::Owner, _) => file.map().map_err(failed)?,
             // Where a map would keep the owner from removing the file, the reader takes a copy too.
             (Rights::Reader, Bytes::Final) if self.core.system.removes_mapped_files() => {
@@ -149,9 +149,7 @@ impl Disk {
                 let bytes = file.bytes().and_then(length_in_memory).map_err(failed)?;
                 Map::filled(bytes, |buffer| file.read_at(0, buffer)).map_err(failed)?
             }
-        };
-        let written = raw.len();
-        Ok(Map::new(raw, written))
+        })
     }
 
     /// What is appended lies in memory, beside a file of zeros.

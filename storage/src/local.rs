@@ -5,9 +5,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::MmapOptions;
 
 use crate::disk::{Rights, path_below};
+use crate::map::Map;
 use crate::system::{Access, System, SystemFile, UncachedFile};
 use crate::{Disk, DiskError, FileEntry, os};
 
@@ -218,8 +219,8 @@ impl SystemFile for LocalFile {
         self.0.sync_data()
     }
 
-    fn map(&self) -> io::Result<MmapRaw> {
-        MmapOptions::new().map_raw_read_only(&self.0)
+    fn map(&self) -> io::Result<Map> {
+        MmapOptions::new().map_raw_read_only(&self.0).map(Map::of_file)
     }
 }
 

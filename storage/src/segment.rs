@@ -188,6 +188,17 @@ impl Slice {
         Slice::new(Arc::new(shared), range)
     }
 
+    /// Says that these bytes are not needed for a while: if they are a mapped file's, their pages leave the process's
+    /// memory. They stay readable, for everybody who holds them, and come back from the system's cache.
+    pub fn give_back(&self) {
+        self.shared.map.give_back(self.range.clone());
+    }
+
+    /// Whether these bytes are a mapped file's, which the system can read again.
+    pub(crate) fn is_of_file(&self) -> bool {
+        self.shared.map.is_of_file()
+    }
+
     /// A part of these bytes, counted from their start.
     ///
     /// # Panics

@@ -11,6 +11,7 @@
 //! them. A write to any byte of such a page makes the whole of it wait for a sync again. When a process ends, the
 //! cache stays; it may let go of clean pages, and then the disk's older bytes are read.
 
+mod calls;
 mod contents;
 mod damage;
 mod machine;
@@ -26,6 +27,7 @@ use crate::sim::machine::Machine;
 use crate::sim::system::{Shared, SimSystem};
 use crate::{Disk, FileEntry};
 
+pub use crate::sim::calls::{SimCalls, SimHandle};
 pub use crate::sim::damage::{Damage, FileCopy};
 pub use crate::sim::machine::Image;
 pub use crate::sim::stuck::StuckSync;

@@ -6,9 +6,8 @@
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use memmap2::MmapRaw;
-
 use crate::FileEntry;
+use crate::map::Map;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +61,7 @@ pub(crate) trait SystemFile: Send + Sync + fmt::Debug + 'static {
     /// Makes contents durable; the length and the allocation have not changed since the last [`SystemFile::sync`].
     fn sync_contents(&self) -> io::Result<()>;
     /// Maps the whole file for reading.
-    fn map(&self) -> io::Result<MmapRaw>;
+    fn map(&self) -> io::Result<Map>;
 }
 
 /// A file open for reads that bypass the cache.

@@ -117,6 +117,8 @@ enum Event {
     ClientActs(usize),
     /// A process comes to its end.
     Dies(usize, Life),
+    /// A machine loses power, if it is still this process's.
+    LosesPower(usize, Life),
     /// The next random misfortune.
     Misfortune,
     /// An earlier one ends.
@@ -249,7 +251,10 @@ impl Simulation {
             Event::Response { client, response } => self.response_arrives(client, response),
             Event::ClientActs(client) => self.client_acts(client),
             Event::Dies(machine, life) if self.machines[machine].life == life => self.crash(machine),
-            Event::Dies(..) => {}
+            Event::LosesPower(machine, life) if self.machines[machine].life == life => {
+                self.power_cut(machine)
+            }
+            Event::Dies(..) | Event::LosesPower(..) => {}
             Event::Misfortune => self.misfortune(),
             Event::Relief(relief) => self.relief(relief),
             Event::Calm => self.calm_down(),

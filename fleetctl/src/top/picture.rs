@@ -181,6 +181,7 @@ mod tests {
             applied: Index(90),
             outcome_hash: String::new(),
             standbys,
+            disk_waits_ms: None,
         }
     }
 

@@ -30,8 +30,8 @@ fn recover(disk: Disk) -> Journal {
 
 /// Does to the journal what a voter does that got these bytes from another one.
 fn repair(folder: &Path, good: &[u8]) {
-    let mut journal = recover(Disk::open(folder).unwrap());
-    journal.repair(good).unwrap();
+    let journal = recover(Disk::open(folder).unwrap());
+    journal.order_repair(good).unwrap().perform().unwrap();
 }
 
 /// Damages a journal, repairs it, and looks at it before and after.

@@ -13,7 +13,7 @@ use journal::{
 use position::{Ballot, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Memory, Tip};
 use prevalent::{Actor, Answers, Engine, Founding, Moment, Prevalent, Role, Store, encode, registration};
 use quorum::{Kind, Membership, VoterInfo};
-use snapshots::{Head, Shelf};
+use snapshots::Shelf;
 use storage::Disk;
 
 pub(crate) fn place(node: &str, column: u16) -> Command {
@@ -108,16 +108,7 @@ pub(crate) fn make_snapshot(folder: &Path, index: u64) -> String {
     let made = tempfile::tempdir().unwrap();
     let shelf = Shelf::new(Disk::open(made.path()).unwrap());
     let tag = view.header.unwrap().tag;
-    let mut writer = shelf
-        .begin(Head {
-            archive_tag: tag.archive_tag,
-            type_name: Fleet::NAME.into(),
-            schema: tag.schema.0,
-            cluster: tag.cluster,
-            tip: engine.applied(),
-            time: engine.wall_time(),
-        })
-        .unwrap();
+    let mut writer = shelf.begin(engine.snapshot_head(tag.cluster)).unwrap();
     engine.write_image(&mut writer).unwrap();
     writer.finish().unwrap();
     let name = shelf.list().unwrap()[0].name.clone();

@@ -85,21 +85,26 @@ impl FrameHeader {
         }
     }
 
-    /// How long the only frame in these bytes seems to be, whose header is damaged: it looks like the one that
-    /// follows `tip`, says its length, and nothing but zeros lies behind that. `None` where more may have been.
-    pub(crate) fn lone_frame_bytes(bytes: &[u8], tip: &Tip) -> Option<usize> {
+    /// How long the only frame in these bytes seems to be, whose header is damaged, and how many entries it holds: it
+    /// looks like the one that follows `tip`, header and entries agree, and nothing but zeros lies behind it. `None`
+    /// where more may have been.
+    pub(crate) fn lone_frame(bytes: &[u8], tip: &Tip) -> Option<(usize, u64)> {
         let header = FrameHeader::read_verified(bytes.first_chunk::<FRAME_HEADER_BYTES>()?);
         let is_next = bytes.starts_with(&FRAME_MAGIC) && header.first_index == tip.index().next();
-        let plausible =
-            (ENTRY_HEADER_BYTES..=FRAME_BYTES_MAX - FRAME_HEADER_BYTES).contains(&header.body_bytes());
-        if !plausible || !(is_next || header.previous_hash == tip.hash) {
+        if !is_next && header.previous_hash != tip.hash {
             return None;
         }
-        let (frame, rest) = bytes.split_at_checked(header.frame_bytes())?;
+        // Either field may be what is damaged: the entries say both once more.
+        let room = &bytes[FRAME_HEADER_BYTES..];
+        let by_length = |(body, _): &(usize, u64)| *body == header.body_bytes();
+        let by_count = |(_, count): &(usize, u64)| *count == u64::from(header.entries);
+        let (body, count) = entry_ends(room).find(by_length).or_else(|| entry_ends(room).find(by_count))?;
+        let length = FRAME_HEADER_BYTES + body.next_multiple_of(FRAME_ALIGNMENT);
+        let (frame, rest) = bytes.split_at_checked(length)?;
         let mut starts = (FRAME_ALIGNMENT..frame.len()).step_by(FRAME_ALIGNMENT);
-        let another = starts
-            .any(|at| FrameHeader::read(&frame[at..]).is_ok_and(|other| other.first_index > tip.index()));
-        (!another && rest.iter().all(|byte| *byte == 0)).then_some(frame.len())
+        let is_another = |other: FrameHeader| other.first_index > tip.index();
+        let another = starts.any(|at| FrameHeader::read(&frame[at..]).is_ok_and(is_another));
+        (!another && rest.iter().all(|byte| *byte == 0)).then_some((length, count))
     }
 
     /// Completes the header from the body: hashes both and writes the header's 128 bytes.
@@ -161,4 +166,16 @@ impl FrameHeader {
             && self.first_index > self.commit
             && self.first_index.0.checked_add(u64::from(self.entries)).is_some()
     }
+}
+
+/// Where each of the entries at the start of these bytes ends by its own length, and how many there are up to there.
+fn entry_ends(body: &[u8]) -> impl Iterator<Item = (usize, u64)> {
+    let (mut end, mut count) = (0_usize, 0);
+    std::iter::from_fn(move || {
+        let length = body.get(end..)?.first_chunk::<4>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        end = end.checked_add(ENTRY_HEADER_BYTES)?.checked_add(length.checked_next_multiple_of(8)?)?;
+        count += 1;
+        (end <= FRAME_BYTES_MAX - FRAME_HEADER_BYTES).then_some((end, count))
+    })
 }

@@ -7,6 +7,7 @@
 use position::Index;
 use storage::{Disk, DiskError, Slice};
 
+use super::room::RoomMade;
 use super::run::Contents;
 use super::{Active, Journal, Sizes};
 use crate::segment::SegmentName;
@@ -44,6 +45,13 @@ impl Chores {
         if self.spares == SpareState::AsNeeded {
             self.spares = SpareState::Missing;
         }
+    }
+
+    pub(super) fn spare_done(&mut self, made: RoomMade) {
+        self.spares = match made {
+            RoomMade::Yes => SpareState::AsNeeded,
+            RoomMade::No { disk_is_full } => SpareState::Failed { disk_is_full },
+        };
     }
 
     pub(super) fn disk_is_full(&self) -> bool {
@@ -94,8 +102,7 @@ pub struct ChoreDone(Outcome);
 #[derive(Debug)]
 enum Outcome {
     Nothing,
-    SpareMade,
-    SpareFailed { disk_is_full: bool },
+    Spare(RoomMade),
     Mapped(SegmentName, Slice),
 }
 
@@ -125,13 +132,9 @@ impl Chore {
         let name = self.name();
         let warn = |error: &DiskError| tracing::warn!(%error, "could not {name}");
         ChoreDone(match self.task {
-            Task::Spare { bytes, count } => match self.disk.prepare_segments(bytes, count) {
-                Ok(()) => Outcome::SpareMade,
-                Err(error) => {
-                    warn(&error);
-                    Outcome::SpareFailed { disk_is_full: matches!(error, DiskError::Full { .. }) }
-                }
-            },
+            Task::Spare { bytes, count } => {
+                Outcome::Spare(RoomMade::of(self.disk.prepare_segments(bytes, count)))
+            }
             Task::Map { name: segment, held } => match map(&self.disk, segment, &held) {
                 Ok(Some(bytes)) => Outcome::Mapped(segment, bytes),
                 Ok(None) => Outcome::Nothing,
@@ -153,6 +156,8 @@ impl Chore {
 fn map(disk: &Disk, name: SegmentName, held: &Slice) -> Result<Option<Slice>, DiskError> {
     let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
     let is_the_same = bytes.get(..held.len()) == Some(&held[..]);
+    // The point of the map is that nothing of it has to be in memory.
+    bytes.give_back();
     if !is_the_same {
         tracing::error!(segment = %name, "the disk returns other bytes than were written; they stay in memory. Check the disk");
     }
@@ -182,10 +187,7 @@ impl Journal {
         self.chores.under_way = false;
         match done.0 {
             Outcome::Nothing => {}
-            Outcome::SpareMade => self.chores.spares = SpareState::AsNeeded,
-            Outcome::SpareFailed { disk_is_full } => {
-                self.chores.spares = SpareState::Failed { disk_is_full };
-            }
+            Outcome::Spare(made) => self.chores.spare_done(made),
             Outcome::Mapped(name, mapped) => self.read_from_map(name, &mapped),
         }
     }

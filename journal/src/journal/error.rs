@@ -46,6 +46,22 @@ pub enum JournalError {
         /// What was asked for.
         expected: String,
     },
+    /// The archives in it are of the same schema and of another layout: a type was changed and its schema was not.
+    #[error(
+        "{file} holds archives in the layout {found:016x} of schema {schema}, and this program lays them out as \
+         {expected:016x}: a state, command, outcome or rejection has changed without a new schema. Nothing was \
+         changed. Use the program that wrote it, or undo the change; a changed type needs a higher schema"
+    )]
+    OtherLayout {
+        /// The segment.
+        file: SegmentName,
+        /// The schema of both.
+        schema: u32,
+        /// The fingerprint in the segment.
+        found: u64,
+        /// The program's.
+        expected: u64,
+    },
     /// Another version of the program wrote it.
     #[error("{file} cannot be read: {source}. Nothing was changed; install the version that wrote it")]
     Format {

@@ -26,8 +26,11 @@ pub(super) struct Noted<'a> {
 pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Vec<Found>) {
     found.sort_by_key(|found| (found.name.generation, found.name.first));
     let (mut shown, mut aside): (Vec<Found>, Vec<Found>) = (Vec::new(), Vec::new());
+    let headers = found.iter().filter_map(|found| found.header.ok());
+    let mut ends: Vec<Tip> = headers.map(|header| header.previous).collect();
+    ends.extend(noted.mark.map(|mark| mark.durable));
     for candidate in found {
-        if !shown.is_empty() && !counts(&candidate, &shown, noted) {
+        if !shown.is_empty() && !counts(&candidate, &shown, noted, &ends) {
             aside.push(candidate);
             continue;
         }
@@ -40,7 +43,8 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
     (shown, aside)
 }
 
-fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+/// `ends` are ends of the history that segments follow, or that the mark names.
+fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
     let first = candidate.name.first;
     let newest = shown.last().expect("asked of a segment with others before it");
     if candidate.header.is_ok()
@@ -52,7 +56,7 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
     }
     let hides = newest.name.first >= first || frames(newest).any(|header| header.first_index >= first);
     if hides {
-        return may_hide(candidate, shown, noted);
+        return may_hide(candidate, shown, noted, ends);
     }
     // One of which nothing was written yet is right behind the last frame. Else it must hold something.
     candidate.header.is_ok()
@@ -61,7 +65,7 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
         || frames(candidate).any(|header| header.first_index >= first)
 }
 
-fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
     let before = candidate.name.first.previous();
     if noted.newest == Some(candidate.name) {
         return true;
@@ -89,17 +93,16 @@ fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
                 end_at(shown, before, noted.snapshot)
                     .is_some_and(|hashes| hashes.contains(&first.previous_hash))
             };
-            first.is_some_and(follows) || (vouched && holds_something(candidate, noted))
+            // Its end may be known: the next segment follows it, or the mark names it. Or it was noted to be begun
+            // while nothing of it was durable.
+            let leads_on = |header: FrameHeader| {
+                let tip = header.id().tip();
+                ends.iter().any(|end| (end.index(), end.hash) == (tip.index(), tip.hash))
+            };
+            let is_begun = vouched && noted.mark.is_some_and(|mark| mark.durable.index() <= before);
+            first.is_some_and(follows) || is_begun || frames(candidate).any(leads_on)
         }
     }
-}
-
-/// Whether a segment without a header holds what this machine has noted, or was noted to be begun while nothing of
-/// it was durable.
-fn holds_something(candidate: &Found, noted: Noted<'_>) -> bool {
-    let Some(mark) = noted.mark else { return false };
-    let (first, durable) = (candidate.name.first, mark.durable.index());
-    durable < first || frames(candidate).any(|header| header.id().tip() == mark.durable)
 }
 
 /// The chain hashes with which frames of these segments end at this entry; `None` if none does.

@@ -61,7 +61,7 @@ pub(super) fn load_segments(
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
             }
-            Err(source @ SegmentFlaw::Format { .. }) => {
+            Err(source @ (SegmentFlaw::Format { .. } | SegmentFlaw::Life { .. })) => {
                 return Err(JournalError::Format { file: name, source });
             }
             header => header,
@@ -111,10 +111,14 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
         ),
         ("schema", found.schema.0.to_string(), expected.schema.0.to_string()),
     ];
-    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
-        Some((what, found, expected)) => Err(JournalError::WrongTag { file, what, found, expected }),
-        None => Ok(()),
+    if let Some((what, found, expected)) = pairs.into_iter().find(|(_, found, expected)| found != expected) {
+        return Err(JournalError::WrongTag { file, what, found, expected });
     }
+    if found.layout != expected.layout {
+        let (schema, found, expected) = (expected.schema.0, found.layout, expected.layout);
+        return Err(JournalError::OtherLayout { file, schema, found, expected });
+    }
+    Ok(())
 }
 
 /// Opens the good copies. One that is damaged itself is no use, and is fetched again.

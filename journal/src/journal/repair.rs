@@ -1,27 +1,73 @@
 //! Mending what is damaged with a good copy from another machine.
 
 use position::{Mutant, Tip};
+use storage::{Disk, Slice};
 
-use super::run::{Contents, Damage, GoodFrames};
+use super::run::{Contents, Damage, GoodFrames, Run};
 use super::{Journal, JournalError};
 use crate::frame::{Frame, FrameError, UnverifiedFrames};
-use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::segment::{JournalTag, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 
-impl Journal {
-    /// Takes a good copy of what is [damaged](Journal::damages): the same frames, told by their chain hash.
-    /// It is durable on return. The damaged bytes stay as they are, since somebody may be reading them; the
-    /// copy lies in a file of its own beside them.
+/// A good copy of what is damaged, verified, that is to be made durable, on whatever thread.
+#[derive(Debug)]
+#[must_use = "the copy is lost unless the order is performed"]
+pub struct RepairOrder {
+    disk: Disk,
+    damage: Damage,
+    name: SegmentName,
+    /// The whole file: header block and frames.
+    contents: Vec<u8>,
+    offsets: Vec<u32>,
+}
+
+/// A good copy that is durable.
+#[derive(Debug)]
+pub struct GoodCopy {
+    damage: Damage,
+    name: SegmentName,
+    bytes: Slice,
+    offsets: Vec<u32>,
+}
+
+impl RepairOrder {
+    /// An order for one frame, which is the damaged one.
+    pub(super) fn of(disk: &Disk, tag: JournalTag, damage: Damage, bytes: &[u8]) -> RepairOrder {
+        let Damage { id, after: previous, file, .. } = damage;
+        let name = SegmentName::repair(id.first, file.generation);
+        let header =
+            SegmentHeader { tag, first: id.first, generation: file.generation, previous, begins_anew: false };
+        let contents = [&header.encode(), bytes].concat();
+        let offsets = vec![u32::try_from(SEGMENT_HEADER_BYTES).expect("a sector")];
+        RepairOrder { disk: disk.clone(), damage, name, contents, offsets }
+    }
+
+    /// Writes and syncs the copy. Blocks for as long as the disk takes.
     ///
     /// # Errors
-    /// If the bytes are not whole frames or other frames than those that are damaged, nothing is changed.
-    pub fn repair(&mut self, bytes: &[u8]) -> Result<(), JournalError> {
+    /// If the disk refuses.
+    pub fn perform(self) -> Result<GoodCopy, JournalError> {
+        let RepairOrder { disk, damage, name, contents, offsets } = self;
+        let name_on_disk = name.to_string();
+        disk.replace(&name_on_disk, &contents)?;
+        let bytes = disk.map(&name_on_disk)?.ok_or(JournalError::Missing)?;
+        Ok(GoodCopy { damage, name, bytes, offsets })
+    }
+}
+
+impl Journal {
+    /// Takes a good copy of what is [damaged](Journal::damages): the same frames, told by their chain hash. The
+    /// damaged bytes stay as they are, since somebody may be reading them; the copy lies in a file of its own beside
+    /// them. Once the order is performed, [`Journal::repaired`] puts the copy in their place.
+    ///
+    /// # Errors
+    /// If the bytes are not whole frames or other frames than those that are damaged.
+    pub fn order_repair(&self, bytes: &[u8]) -> Result<RepairOrder, JournalError> {
         let id = Frame::verify(bytes).map_err(bad_copy)?.id();
         let not_wanted = JournalError::NotWanted { id };
         let Ok(position) = self.runs.binary_search_by_key(&id.first, |run| run.first) else {
             return Err(not_wanted);
         };
-        let run = &self.runs[position];
-        let Contents::Damaged(damage) = &run.contents else { return Err(not_wanted) };
+        let Contents::Damaged(damage) = &self.runs[position].contents else { return Err(not_wanted) };
         let (offsets, tip) = chain(damage.after, bytes)?;
         // The hash says it all: where a header is lost, the epoch may not be known.
         let is_the_same = (tip.index(), tip.hash) == (damage.id.last, damage.id.hash);
@@ -29,17 +75,23 @@ impl Journal {
         if !is_the_same && !by_position {
             return Err(not_wanted);
         }
-        let Damage { after: previous, file, .. } = *damage;
-        let name = SegmentName::repair(id.first, file.generation);
-        let (tag, first, generation) = (self.tag, id.first, file.generation);
-        let header = SegmentHeader { tag, first, generation, previous, begins_anew: false };
-        let name_on_disk = name.to_string();
-        self.disk.replace(&name_on_disk, &[&header.encode(), bytes].concat())?;
-        let bytes = self.disk.map(&name_on_disk)?.ok_or(JournalError::Missing)?;
+        let order = RepairOrder::of(&self.disk, self.tag, *damage, bytes);
+        Ok(RepairOrder { offsets, ..order })
+    }
+
+    /// Reads the copy from now on. `false` if what it was made for has been cut off or given up meanwhile: its file
+    /// goes then.
+    pub fn repaired(&mut self, copy: GoodCopy) -> bool {
+        let GoodCopy { damage, name, bytes, offsets } = copy;
+        let is_wanted =
+            |run: &&mut Run| matches!(&run.contents, Contents::Damaged(found) if *found == damage);
+        let Some(run) = self.runs.iter_mut().find(is_wanted) else {
+            self.remove_files(std::iter::once(name));
+            return false;
+        };
         let end = bytes.len();
-        self.runs[position].contents =
-            Contents::Good(GoodFrames { bytes, offsets, end, copied_to: Some(name) });
-        Ok(())
+        run.contents = Contents::Good(GoodFrames { bytes, offsets, end, copied_to: Some(name) });
+        true
     }
 }
 

@@ -5,11 +5,51 @@
 //! Not responsible for: making spares (`chores`), and giving files their names (`storage`, with the next sync).
 
 use position::Tip;
-use storage::Segment;
+use storage::{Disk, DiskError, Segment};
 
 use super::run::Run;
 use super::{Active, Evidence, Journal, JournalError, Sizes};
 use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+
+/// To make a spare, on whatever thread.
+#[derive(Debug)]
+#[must_use = "there is no room unless the order is performed"]
+pub struct RoomOrder {
+    disk: Disk,
+    length: u64,
+}
+
+/// What came of making a spare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoomMade {
+    /// There is one.
+    Yes,
+    /// The disk refused.
+    No {
+        /// Since it is full.
+        disk_is_full: bool,
+    },
+}
+
+impl RoomMade {
+    pub(super) fn of(made: Result<(), DiskError>) -> RoomMade {
+        match made {
+            Ok(()) => RoomMade::Yes,
+            Err(error) => {
+                tracing::warn!(%error, "no segment could be made ready; it is tried again");
+                RoomMade::No { disk_is_full: matches!(error, DiskError::Full { .. }) }
+            }
+        }
+    }
+}
+
+impl RoomOrder {
+    /// Makes the spare. Blocks for as long as the disk takes.
+    #[must_use]
+    pub fn perform(self) -> RoomMade {
+        RoomMade::of(self.disk.prepare_segments(self.length, 1))
+    }
+}
 
 impl Journal {
     /// Whether a frame of so many bytes can be appended now.
@@ -30,26 +70,36 @@ impl Journal {
         self.chores.disk_is_full()
     }
 
-    /// Makes room for a frame of so many bytes if there is none: for whoever may wait for the disk.
-    ///
-    /// # Errors
-    /// If the disk refuses. The journal is as it was.
-    pub fn make_room_for(&mut self, bytes: usize) -> Result<(), JournalError> {
-        if !self.has_room_for(bytes) {
-            let length = self.lengths_for(bytes)[0];
-            self.disk.prepare_segments(length, 1)?;
-        }
-        Ok(())
+    /// Has a chore make room: somebody has found none.
+    pub fn ask_for_room(&mut self) {
+        self.chores.spare_is_missing();
+    }
+
+    /// An order to make room for a frame of so many bytes, if there is none: for whoever may wait for the disk.
+    #[must_use]
+    pub fn order_room_for(&self, bytes: usize) -> Option<RoomOrder> {
+        let order = || RoomOrder { disk: self.disk.clone(), length: self.lengths_for(bytes)[0] };
+        (!self.has_room_for(bytes)).then(order)
+    }
+
+    /// What came of such an order.
+    pub fn room_made(&mut self, done: RoomMade) {
+        self.chores.spare_done(done);
     }
 
     /// How long the segment may be that is begun for a frame of `bytes`: the best length first. In the middle of a
     /// generation all have the same length.
     fn lengths_for(&self, bytes: usize) -> Vec<u64> {
-        let Sizes { first, later, .. } = self.sizes;
         let begins_generation =
             self.active.as_ref().is_none_or(|active| active.name.first > self.last.index());
-        let fits = (bytes + SEGMENT_HEADER_BYTES + self.sizes.reserve) as u64 <= first;
-        if begins_generation && fits { vec![first, later] } else { vec![later] }
+        if begins_generation { self.lengths_of_a_first(bytes) } else { vec![self.sizes.later] }
+    }
+
+    /// The same for the first segment of a generation.
+    fn lengths_of_a_first(&self, bytes: usize) -> Vec<u64> {
+        let Sizes { first, later, reserve, .. } = self.sizes;
+        let fits = (bytes + SEGMENT_HEADER_BYTES + reserve) as u64 <= first;
+        if fits { vec![first, later] } else { vec![later] }
     }
 
     /// Begins the segment that a frame of `bytes` goes into.
@@ -79,11 +129,7 @@ impl Journal {
     /// `bytes`.
     pub(super) fn begin_generation(&mut self, end: Tip, bytes: usize) -> Result<(), JournalError> {
         let name = self.next_generation(end);
-        let lengths = match end == self.last {
-            true => self.lengths_for(bytes),
-            false => vec![self.sizes.first, self.sizes.later],
-        };
-        let segment = self.take_spare(name, &lengths)?;
+        let segment = self.take_spare(name, &self.lengths_of_a_first(bytes))?;
         self.go_on_in(segment, name, end)
     }
 

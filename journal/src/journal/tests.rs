@@ -3,3 +3,4 @@ mod model;
 mod operations;
 mod rewrite;
 mod rig;
+mod sweep;

@@ -25,6 +25,13 @@ pub(super) struct Found {
     whole: Option<Slice>,
 }
 
+impl Found {
+    /// A start reads all of the journal. It need not all lie in memory at the end.
+    fn give_back(&self) {
+        self.segment.slice(0..self.segment.written()).give_back();
+    }
+}
+
 /// A file with a good copy of damaged frames.
 #[derive(Debug)]
 pub(super) struct Copy {
@@ -220,6 +227,7 @@ impl<'a> Walk<'a> {
             walk.come_in();
             let limit = segments.get(number + 1).map(|next| next.name.first.previous());
             let ending = walk.scan(number, offset, limit)?;
+            segments[number].give_back();
             let Some(limit) = limit else {
                 walk.end(number, ending);
                 break;
@@ -330,24 +338,20 @@ impl<'a> Walk<'a> {
             self.blank_from = blank.then_some(offset);
             return;
         }
-        let lone = FrameHeader::lone_frame_bytes(rest, &self.tip);
+        let lone = FrameHeader::lone_frame(rest, &self.tip);
         let ahead = |mark: &&Mark| {
             mark.durable.index() > self.tip.index() && mark.durable.epoch() >= self.tip.epoch()
         };
-        let Some(Mark { durable, .. }) = mark.filter(ahead) else {
+        let Some(Mark { durable, clean, .. }) = mark.filter(ahead) else {
             let extent = if lone.is_some() { Extent::OneFrame } else { Extent::Unknown };
             return self.push_bad(number, offset, rest.len(), Identity::Lost(extent), None);
         };
-        self.pass(number, offset, lone.unwrap_or(rest.len()), *durable);
-        if lone.is_none() {
+        let lone = lone.filter(|(_, entries)| self.tip.index().plus(*entries) == durable.index());
+        self.pass(number, offset, lone.map_or(rest.len(), |(bytes, _)| bytes), *durable);
+        if lone.is_none() && !clean {
             // The mark may be older than the last sync, and nobody can see how many frames lay here.
-            self.push_bad(
-                number,
-                self.segments[number].bytes().len(),
-                0,
-                Identity::Lost(Extent::Unknown),
-                None,
-            );
+            let end = self.segments[number].bytes().len();
+            self.push_bad(number, end, 0, Identity::Lost(Extent::Unknown), None);
         }
     }
 
@@ -535,7 +539,7 @@ impl<'a> Walk<'a> {
             self.tip = id.tip();
         }
         self.passed.push(Passed { at: offset, before, tip: self.tip });
-        offset + header.frame_bytes()
+        (offset + header.frame_bytes()).min(self.segments[number].bytes().len())
     }
 
     /// Uses a good copy of what is damaged here, if there is one.
@@ -592,7 +596,8 @@ fn look<'b>(rest: &'b [u8], tip: &Tip, limit: Option<Index>) -> Result<Look<'b>,
     }
     match Frame::verify_behind(header, rest) {
         Ok(frame) => Ok(Look::Frame(frame)),
-        Err(FrameError::Body { .. }) => Ok(Look::Damaged(header)),
+        // The file may have lost its end.
+        Err(FrameError::Body { .. } | FrameError::Cut { .. }) => Ok(Look::Damaged(header)),
         Err(newer @ (FrameError::Entries { .. } | FrameError::Count { .. })) => Err(newer),
         Err(_) => Ok(Look::Nothing),
     }

@@ -52,9 +52,7 @@ const PEER_INCARNATION: usize = 0;
 const PEER_BOOTS: usize = 16;
 const PEER_PROCESS: usize = 24;
 const PEER_EPOCH: usize = 32;
-const PEER_KNOWS_BOOTS: usize = 40;
-const PEER_KNOWS_PROCESS: usize = 48;
-const PEER_ID: usize = 56;
+const PEER_ID: usize = 40;
 
 const _: () = assert!(PROCESSES + 8 * Meta::PROCESSES_MAX <= PEERS);
 const _: () = assert!(PEERS + PEER_BYTES * Memory::PEERS_MAX <= META_BYTES);
@@ -191,21 +189,15 @@ fn put_peer(bytes: &mut Bytes, at: usize, peer: &KnownPeer) {
     put_u64(bytes, at + PEER_BOOTS, peer.latest.boots);
     put_u64(bytes, at + PEER_PROCESS, peer.latest.process.0);
     put_u64(bytes, at + PEER_EPOCH, peer.epoch.0);
-    put_u64(bytes, at + PEER_KNOWS_BOOTS, peer.knows.boots);
-    put_u64(bytes, at + PEER_KNOWS_PROCESS, peer.knows.process.0);
     put(bytes, at + PEER_ID, &peer.member.id.0.to_le_bytes());
 }
 
 fn peer_at(bytes: &Bytes, at: usize) -> KnownPeer {
-    let started = |boots, process| Started {
-        boots: u64_at(bytes, at + boots),
-        process: ProcessNumber(u64_at(bytes, at + process)),
-    };
+    let (boots, process) = (u64_at(bytes, at + PEER_BOOTS), u64_at(bytes, at + PEER_PROCESS));
     KnownPeer {
         member: member_at(bytes, at + PEER_INCARNATION, at + PEER_ID),
-        latest: started(PEER_BOOTS, PEER_PROCESS),
+        latest: Started { boots, process: ProcessNumber(process) },
         epoch: Epoch(u64_at(bytes, at + PEER_EPOCH)),
-        knows: started(PEER_KNOWS_BOOTS, PEER_KNOWS_PROCESS),
     }
 }
 
@@ -253,7 +245,6 @@ mod tests {
             member: Member { id: MemberId(id), incarnation: Incarnation(60 + u128::from(id)) },
             latest: Started { boots: u64::from(id), process: ProcessNumber(30 + u64::from(id)) },
             epoch: Epoch(9),
-            knows: Started { boots: 4, process: ProcessNumber(11) },
         };
         Meta {
             boots: 4,

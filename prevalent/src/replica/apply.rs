@@ -116,6 +116,8 @@ impl<S: Prevalent> Replica<S> {
             self.expire_sessions(now);
         }
         self.look_after_snapshots(now);
+        self.look_after_spares(now);
+        self.look_after_scrubbing(now, out);
         self.start_jobs(out);
         self.resend_chunks(now, out);
     }

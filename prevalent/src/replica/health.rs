@@ -30,6 +30,12 @@ impl Health {
         Health(findings)
     }
 
+    /// Something was found while the voter runs.
+    pub(crate) fn found(&mut self, finding: Finding) {
+        finding.log();
+        self.0.push(finding);
+    }
+
     /// Takes out what has been dealt with, and says so.
     fn end(&mut self, is_over: impl Fn(&Finding) -> bool) {
         self.0.extract_if(.., |finding| is_over(finding)).for_each(|finding| finding.log_end());

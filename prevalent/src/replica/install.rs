@@ -57,6 +57,8 @@ impl<S: Prevalent> Replica<S> {
         let newer = self.applied().index() < base.index();
         if newer {
             self.take_state(base, engine, out);
+        } else {
+            self.drop_elsewhere(Some(engine), out);
         }
         for damaged in self.journal.give_up_damage(base.index()) {
             self.health.repaired(damaged);
@@ -76,8 +78,8 @@ impl<S: Prevalent> Replica<S> {
         {
             self.voter.adopt_membership(membership);
         }
-        let rule = self.engine.as_ref().map_or(self.snapshot_rule, Engine::snapshot_rule);
-        self.engine = Some(engine.with_snapshot_rule(rule));
+        let replaced = self.engine.replace(engine.with_snapshot_rule(self.snapshot_rule));
+        self.drop_elsewhere(replaced, out);
         self.clock.follow(&self.journal, self.engine.as_ref());
         self.health.has_state();
         out.applied = Some(base);
@@ -106,9 +108,11 @@ impl<S: Prevalent> Replica<S> {
         }
         if base.index() <= self.voter.commit() {
             // Frames came first, from the same or another master.
+            self.drop_elsewhere(Some(*engine), out);
             return Ok(());
         }
         if let Err(error) = self.journal.reset(base) {
+            self.drop_elsewhere(Some(*engine), out);
             return has_no_room(error, "a snapshot was not installed; the master will send it again");
         }
         self.sync_in_flight = None;

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use journal::{Entries, Entry, EntryKind, JournalError, Sequence, SessionId, Stamp};
+use journal::{
+    Entries, Entry, EntryKind, FRAME_ALIGNMENT, FRAME_BYTES_MAX, JournalError, Sequence, SessionId, Stamp,
+};
 use position::Index;
-use storage::DiskError;
 
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
@@ -13,6 +14,9 @@ use crate::{Actor, Admission, Engine, Prevalent, check_command, registration};
 /// So many entries may wait for their answer. More than a disk of a thousand syncs a second and frames
 /// of sixty commands drain in a second.
 const PENDING_MAX: usize = 65_536;
+
+/// Room for the entry that registers a session.
+pub(crate) const REGISTRATION_BYTES_MAX: usize = 4096;
 
 /// Frames are executed whole between two looks at the clock, by the thread that heartbeats come from: this many
 /// commands take some milliseconds.
@@ -48,7 +52,8 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let has_room = |engine: &Engine<S>| engine.sessions().has_room_for(actor);
-        let why = match (self.unable_to_take(), registration(actor)) {
+        let unable = self.unable_to_take(REGISTRATION_BYTES_MAX, out);
+        let why = match (unable, registration(actor)) {
             (Some(why), _) => why,
             // Journaled, it would be refused all the same, and be in the journal.
             (None, _) if !self.engine.as_ref().is_some_and(has_room) => Refused::TableFull,
@@ -112,7 +117,7 @@ impl<S: Prevalent> Replica<S> {
         entry: &Entry<'_>,
         out: &mut Effects<S>,
     ) -> Result<bool, Refused> {
-        if let Some(why) = self.unable_to_take() {
+        if let Some(why) = self.unable_to_take(entry.bytes(), out) {
             return Err(why);
         }
         if entry.kind != EntryKind::Command {
@@ -152,16 +157,31 @@ impl<S: Prevalent> Replica<S> {
         (self.applied().index().next().0..=last.0).contains(&session.0)
     }
 
-    fn unable_to_take(&self) -> Option<Refused> {
+    /// Why nothing of so many bytes can be journaled now.
+    fn unable_to_take(&mut self, bytes: usize, out: &mut Effects<S>) -> Option<Refused> {
         if !self.voter.leads() {
             Some(Refused::NotMaster)
         } else if self.engine.is_none() || self.pending.len() >= PENDING_MAX {
             Some(Refused::Busy)
         } else if self.journal_is_full() {
             Some(Refused::NoRoom)
+        } else if !self.journal.has_room_for(self.frame_bytes_with(bytes)) {
+            self.journal.ask_for_room();
+            self.start_jobs(out);
+            Some(self.without_room())
         } else {
             None
         }
+    }
+
+    /// The most that a frame takes of what waits and so many bytes more.
+    pub(crate) fn frame_bytes_with(&self, bytes: usize) -> usize {
+        FRAME_BYTES_MAX - self.builder.room() + bytes + FRAME_ALIGNMENT
+    }
+
+    /// A disk that has not kept up is waited for. A full one is for a person to see to.
+    fn without_room(&self) -> Refused {
+        if self.journal.disk_is_full() { Refused::NoRoom } else { Refused::Busy }
     }
 
     /// Whether snapshots could not be made for so long that the journal takes no more commands.
@@ -196,7 +216,7 @@ impl<S: Prevalent> Replica<S> {
             cluster_time: self.clock.read(now.time),
             wall_time: now.wall_time,
         });
-        // A master that cannot write its first frame is of no use.
+        // A master without its first frame is of no use.
         let is_first = self.journal.last().epoch() < self.voter.epoch();
         let appended =
             if is_first { self.journal.append_needed(&frame) } else { self.journal.append(&frame) };
@@ -204,8 +224,9 @@ impl<S: Prevalent> Replica<S> {
         match appended {
             Ok(_) => self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out),
             // The journal is as it was, and what it holds can still be read and voted with.
-            Err(JournalError::Disk(DiskError::Full { .. })) if !is_first => {
+            Err(JournalError::NotReady { .. }) => {
                 self.refuse_unwritten(out);
+                self.start_jobs(out);
                 Ok(())
             }
             Err(error) => Err(error.into()),
@@ -215,10 +236,26 @@ impl<S: Prevalent> Replica<S> {
     /// Takes back what was to go into a frame that could not be written.
     fn refuse_unwritten(&mut self, out: &mut Effects<S>) {
         let last = self.journal.last().index();
-        while let Some(Pending { client, session, sequence, .. }) =
-            self.pending.pop_back_if(|pending| pending.index > last)
-        {
-            out.unanswered.push(Unanswered { client, session, sequence, commands: 1, why: Refused::NoRoom });
+        let why = self.without_room();
+        let written = self.pending.partition_point(|pending| pending.index <= last);
+        for Pending { client, session, sequence, .. } in self.pending.drain(written..) {
+            // What follows a command that has to come again has to come again too.
+            match out.unanswered.last_mut() {
+                Some(before)
+                    if (before.client, before.session, &before.why) == (client, session, &Refused::Busy)
+                        && before.sequence.is_some()
+                        && sequence.is_some() =>
+                {
+                    before.commands += 1;
+                }
+                _ => out.unanswered.push(Unanswered {
+                    client,
+                    session,
+                    sequence,
+                    commands: 1,
+                    why: why.clone(),
+                }),
+            }
         }
     }
 

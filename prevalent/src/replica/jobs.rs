@@ -3,19 +3,23 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
-use journal::{Chore, ChoreDone};
-use position::{ClusterId, Member, Tip};
-use quorum::Time;
+use journal::{Chore, ChoreDone, GoodCopy, JournalError, RepairOrder};
+use position::{ClusterId, FrameId, Member, Tip};
+use quorum::{Membership, Time};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
-use crate::Prevalent;
 use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
 use crate::replica::rebuild::{Rebuild, RebuildError};
+use crate::replica::scrubbing::{PieceRead, ScrubPiece};
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
 use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
+use crate::{Engine, Prevalent};
+
+/// A spare that could not be made is tried again this often.
+const SPARES_RETRY_PERIOD: Duration = Duration::from_secs(1);
 
 /// Work for another thread.
 #[derive(Debug)]
@@ -32,7 +36,13 @@ pub(crate) enum Work<S: Prevalent> {
     /// Verifies a snapshot that a master sent, makes it durable and loads it.
     Install { incoming: Box<Incoming>, shelf: Shelf, cluster: ClusterId },
     /// Builds the state again without the commands that panicked.
-    Rebuild(Rebuild),
+    Rebuild(Box<Rebuild<S>>),
+    /// Makes the good copy of damaged frames durable, and what of it is the list of voters, if anything is.
+    Repair { order: Box<RepairOrder>, damaged: FrameId, membership: Option<Membership> },
+    /// Reads again what the disk holds.
+    Scrub(ScrubPiece),
+    /// Lets go of a state that another has replaced: a large one takes its time.
+    Drop(Box<Engine<S>>),
 }
 
 /// What came of a [`Job`].
@@ -56,7 +66,18 @@ enum Outcome<S: Prevalent> {
     Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
     Made { target: Tip, made: Result<Made, SnapshotJobError> },
     Installed(Result<Installed<S>, InstallError>),
-    Rebuilt { number: u64, rebuilt: Result<Replayed<S>, RebuildError> },
+    Rebuilt { number: u64, rebuilt: Result<Box<Replayed<S>>, RebuildError> },
+    Repaired(Option<Repaired>),
+    Scrubbed(PieceRead),
+    Dropped,
+}
+
+/// A repair that did not panic.
+#[derive(Debug)]
+struct Repaired {
+    damaged: FrameId,
+    copy: Result<GoodCopy, JournalError>,
+    membership: Option<Membership>,
 }
 
 /// A job by what becomes of it if it panics.
@@ -67,6 +88,9 @@ enum Kind {
     Snapshot { target: Tip },
     Install,
     Rebuild { number: u64 },
+    Repair,
+    Scrub,
+    Drop,
 }
 
 impl<S: Prevalent> Job<S> {
@@ -97,7 +121,22 @@ impl<S: Prevalent> Job<S> {
             Work::Snapshot(_) => "make a snapshot",
             Work::Install { .. } => "install a snapshot",
             Work::Rebuild(_) => "rebuild the state",
+            Work::Repair { .. } => "replace damaged entries",
+            Work::Scrub(_) => "read again what the disk holds",
+            Work::Drop(_) => "let go of a replaced state",
         }
+    }
+
+    /// Whether nobody can be answered before this is done.
+    pub(crate) fn rebuilds_the_state(&self) -> bool {
+        matches!(self.0, Work::Rebuild(_))
+    }
+
+    /// Whether this is one of the journal's own jobs, of which one runs at a time, and which are done at once on a
+    /// disk that is well.
+    #[must_use]
+    pub fn is_chore(&self) -> bool {
+        matches!(self.0, Work::Chore(_))
     }
 
     fn kind(&self) -> Kind {
@@ -107,6 +146,9 @@ impl<S: Prevalent> Job<S> {
             Work::Snapshot(job) => Kind::Snapshot { target: job.target() },
             Work::Install { .. } => Kind::Install,
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
+            Work::Repair { .. } => Kind::Repair,
+            Work::Scrub(_) => Kind::Scrub,
+            Work::Drop(_) => Kind::Drop,
         }
     }
 }
@@ -122,7 +164,17 @@ impl<S: Prevalent> Work<S> {
             Work::Install { incoming, shelf, cluster } => {
                 Outcome::Installed(install(*incoming, &shelf, cluster))
             }
-            Work::Rebuild(rebuild) => Outcome::Rebuilt { number: rebuild.number, rebuilt: rebuild.run() },
+            Work::Rebuild(rebuild) => {
+                Outcome::Rebuilt { number: rebuild.number, rebuilt: rebuild.run().map(Box::new) }
+            }
+            Work::Repair { order, damaged, membership } => {
+                Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), membership }))
+            }
+            Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
+            Work::Drop(engine) => {
+                drop(engine);
+                Outcome::Dropped
+            }
         }
     }
 }
@@ -139,6 +191,9 @@ impl Kind {
             Kind::Rebuild { number } => {
                 Outcome::Rebuilt { number, rebuilt: Err(RebuildError::Panicked(message)) }
             }
+            Kind::Repair => Outcome::Repaired(None),
+            Kind::Scrub => Outcome::Scrubbed(PieceRead::Nothing),
+            Kind::Drop => Outcome::Dropped,
         }
     }
 }
@@ -149,13 +204,22 @@ impl Kind {
 pub(crate) struct Jobs {
     pub(crate) snapshotting: Snapshotting,
     installing: bool,
+    repairing: bool,
     rebuilds: u64,
     looked_at: Time,
+    spares_tried: Time,
 }
 
 impl Jobs {
     pub(crate) fn new(snapshotting: Snapshotting) -> Jobs {
-        Jobs { snapshotting, installing: false, rebuilds: 0, looked_at: Time::default() }
+        Jobs {
+            snapshotting,
+            installing: false,
+            repairing: false,
+            rebuilds: 0,
+            looked_at: Time::default(),
+            spares_tried: Time::default(),
+        }
     }
 
     pub(crate) fn is_installing(&self) -> bool {
@@ -164,6 +228,15 @@ impl Jobs {
 
     pub(crate) fn begin_install(&mut self) {
         self.installing = true;
+    }
+
+    /// `false`: one is under way.
+    pub(crate) fn begin_repair(&mut self) -> bool {
+        !std::mem::replace(&mut self.repairing, true)
+    }
+
+    pub(crate) fn end_repair(&mut self) {
+        self.repairing = false;
     }
 
     pub(crate) fn next_rebuild(&mut self) -> u64 {
@@ -185,6 +258,19 @@ impl Jobs {
 }
 
 impl<S: Prevalent> Replica<S> {
+    /// What a disk refused is tried again after a while, not at every tick.
+    pub(crate) fn look_after_spares(&mut self, now: Now) {
+        if now.time.since(self.jobs.spares_tried) >= SPARES_RETRY_PERIOD {
+            self.jobs.spares_tried = now.time;
+            self.journal.try_spares_again();
+        }
+    }
+
+    /// Has a state let go of elsewhere.
+    pub(crate) fn drop_elsewhere(&mut self, engine: Option<Engine<S>>, out: &mut Effects<S>) {
+        out.start.extend(engine.map(|engine| Job(Work::Drop(Box::new(engine)))));
+    }
+
     pub(crate) fn start_jobs(&mut self, out: &mut Effects<S>) {
         if let Some(chore) = self.journal.next_chore() {
             out.start.push(Job(Work::Chore(chore)));
@@ -207,6 +293,14 @@ impl<S: Prevalent> Replica<S> {
                 self.on_install_done(now, installed, out)?;
             }
             Outcome::Rebuilt { number, rebuilt } => self.on_rebuilt(number, rebuilt, out)?,
+            Outcome::Repaired(repaired) => {
+                self.jobs.end_repair();
+                if let Some(Repaired { damaged, copy, membership }) = repaired {
+                    self.on_repaired(now, damaged, copy, membership, out)?;
+                }
+            }
+            Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,
+            Outcome::Dropped => {}
         }
         self.start_jobs(out);
         Ok(())

@@ -15,12 +15,16 @@ mod intake;
 mod jobs;
 mod open;
 mod rebuild;
+mod scrubbing;
 mod snapshotting;
 mod transfer;
 
 use std::collections::VecDeque;
 
-use journal::{Frame, FrameBuilder, FrameError, Journal, JournalError, MetaFile, Ticket, UnverifiedFrames};
+use journal::{
+    Frame, FrameBuilder, FrameError, GoodCopy, Journal, JournalError, MetaFile, RoomMade, RoomOrder, Ticket,
+    UnverifiedFrames,
+};
 use position::{ClusterId, FrameId, History, Index, Member, Tip};
 use quorum::{Envelope, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
@@ -31,14 +35,17 @@ pub use input::{Input, Now};
 pub use jobs::{Finished, Job};
 pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
+pub use scrubbing::ScrubFound;
 
 use crate::engine::SnapshotRule;
-use crate::founding::members_of;
+use crate::members::members_of;
 use crate::{Answers, Engine, Prevalent};
 use clock::ClusterClock;
 use health::Health;
 use intake::Pending;
-use jobs::Jobs;
+pub(crate) use intake::REGISTRATION_BYTES_MAX;
+use jobs::{Jobs, Work};
+use scrubbing::Scrubbing;
 use transfer::{Receiving, Transfers};
 
 /// Something that ends the process: the disk failed, or the journal needs a newer program. What was
@@ -90,6 +97,7 @@ pub struct Replica<S: Prevalent> {
     journal_bytes_max: u64,
     sync_in_flight: Option<Ticket>,
     jobs: Jobs,
+    scrubbing: Scrubbing,
     transfers: Transfers,
     receiving: Option<Receiving>,
 
@@ -242,6 +250,18 @@ impl<S: Prevalent> Replica<S> {
         &self.shelf
     }
 
+    /// An order to make room for a batch of so many bytes, if the journal has none: for a driver that may wait for
+    /// the disk, and would otherwise be told that this voter is busy.
+    #[must_use]
+    pub fn order_room_for(&self, bytes: usize) -> Option<RoomOrder> {
+        self.journal.order_room_for(self.frame_bytes_with(bytes))
+    }
+
+    /// What came of such an order.
+    pub fn room_made(&mut self, made: RoomMade) {
+        self.journal.room_made(made);
+    }
+
     /// Notes that this process ends as it should: the next start need not doubt the journal's end.
     ///
     /// # Errors
@@ -290,7 +310,7 @@ impl<S: Prevalent> Replica<S> {
                 self.clock.follow(&self.journal, self.engine.as_ref());
             }
             quorum::Effect::Adopt { after } => self.adopt(now, after, frames, out)?,
-            quorum::Effect::Repair(frame) => self.repair(now, frame, frames, out)?,
+            quorum::Effect::Repair(frame) => self.repair(frame, frames, out)?,
             quorum::Effect::Lead(_) => self.open_epoch(now, out)?,
             quorum::Effect::StepDown => self.step_down(out),
             quorum::Effect::Commit(_) => {}
@@ -342,8 +362,8 @@ impl<S: Prevalent> Replica<S> {
         self.decide(now, quorum::Input::Message { envelope, frames: &ids }, &frames, out)
     }
 
-    /// Writes the frames that lie after the journal's end, as long as there is room for them. A disk that is
-    /// full costs this voter the frames, not its life: it goes on voting and answering.
+    /// Writes the frames that lie after the journal's end, as long as there is room for them. A disk that is full
+    /// or hangs costs this voter the frames, not its life: it goes on voting and answering.
     fn adopt(
         &mut self,
         now: Now,
@@ -355,7 +375,10 @@ impl<S: Prevalent> Replica<S> {
         for frame in frames.iter().filter(|frame| frame.id().first > after) {
             match self.journal.append(frame) {
                 Ok(_) => {}
-                Err(JournalError::Disk(DiskError::Full { .. })) => break,
+                Err(JournalError::NotReady { .. }) => {
+                    self.start_jobs(out);
+                    break;
+                }
                 Err(error) => return Err(error.into()),
             }
             if let Some(membership) = members_of(frame) {
@@ -366,21 +389,48 @@ impl<S: Prevalent> Replica<S> {
         self.decide(now, quorum::Input::Adopted(self.journal.last()), &[], out)
     }
 
-    fn repair(
+    fn repair(&mut self, damaged: FrameId, frames: &[Frame<'_>], out: &mut Effects<S>) -> Result<(), Fatal> {
+        // The protocol goes on asking until it is told: another copy is of no use while one is being written.
+        if !self.jobs.begin_repair() {
+            return Ok(());
+        }
+        // One frame, or all those that lie under a damaged header.
+        let good: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
+        let order = match self.journal.order_repair(&good.concat()) {
+            Ok(order) => order,
+            Err(error @ (JournalError::BadCopy(_) | JournalError::NotWanted { .. })) => {
+                // What comes before the damage here is not what comes before it there.
+                tracing::warn!(%error, "a good copy does not fit; the damage waits for another one, or for a snapshot");
+                self.jobs.end_repair();
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let membership = frames.iter().rev().find_map(members_of);
+        out.start.push(Job(Work::Repair { order: Box::new(order), damaged, membership }));
+        Ok(())
+    }
+
+    /// The copy is durable, or could not be written.
+    fn on_repaired(
         &mut self,
         now: Now,
         damaged: FrameId,
-        frames: &[Frame<'_>],
+        copy: Result<GoodCopy, JournalError>,
+        membership: Option<Membership>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        // One frame, or all those that lie under a damaged header.
-        let good: Vec<&[u8]> = frames.iter().map(Frame::bytes).collect();
-        if let Err(error) = self.journal.repair(&good.concat()) {
-            return has_no_room(error, "a damaged frame was not replaced; its copy is asked for again");
+        let copy = match copy {
+            Ok(copy) => copy,
+            Err(error) => {
+                return has_no_room(error, "a damaged frame was not replaced; its copy is asked for again");
+            }
+        };
+        if !self.journal.repaired(copy) {
+            return Ok(());
         }
-        if let Some(membership) = frames.iter().rev().find_map(members_of)
-            && self.voter.membership().voters().is_empty()
-        {
+        self.health.repaired(damaged);
+        if let Some(membership) = membership.filter(|_| self.voter.membership().voters().is_empty()) {
             self.voter.adopt_membership(membership);
         }
         self.health.repaired(damaged);
@@ -389,7 +439,7 @@ impl<S: Prevalent> Replica<S> {
 
     /// One sync at a time: the newest covers everything written before it began.
     fn order_sync(&mut self, out: &mut Effects<S>) {
-        if self.sync_in_flight.is_none() && self.journal.durable() != self.journal.last() {
+        if self.sync_in_flight.is_none() && self.journal.wants_sync() {
             let order = self.journal.ticket();
             self.sync_in_flight = Some(order.ticket());
             out.sync = Some(order);
@@ -397,11 +447,12 @@ impl<S: Prevalent> Replica<S> {
     }
 }
 
-/// What could not be written on a full disk comes again; the journal is as it was. Any other failure is final.
+/// What a disk could not take that is full or does not keep up comes again; the journal is as it was. Any other
+/// failure is final.
 fn has_no_room(error: JournalError, what: &'static str) -> Result<(), Fatal> {
     match error {
-        JournalError::Disk(full @ DiskError::Full { .. }) => {
-            tracing::warn!(%full, "{what}");
+        JournalError::Disk(DiskError::Full { .. }) | JournalError::NotReady { .. } => {
+            tracing::warn!(%error, "{what}");
             Ok(())
         }
         error => Err(error.into()),

@@ -2,6 +2,7 @@
 
 use journal::{
     Beside, Doubt, Finding, FoundMeta, FrameBuilder, Journal, JournalError, Meta, MetaFile, Recovered, Sizes,
+    UnverifiedFrames,
 };
 use position::{
     Amnesia, Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant,
@@ -12,12 +13,14 @@ use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
 use crate::engine::SnapshotRule;
-use crate::founding::{Founding, members_of};
+use crate::founding::Founding;
+use crate::members::members_of;
 use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::health::Health;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
+use crate::replica::scrubbing::Scrubbing;
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
@@ -77,6 +80,12 @@ impl Options {
 /// A voter cannot start. The directory was left as it was, unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
+    /// The program cannot catch a panic.
+    #[error(
+        "this program was built with `panic = \"abort\"`, so a command that panics would end it, at every start again; \
+         nothing was opened; build it with `panic = \"unwind\"`"
+    )]
+    PanicsAbort,
     /// The directory was never founded, and nothing says who it is.
     #[error(
         "the data directory has no identity (no meta.0, no meta.1): it was never founded, or it was wiped; copy the folder that `init` made for this machine"
@@ -162,6 +171,7 @@ impl<S: Prevalent> Replica<S> {
     /// # Errors
     /// If the directory cannot be a voter's, or if it is the only copy and has lost something.
     pub fn open(now: Now, disk: Disk, options: &Options) -> Result<Replica<S>, OpenError> {
+        refuse_if_panics_abort(cfg!(panic = "abort"))?;
         let mut health: Vec<Finding> = Vec::new();
         let mut meta = identity(&disk, options)?;
         if let Some(meta) = &meta {
@@ -233,7 +243,10 @@ impl<S: Prevalent> Replica<S> {
         }
         health.append(&mut recovered.findings);
         let health = Health::of(health, &ballot);
-        let journal = recovered.journal;
+        let mut journal = recovered.journal;
+        if !alone {
+            journal.keep_short_spare();
+        }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
         let commit = known_commit(&journal).max(engine.applied().index());
@@ -289,12 +302,19 @@ impl<S: Prevalent> Replica<S> {
             journal_bytes_max: options.journal_bytes_max,
             sync_in_flight: None,
             jobs: Jobs::new(snapshotting),
+            scrubbing: Scrubbing::begin(now.time),
             transfers: Transfers::default(),
             receiving: None,
             decisions: Vec::new(),
             answers: Answers::default(),
         })
     }
+}
+
+/// A command that panics is passed over by every replica and in every replay, which takes a panic that unwinds. With
+/// `panic = "abort"` the first one would end the process, and each later start at the same command.
+fn refuse_if_panics_abort(abort: bool) -> Result<(), OpenError> {
+    if abort { Err(OpenError::PanicsAbort) } else { Ok(()) }
 }
 
 /// A learner's directory has no journal before its first start.
@@ -392,14 +412,14 @@ fn known_commit(journal: &Journal) -> Index {
 
 /// The newest list of voters: in the journal, or else in the snapshot.
 fn newest_membership<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Membership {
-    let from = engine.members().map_or(Index::NONE, |members| members.index).max(journal.base().index());
+    let from = engine.members().map_or(Index::NONE, |members| members.index);
     let mut newest = None;
-    let mut next = from.next();
-    while next <= journal.last().index() {
-        // A damaged frame that lists voters is one that somebody else will lead.
-        let Ok(frame) = journal.read_frame(next) else { break };
-        newest = members_of(&frame).or(newest);
-        next = frame.tip().index().next();
+    // They end before a damaged frame. If that lists voters, somebody else will lead.
+    for slice in journal.frames_between(journal.base().index(), journal.last().index()) {
+        let frames = UnverifiedFrames::new(&slice).map_while(Result::ok);
+        let lists = frames.filter(|frame| frame.tip().index() > from);
+        newest = lists.filter_map(|frame| members_of(&frame)).last().or(newest);
+        slice.give_back();
     }
     let applied = engine.members().and_then(|members| decode_members(&members.payload));
     newest.or(applied).unwrap_or_else(Membership::unknown)
@@ -416,4 +436,16 @@ fn replay_committed<S: Prevalent>(
     let frames = journal.frames_between(journal.base().index(), commit);
     let begin = || -> Result<Engine<S>, OpenError> { Ok(snapshotter::load::<S>(shelf, cluster)?.engine) };
     replay_past_panics(engine, begin, &frames, commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_panics_abort_is_refused() {
+        assert!(matches!(refuse_if_panics_abort(true), Err(OpenError::PanicsAbort)));
+        // These tests unwind, and so open what they open.
+        assert!(refuse_if_panics_abort(cfg!(panic = "abort")).is_ok());
+    }
 }

@@ -1,6 +1,7 @@
 //! The state after a panic: built anew from the newest snapshot and the journal, without the command at fault.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use position::{ClusterId, Index, Tip};
 use snapshots::Shelf;
@@ -15,11 +16,13 @@ use crate::{Engine, Prevalent};
 
 /// A state to be built.
 #[derive(Debug)]
-pub(crate) struct Rebuild {
+pub(crate) struct Rebuild<S: Prevalent> {
     /// Counts them: what an earlier one brings is of no use any more.
     pub(crate) number: u64,
     shelf: Shelf,
     cluster: ClusterId,
+    /// What the panic left behind. It goes before the other is built, since there may be no memory for both.
+    spoiled: Engine<S>,
     frames: Vec<Slice>,
     /// What the state before had applied.
     needed: Tip,
@@ -50,8 +53,14 @@ pub enum RebuildError {
     Panicked(String),
 }
 
-impl Rebuild {
-    pub(crate) fn run<S: Prevalent>(self) -> Result<Replayed<S>, RebuildError> {
+impl<S: Prevalent> Rebuild<S> {
+    pub(crate) fn run(self) -> Result<Replayed<S>, RebuildError> {
+        // Half changed, it may panic once more.
+        if catch_unwind(AssertUnwindSafe(|| drop(self.spoiled))).is_err() {
+            tracing::error!(
+                "the state that a panicking command left behind panicked again when it was dropped"
+            );
+        }
         let begin = || Ok::<_, RebuildError>(snapshotter::load::<S>(&self.shelf, self.cluster)?.engine);
         let engine = begin()?.with_panics(&self.panics).with_snapshot_rule(self.rule);
         let replayed = replay_past_panics(engine, begin, &self.frames, self.through)?;
@@ -71,33 +80,36 @@ impl<S: Prevalent> Replica<S> {
         let mut panics = engine.panics().clone();
         panics.insert(index);
         let commit = self.committed_tip().index();
-        out.start.push(Job(Work::Rebuild(Rebuild {
+        let (needed, rule) = (engine.applied(), engine.snapshot_rule());
+        out.start.push(Job(Work::Rebuild(Box::new(Rebuild {
+            spoiled: engine,
             number: self.jobs.next_rebuild(),
             shelf: self.shelf.clone(),
             cluster: self.cluster,
             frames: self.journal.frames_between(self.journal.base().index(), commit),
-            needed: engine.applied(),
+            needed,
             through: commit,
             panics,
-            rule: engine.snapshot_rule(),
-        })));
+            rule,
+        }))));
     }
 
     pub(crate) fn on_rebuilt(
         &mut self,
         number: u64,
-        rebuilt: Result<Replayed<S>, RebuildError>,
+        rebuilt: Result<Box<Replayed<S>>, RebuildError>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         // An installed snapshot may have brought a state meanwhile, and that one may have met a panic since.
         let present = self.engine.as_ref().map(Engine::applied);
         let pointless = !self.jobs.is_newest_rebuild(number);
         let Replayed { engine, due } = match rebuilt {
-            Ok(replayed) => replayed,
+            Ok(replayed) => *replayed,
             Err(_) if pointless || present.is_some() => return Ok(()),
             Err(error) => return Err(Fatal::Rebuild(error)),
         };
         if pointless || present.is_some_and(|present| present.index() >= engine.applied().index()) {
+            self.drop_elsewhere(Some(engine), out);
             return Ok(());
         }
         let applied = engine.applied();
@@ -106,7 +118,8 @@ impl<S: Prevalent> Replica<S> {
         out.applied = Some(applied);
         due.into_iter().for_each(|due| self.jobs.snapshotting.want(due));
         self.jobs.snapshotting.want_for_panics(&engine);
-        self.engine = Some(engine);
+        let replaced = self.engine.replace(engine);
+        self.drop_elsewhere(replaced, out);
         self.hand_out_kept_answers(out);
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A voter that is alone, driven step by step.
+//! A voter, driven step by step.
 
+mod losses;
 mod sessions;
 mod upkeep;

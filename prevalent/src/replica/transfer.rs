@@ -15,6 +15,8 @@ use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
 const CHUNK_BYTES: usize = 256 * 1024;
 /// So much may be on its way to one standby. The pieces travel on a connection of their own.
 const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+/// So much of a file that has arrived is given back at a time.
+const GIVE_BACK_BYTES: usize = 4 * 1024 * 1024;
 /// A standby without a snapshot waits so long until the shelf is looked at again.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// Pieces that nobody acknowledged for this long are sent again.
@@ -38,7 +40,24 @@ struct Transfer {
     received: u64,
     /// What it said last: less than before, if it had to give up what it had.
     reported: u64,
+    /// The pages of the file up to here have left the memory: a standby holds them.
+    given_back: usize,
     progressed: Time,
+}
+
+impl Transfer {
+    /// Keeps a long file from coming to lie in memory while it is sent. What has to be sent again comes back from
+    /// the system's cache.
+    fn give_back(&mut self) {
+        let file = self.snapshot.file();
+        // What a peer says it has may be anything, and less than before.
+        let received = usize::try_from(self.received).map_or(file.len(), |bytes| bytes.min(file.len()));
+        self.given_back = self.given_back.min(received);
+        if received - self.given_back >= GIVE_BACK_BYTES {
+            file.subslice(self.given_back..received).give_back();
+            self.given_back = received;
+        }
+    }
 }
 
 impl Transfers {
@@ -67,6 +86,7 @@ impl Transfers {
             transfer.received = received;
             transfer.sent = transfer.sent.max(received);
             transfer.progressed = now.time;
+            transfer.give_back();
         }
     }
 }
@@ -95,7 +115,8 @@ impl<S: Prevalent> Replica<S> {
             self.transfers.missing.insert(to, now.time + LOOK_AGAIN_AFTER);
             return;
         };
-        let transfer = Transfer { snapshot, sent: 0, received: 0, reported: 0, progressed: now.time };
+        let transfer =
+            Transfer { snapshot, sent: 0, received: 0, reported: 0, given_back: 0, progressed: now.time };
         self.transfers.under_way.insert(to, transfer);
         self.send_chunks(now, out);
     }
@@ -198,5 +219,58 @@ impl<S: Prevalent> Replica<S> {
                 0
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position};
+    use snapshots::{Head, Shelf};
+    use storage::SimDisk;
+
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn snapshot() -> Opened {
+        let head = Head {
+            archive_tag: 1,
+            type_name: "anything".to_owned(),
+            schema: 1,
+            layout: 1,
+            cluster: ClusterId(1),
+            tip: Tip { position: Position::new(Epoch(1), Index(9)), ..Tip::NONE },
+            outcome_hash: ChainHash::NONE,
+            list: 1,
+            time: 0,
+        };
+        let mut writer = Shelf::new(SimDisk::new(1).disk()).begin(head).unwrap();
+        writer.write_all(&vec![7; 10 << 20]).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// What a standby says that it has is a number from the network.
+    #[test]
+    fn what_has_arrived_is_given_back_whatever_the_standby_says() {
+        let to = Member { id: MemberId(2), incarnation: Incarnation(2) };
+        let snapshot = snapshot();
+        let (base, whole) = (snapshot.index(), snapshot.file().len() as u64);
+        let now = Now { time: Time::default(), wall_time: 0 };
+        let transfer =
+            Transfer { snapshot, sent: 0, received: 0, reported: 0, given_back: 0, progressed: now.time };
+        let mut transfers = Transfers::default();
+        transfers.under_way.insert(to, transfer);
+        let mut check = |received: u64, given_back: u64| {
+            transfers.acknowledged(now, to, base, received, false);
+            assert_eq!(transfers.under_way[&to].given_back as u64, given_back, "after {received} bytes");
+        };
+        check(MIB, 0);
+        check(5 * MIB, 5 * MIB);
+        check(3 * MIB, 5 * MIB);
+        check(8 * MIB, 5 * MIB);
+        check(u64::MAX, whole);
+        check(0, whole);
     }
 }

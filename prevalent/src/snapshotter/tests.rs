@@ -157,7 +157,7 @@ fn an_archive_that_is_no_image_is_passed_over() {
     let made = bench.job(first).run().unwrap();
     let second = bench.commands(1);
     let head = Head { tip: second, ..made.snapshot.head().clone() };
-    for archive in [&b"no image"[..], &made.snapshot.archive()] {
+    for archive in [&b"\x01\0\0\0\0\0\0\0no image"[..], &made.snapshot.archive()] {
         let mut writer = bench.shelf.begin(head.clone()).unwrap();
         writer.write_all(archive).unwrap();
         writer.finish().unwrap();

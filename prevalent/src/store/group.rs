@@ -6,14 +6,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWrit
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder};
+use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder, SyncWatch};
 use position::Tip;
 use quorum::Time;
 
-use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, Replica};
+use crate::replica::{
+    ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica, ScrubFound,
+};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
-use crate::store::{ExecuteError, wall_time};
+use crate::store::{ExecuteError, StoreFailed, wall_time};
 use crate::{Actor, Prevalent, encode};
 
 /// The store's only client.
@@ -44,6 +46,8 @@ pub(crate) struct Group<S: Prevalent> {
     replica: RwLock<Replica<S>>,
     line: Mutex<Line>,
     room: Condvar,
+    /// The syncs of whoever leads.
+    watch: SyncWatch,
     /// The leader's own memory, reused from round to round.
     round: Mutex<Round<S>>,
     /// Background jobs. They hold the directory's lock, so the store waits for them when it closes.
@@ -65,6 +69,9 @@ struct Line {
     failed: Option<String>,
     /// Nobody uses the store any more, and no further job is begun.
     closing: bool,
+    /// Threads that wait for [`Group::room`].
+    #[cfg(test)]
+    waiting_for_room: usize,
 }
 
 struct Round<S: Prevalent> {
@@ -96,8 +103,11 @@ impl<S: Prevalent> Group<S> {
                 led: false,
                 failed: None,
                 closing: false,
+                #[cfg(test)]
+                waiting_for_room: 0,
             }),
             room: Condvar::new(),
+            watch: SyncWatch::default(),
             round: Mutex::new(Round { effects, entries: Vec::new(), synced: Vec::new() }),
             threads: Mutex::new(Vec::new()),
         });
@@ -118,7 +128,7 @@ impl<S: Prevalent> Group<S> {
         let mut line = self.lock_line();
         while line.queue.is_full() && line.failed.is_none() {
             if line.led {
-                line = self.room.wait(line).unwrap_or_else(PoisonError::into_inner);
+                line = self.wait_for_room(line);
             } else {
                 // Nobody waits for an answer yet: then this thread makes room.
                 line.led = true;
@@ -134,17 +144,32 @@ impl<S: Prevalent> Group<S> {
         Ok(line.queue.push(payload))
     }
 
+    /// Whoever gives up the lead wakes those who wait here: nobody else may be left who would make room.
+    fn wait_for_room<'a>(&self, mut line: MutexGuard<'a, Line>) -> MutexGuard<'a, Line> {
+        #[cfg(test)]
+        {
+            line.waiting_for_room += 1;
+        }
+        line = self.room.wait(line).unwrap_or_else(PoisonError::into_inner);
+        #[cfg(test)]
+        {
+            line.waiting_for_room -= 1;
+        }
+        line
+    }
+
     /// Waits for a slot's verdict; leads as long as nobody else does.
     pub(crate) fn wait(self: &Arc<Self>, slot: &Arc<Slot>) -> Verdict {
         loop {
             if let Some(verdict) = slot.take() {
                 return verdict;
             }
-            let woken = slot.sleep(|| {
+            let somebody_leads = || {
                 let mut line = self.lock_line();
                 // Stay asleep while somebody leads: the lead is passed on to a sleeper.
                 std::mem::replace(&mut line.led, true)
-            });
+            };
+            let woken = slot.sleep(somebody_leads, || self.watch.tell("the store's journal"));
             match woken {
                 Woken::Done(verdict) => return verdict,
                 Woken::Lead => {
@@ -173,6 +198,9 @@ impl<S: Prevalent> Group<S> {
         self.lock_line().queue.take_batch(entries);
         let actor = Actor::embedded();
         effects.clear();
+        if !entries.is_empty() {
+            self.make_room(entries.len());
+        }
         let mut replica = self.write_replica();
         let now = self.clock.now();
         replica.step(now, Input::Tick, effects)?;
@@ -186,10 +214,11 @@ impl<S: Prevalent> Group<S> {
             let (sync, persist) = (effects.sync.take(), effects.persist.take());
             if sync.is_some() || persist.is_some() {
                 drop(replica);
-                let persisted = persist.map(|order| order.perform()).transpose()?;
-                if let Some(order) = &sync {
-                    order.perform()?;
-                }
+                let persisted = self.watch.during(|| {
+                    let persisted = persist.map(|order| order.perform()).transpose()?;
+                    sync.as_ref().map_or(Ok(()), |order| order.perform())?;
+                    Ok::<_, Fatal>(persisted)
+                })?;
                 replica = self.write_replica();
                 let now = self.clock.now();
                 if let Some(memory) = persisted {
@@ -216,6 +245,16 @@ impl<S: Prevalent> Group<S> {
         Ok(())
     }
 
+    /// Whoever leads may wait for the disk: before commands are refused since no segment is ready, it makes one.
+    /// Readers go on meanwhile.
+    fn make_room(&self, bytes: usize) {
+        let order = self.replica.read().unwrap_or_else(PoisonError::into_inner).order_room_for(bytes);
+        if let Some(order) = order {
+            let made = self.watch.during(|| order.perform());
+            self.write_replica().room_made(made);
+        }
+    }
+
     /// Puts the answers into their slots.
     fn hand_out(&self, effects: &Effects<S>) {
         let mut line = self.lock_line();
@@ -233,6 +272,10 @@ impl<S: Prevalent> Group<S> {
     /// Gives the lead to a thread that sleeps, if anything is left to do.
     fn pass_the_lead(&self, line: &mut MutexGuard<'_, Line>) {
         line.led = line.queue.ask_to_lead();
+        if !line.led {
+            // They were told of room while somebody led, and others may have taken it since.
+            self.room.notify_all();
+        }
     }
 
     fn fail(&self, why: &str) {
@@ -278,6 +321,29 @@ impl<S: Prevalent> Group<S> {
         effects.start.drain(..).for_each(|job| self.spawn(job));
     }
 
+    /// Reads everything again that the disk holds, on this thread. Commands and readers go on between two pieces.
+    pub(crate) fn scrub(self: &Arc<Self>) -> Result<ScrubFound, StoreFailed> {
+        while !self.write_replica().begin_scrub(self.clock.now()) {
+            // A piece is being read on another thread, which takes milliseconds.
+            std::thread::yield_now();
+        }
+        loop {
+            if let Some(why) = &self.lock_line().failed {
+                return Err(StoreFailed(why.clone()));
+            }
+            let mut replica = self.write_replica();
+            let job = replica.next_scrub_job();
+            if replica.has_scrubbed() {
+                return Ok(replica.scrub_found());
+            }
+            drop(replica);
+            match job {
+                Some(job) => self.finish(job.run()),
+                None => std::thread::yield_now(),
+            }
+        }
+    }
+
     pub(crate) fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
         look(replica.engine().expect("the state is being rebuilt after a panic").state())
@@ -293,6 +359,23 @@ impl<S: Prevalent> Group<S> {
         let group = Arc::clone(self);
         let thread = std::thread::spawn(move || work(&group));
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
+    }
+
+    /// As a thread does that begins a round.
+    #[cfg(test)]
+    pub(crate) fn take_the_lead(&self) {
+        assert!(!std::mem::replace(&mut self.lock_line().led, true), "somebody leads");
+    }
+
+    /// As a thread does that has ended its round.
+    #[cfg(test)]
+    pub(crate) fn give_up_the_lead(&self) {
+        self.pass_the_lead(&mut self.lock_line());
+    }
+
+    #[cfg(test)]
+    pub(crate) fn waiting_for_room(&self) -> usize {
+        self.lock_line().waiting_for_room
     }
 
     #[cfg(test)]
@@ -365,6 +448,9 @@ fn own_session<S: Prevalent>(
         let executed = session.answers().map(|(sequence, _)| sequence.next()).max();
         return Ok((session.id(), executed.unwrap_or(Sequence::FIRST).max(session.lowest_unacknowledged())));
     }
+    if let Some(order) = replica.order_room_for(REGISTRATION_BYTES_MAX) {
+        replica.room_made(order.perform());
+    }
     replica.step(clock.now(), Input::Register { client: CLIENT, actor: &actor }, effects)?;
     replica.flush(clock.now(), effects)?;
     settle_inline(replica, clock, effects)?;
@@ -372,14 +458,14 @@ fn own_session<S: Prevalent>(
     Ok((answer.session, Sequence::FIRST))
 }
 
-/// Has the state rebuilt on this thread, which holds the lock that readers wait for.
+/// Has the state rebuilt on this thread, which holds the lock that readers wait for. All other jobs are left for
+/// threads of their own.
 fn rebuild_inline<S: Prevalent>(
     replica: &mut Replica<S>,
     clock: Clock,
     effects: &mut Effects<S>,
 ) -> Result<(), Fatal> {
-    let jobs: Vec<Job<S>> = effects.start.drain(..).collect();
-    for job in jobs {
+    for job in effects.start.extract_if(.., |job| job.rebuilds_the_state()).collect::<Vec<_>>() {
         replica.step(clock.now(), Input::Finished(job.run()), effects)?;
     }
     Ok(())

@@ -1,10 +1,14 @@
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::Prevalent;
 use crate::replica::Refused;
 use crate::store::group::Held;
 use crate::store::{ExecuteError, read_answer};
+
+/// A sleeper looks this often whether a sync comes back.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// A command under way. Dropping it does not take the command back.
 pub struct Pending<S: Prevalent> {
@@ -88,8 +92,9 @@ impl Slot {
     /// Sleeps until there is a verdict, or until this thread shall lead.
     ///
     /// `somebody_leads` is asked once the slot counts as asleep, so that a lead which is passed on meanwhile
-    /// finds it; if nobody leads, the asking itself has taken the lead.
-    pub(crate) fn sleep(&self, somebody_leads: impl FnOnce() -> bool) -> Woken {
+    /// finds it; if nobody leads, the asking itself has taken the lead. `look` is called about once a second
+    /// meanwhile: whoever leads waits for the disk, and only a sleeper can say that it does not come back.
+    pub(crate) fn sleep(&self, somebody_leads: impl FnOnce() -> bool, look: impl Fn()) -> Woken {
         self.lock().asleep = true;
         let leads = !somebody_leads();
         let mut state = self.lock();
@@ -103,7 +108,12 @@ impl Slot {
                 state.asleep = false;
                 return Woken::Done(verdict);
             }
-            state = self.woken.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let (woken, waited) =
+                self.woken.wait_timeout(state, LOOK_PERIOD).unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if waited.timed_out() {
+                look();
+            }
         }
     }
 

@@ -62,6 +62,35 @@ fn what_was_answered_survives_a_power_cut() {
     }
 }
 
+/// The next process finds in the cache what the sync did not take to the disk, and goes on behind it.
+#[test]
+fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
+    let mut found = 0;
+    for seed in 0..60 {
+        let machine = SimDisk::new(seed);
+        let store = open(&machine);
+        for number in 0..3 {
+            store.execute(number).unwrap();
+        }
+        machine.fail_next_sync();
+        // Several pages: what is written later shares only the last of them.
+        let pending: Vec<_> = (100..400).map(|number| store.submit(&number).unwrap()).collect();
+        pending.into_iter().for_each(|command| drop(command.wait().unwrap_err()));
+        machine.crash();
+        drop(store);
+        let store = open(&machine);
+        let before = numbers(&store);
+        found += u32::from(before.len() == 303);
+        for number in 20..25 {
+            store.execute(number).unwrap();
+        }
+        machine.power_cut();
+        drop(store);
+        assert_eq!(numbers(&open(&machine)), [before, (20..25).collect()].concat(), "seed {seed}");
+    }
+    assert!(found > 10, "the cache was always empty");
+}
+
 #[test]
 fn a_rejection_says_why_and_changes_nothing() {
     let machine = SimDisk::new(1);
@@ -304,4 +333,51 @@ fn the_directory_is_free_once_the_last_clone_is_dropped() {
     pending.wait().unwrap();
     assert!(shared.upgrade().is_none(), "somebody still holds the directory");
     assert_eq!(numbers(&open(&machine)), [2]);
+}
+
+/// A round's end wakes those who wait for room while its thread still leads. If others have taken the room by then,
+/// and nobody waits for an answer, those who wait are the only ones who can make room.
+#[test]
+fn whoever_waits_for_room_is_woken_when_nobody_leads_any_more() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    let pending: Vec<_> = (0..512).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
+    store.group.take_the_lead();
+    let (answered, answers) = std::sync::mpsc::channel();
+    let other = store.clone();
+    let waiting = std::thread::spawn(move || answered.send(other.execute(5_000)).unwrap());
+    while store.group.waiting_for_room() == 0 {
+        std::thread::yield_now();
+    }
+    store.group.give_up_the_lead();
+    let answer = answers.recv_timeout(std::time::Duration::from_secs(20)).expect("it was woken, and led");
+    assert_eq!(answer.unwrap(), 513);
+    waiting.join().unwrap();
+    assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+}
+
+/// Of segments and snapshots alike, while the store is open: the disk itself is read.
+#[test]
+fn a_scrub_finds_what_the_disk_has_spoiled_and_mends_it() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    // Enough for a closed segment, which holds 64 KiB.
+    let pending: Vec<_> = (0..500).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
+    assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+    for number in 0..300 {
+        store.execute(10_000 + number * 2).unwrap();
+    }
+    let found = store.scrub().unwrap();
+    assert!(found.bytes > 32 * 1024, "{found:?}");
+    assert_eq!((found.frames, found.snapshots), (0, 0));
+    let before = numbers(&store);
+
+    let first = machine.disk().list("journal").unwrap().remove(0).name;
+    machine.rot(&format!("journal/{first}"), 20_000, 1);
+    let found = store.scrub().unwrap();
+    assert_eq!((found.frames, found.frames_mended), (1, 1));
+    assert_eq!(store.scrub().unwrap().frames, 0, "it was mended");
+    drop(store);
+    machine.power_cut();
+    assert_eq!(numbers(&open(&machine)), before);
 }

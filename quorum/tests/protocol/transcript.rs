@@ -37,6 +37,16 @@ fn obey(cluster: &mut Cluster, instruction: &str) -> bool {
         "kill" => cluster.kill(machine(words[0])),
         "cut-power" => cluster.cut_power(machine(words[0]), 0, TailDamage::None),
         "tear" => cluster.cut_power(machine(words[0]), 0, TailDamage::Torn),
+        "copy" => {
+            let id = machine(words[0]);
+            cluster.copies.insert(id, cluster.disks[&id].clone());
+        }
+        "put-back" => {
+            let id = machine(words[0]);
+            let copy = cluster.copies.remove(&id).expect("it was copied");
+            cluster.disks.insert(id, copy);
+            cluster.oracle.damaged.insert(id);
+        }
         "rot" => cluster.stop_and_rot(machine(words[0]), true),
         "stick" => cluster.stick(machine(words[0]), crate::cluster::Order::Sync),
         "part" => {
@@ -129,6 +139,11 @@ fn conflict_and_cut() {
 #[test]
 fn snapshot_wanted() {
     check("snapshot");
+}
+
+#[test]
+fn restored_copy() {
+    check("restored");
 }
 
 #[test]

@@ -89,6 +89,11 @@ fn hello() -> Message {
         fresh: false,
         seen_of_you: Seen::default(),
         master: false,
+        epoch: Epoch(4),
+        processes: [position::ProcessNumber(u64::MAX); quorum::PROCESSES_MAX],
+        refused: None,
+        amnesia: None,
+        stateless: false,
     })
 }
 

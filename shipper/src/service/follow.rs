@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use position::Tip;
-use snapshots::{Newest, Shelf};
+use snapshots::{Newest, Opened, Shelf};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
@@ -52,13 +52,15 @@ impl Conversation {
             };
             match newest {
                 // The journal's beginning has gone meanwhile: a newer snapshot will come.
-                Ok(newest) if sent == Some(newest.base) => return tell(&Answered::Busy, writer).await,
+                Ok(newest) if sent == Some(newest.base()) => return tell(&Answered::Busy, writer).await,
                 Ok(newest) => {
-                    let needed = Duration::from_millis(newest.file.len() as u64 / BYTES_PER_MILLISECOND_MIN);
-                    let sending = write_snapshot(&newest.file, newest.base, writer);
+                    let needed = Duration::from_millis(
+                        newest.snapshot.file().len() as u64 / BYTES_PER_MILLISECOND_MIN,
+                    );
+                    let sending = write_snapshot(&newest.snapshot, writer);
                     within(self.service.patience + needed, sending).await?;
-                    after = newest.base;
-                    sent = Some(newest.base);
+                    after = newest.base();
+                    sent = Some(newest.base());
                 }
                 Err(denied) => return tell(&Answered::from(denied), writer).await,
             }
@@ -68,9 +70,9 @@ impl Conversation {
     async fn newest_snapshot(&self, shelf: Shelf) -> Result<SnapshotFile, Denied> {
         let share = self.share(Good::Snapshots)?;
         let verifying = tokio::task::spawn_blocking(move || {
-            let (file, base) = newest_snapshot(&shelf)?;
+            let snapshot = newest_snapshot(&shelf)?;
             // It is held here too, since the verifying goes on when its client is gone.
-            Ok(SnapshotFile { file, base, _share: share })
+            Ok(SnapshotFile { snapshot, _share: share })
         });
         verifying.await.expect("verifying a snapshot does not panic")
     }
@@ -85,16 +87,19 @@ impl Conversation {
 
 /// A snapshot that is being sent.
 struct SnapshotFile {
-    file: Bytes,
-    base: Tip,
+    snapshot: Opened,
     _share: Share,
 }
 
-fn newest_snapshot(shelf: &Shelf) -> Result<(Bytes, Tip), Denied> {
+impl SnapshotFile {
+    fn base(&self) -> Tip {
+        self.snapshot.head().tip
+    }
+}
+
+fn newest_snapshot(shelf: &Shelf) -> Result<Opened, Denied> {
     match shelf.newest_valid() {
-        Ok(Newest { snapshot: Some(snapshot), .. }) => {
-            Ok((Bytes::from_owner(snapshot.file().clone()), snapshot.head().tip))
-        }
+        Ok(Newest { snapshot: Some(snapshot), .. }) => Ok(snapshot),
         Ok(Newest { problems, .. }) if problems.is_empty() => {
             Err(Denied::Refused("this voter has another history, and no snapshot".to_owned()))
         }
@@ -119,15 +124,20 @@ pub(super) async fn within(
 }
 
 pub(super) async fn write_snapshot(
-    file: &Bytes,
-    base: Tip,
+    snapshot: &Opened,
     writer: &mut MessageWriter,
 ) -> Result<(), ConversationError> {
+    let (file, base) = (snapshot.file(), snapshot.head().tip);
     writer.write(&Answered::Snapshot { bytes: file.len() as u64, base }, &[]).await?;
     for start in (0..file.len()).step_by(PIECE_BYTES) {
-        let piece = file.slice(start..file.len().min(start + PIECE_BYTES));
+        let piece = file.subslice(start..file.len().min(start + PIECE_BYTES));
         // The first touch of a mapped page may wait for the disk, which no network thread does.
-        let read = tokio::task::spawn_blocking(move || Bytes::copy_from_slice(&piece)).await;
+        let reading = tokio::task::spawn_blocking(move || {
+            let copied = Bytes::copy_from_slice(&piece);
+            piece.give_back();
+            copied
+        });
+        let read = reading.await;
         let piece = read.expect("copying a piece of a file does not panic");
         writer.write(&Answered::Piece, &[piece]).await?;
     }

@@ -3,7 +3,6 @@
 //!
 //! Any voter answers, as far as it has applied: a standby has the time.
 
-use bytes::Bytes;
 use position::{Index, Tip};
 use snapshots::Opened;
 use tokio::sync::oneshot;
@@ -21,7 +20,7 @@ struct Begin {
     /// Since when the past is kept.
     first: Index,
     /// The snapshot to begin with; without one, from the first entry of all.
-    snapshot: Option<(Bytes, Tip)>,
+    snapshot: Option<Opened>,
 }
 
 /// An answer that is being sent.
@@ -66,9 +65,9 @@ impl Conversation {
         let Begun { at, begin, _share } = begun;
         tell(&Answered::Past { first: begin.first, at }, writer).await?;
         let mut after = Tip::NONE;
-        if let Some((file, base)) = begin.snapshot {
-            write_snapshot(&file, base, writer).await?;
-            after = base;
+        if let Some(snapshot) = &begin.snapshot {
+            write_snapshot(snapshot, writer).await?;
+            after = snapshot.head().tip;
         }
         while after.index() < at {
             match self.frames_after(after).await {
@@ -103,10 +102,7 @@ fn find(kept: &Kept, entries: u32) -> Result<Begin, Denied> {
     let (early, late): (Vec<Index>, Vec<Index>) =
         leads_on.into_iter().filter(|index| *index <= kept.at).partition(|index| *index <= wanted);
     let open = |index: Index| kept.shelf.open(index).ok();
-    let begin = |opened: Opened| Begin {
-        first,
-        snapshot: Some((Bytes::from_owner(opened.file().clone()), opened.head().tip)),
-    };
+    let begin = |opened: Opened| Begin { first, snapshot: Some(opened) };
     if let Some(opened) = early.into_iter().find_map(open) {
         return Ok(begin(opened));
     }

@@ -10,7 +10,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use journal::{MetaOrder, SyncOrder};
+use journal::{MetaOrder, SyncOrder, SyncWatch};
 use position::{Index, MemberId, Tip};
 use prevalent::{Effects, Fatal, Input, Now, Outgoing, Prevalent, Replica};
 use quorum::{RoleName, Time};
@@ -74,6 +74,8 @@ pub(crate) struct EngineLoop<S: Prevalent> {
     done: mpsc::Sender<Done<S>>,
     flusher: Worker<SyncOrder>,
     keeper: Worker<MetaOrder>,
+    /// The journal's own jobs.
+    chores: SyncWatch,
     /// The state has changed since watched answers were last made.
     stale: bool,
     renewed: Instant,
@@ -116,6 +118,7 @@ impl<S: Prevalent> EngineLoop<S> {
             view,
             flusher: worker::flusher(done.clone())?,
             keeper: worker::keeper(done.clone())?,
+            chores: SyncWatch::default(),
             done,
             stale: false,
             renewed: started,
@@ -132,6 +135,7 @@ impl<S: Prevalent> EngineLoop<S> {
         let mut more = false;
         loop {
             self.turns.add();
+            self.tell_what_hangs();
             let woken = if more { self.poll(&mut inboxes) } else { self.wait(&mut inboxes).await };
             match woken {
                 Some(Woken::Stop) => break,
@@ -283,7 +287,7 @@ impl<S: Prevalent> EngineLoop<S> {
             self.peers.send(envelope, payload.into_iter().map(Bytes::from_owner).collect());
         }
         for job in self.effects.start.drain(..) {
-            worker::run_job(job, self.done.clone())?;
+            worker::run_job(job, self.done.clone(), self.chores.clone())?;
         }
         Ok(())
     }
@@ -317,6 +321,19 @@ impl<S: Prevalent> EngineLoop<S> {
             self.say_whom_it_waits_for();
         }
         Ok(())
+    }
+
+    /// What waits for the disk, by its name.
+    fn waits(&self) -> [(&'static str, &SyncWatch); 3] {
+        [
+            ("the journal", self.flusher.watch()),
+            ("the vote", self.keeper.watch()),
+            ("the journal's next segment", &self.chores),
+        ]
+    }
+
+    fn tell_what_hangs(&self) {
+        self.waits().iter().for_each(|(what, watch)| watch.tell(what));
     }
 
     /// Without a master an operator wants to know which PC to look at.
@@ -408,6 +425,7 @@ impl<S: Prevalent> EngineLoop<S> {
 
     fn status(&self) -> VoterStatus {
         let view = self.replica.view();
+        let waits = self.waits().iter().filter_map(|(_, watch)| watch.waits()).max();
         let standby = |&(voter, durable): &(MemberId, Index)| StandbyStatus {
             voter,
             present: !self.replica.unheard().contains(&voter),
@@ -428,6 +446,7 @@ impl<S: Prevalent> EngineLoop<S> {
                 .map(|engine| engine.outcome_hash().to_string())
                 .unwrap_or_default(),
             standbys: view.matched.iter().map(standby).collect(),
+            disk_waits_ms: waits.map(|waits| u64::try_from(waits.as_millis()).unwrap_or(u64::MAX)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use journal::{MetaOrder, SyncOrder, Ticket};
+use journal::{MetaOrder, SyncOrder, SyncWatch, Ticket};
 use position::Memory;
 use prevalent::{Finished, Job, Prevalent};
 use storage::DiskError;
@@ -27,6 +27,7 @@ pub(crate) const DONE_MAX: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Worker<O> {
     desk: Arc<Desk<O>>,
+    watch: SyncWatch,
 }
 
 /// Where an order lies until the thread takes it.
@@ -81,12 +82,20 @@ impl<O: Send + 'static> Worker<O> {
     /// Starts the thread. It ends with the worker, or when `perform` says that nobody wants its results any
     /// more.
     fn start(name: &str, perform: impl Fn(O) -> ControlFlow<()> + Send + 'static) -> io::Result<Worker<O>> {
+        let watch = SyncWatch::default();
+        let watched = watch.clone();
+        let perform = move |order| watched.during(|| perform(order));
         let desk = Arc::new(Desk { order: Mutex::new(Waiting::Nothing), laid_down: Condvar::new() });
         let orders = Arc::clone(&desk);
         std::thread::Builder::new()
             .name(name.to_owned())
             .spawn(move || while orders.take().is_some_and(|order| perform(order).is_continue()) {})?;
-        Ok(Worker { desk })
+        Ok(Worker { desk, watch })
+    }
+
+    /// How long its order has been waiting for the disk.
+    pub(crate) fn watch(&self) -> &SyncWatch {
+        &self.watch
     }
 
     /// Has the order performed, in place of one that still waits.
@@ -101,10 +110,10 @@ pub(crate) fn flusher<S: Prevalent>(done: mpsc::Sender<Done<S>>) -> io::Result<W
         let synced = order.perform().map(|()| order.ticket());
         let performed = synced.is_ok();
         hand_in(&done, Done::Synced(synced))?;
-        match order.note_mark() {
-            Err(error) if performed => hand_in(&done, Done::Synced(Err(error))),
-            _ => ControlFlow::Continue(()),
+        if performed {
+            order.note_mark();
         }
+        ControlFlow::Continue(())
     })
 }
 
@@ -120,11 +129,16 @@ fn hand_in<S: Prevalent>(inbox: &mpsc::Sender<Done<S>>, done: Done<S>) -> Contro
     }
 }
 
-/// Runs a job on a thread of its own.
-pub(crate) fn run_job<S: Prevalent>(job: Job<S>, done: mpsc::Sender<Done<S>>) -> io::Result<()> {
+/// Runs a job on a thread of its own. `chores` watches those of the journal.
+pub(crate) fn run_job<S: Prevalent>(
+    job: Job<S>,
+    done: mpsc::Sender<Done<S>>,
+    chores: SyncWatch,
+) -> io::Result<()> {
     let name = job.name();
     std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        if done.blocking_send(Done::Finished(job.run())).is_err() {
+        let finished = if job.is_chore() { chores.during(|| job.run()) } else { job.run() };
+        if done.blocking_send(Done::Finished(finished)).is_err() {
             tracing::debug!(name, "a job was finished after the end");
         }
     })?;

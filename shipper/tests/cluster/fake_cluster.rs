@@ -13,14 +13,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use journal::{Entries, Entry, EntryKind, Frame, FrameBuilder, Schema, Sequence, SessionId, Stamp};
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
+use prevalent::rkyv;
 use prevalent::{Answers, Engine, Moment, Prevalent, answer_query, registration};
-use prevalent::{archive_tag, rkyv};
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
     Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Service, ToLoop, VoterStatus,
     serve_clients,
 };
-use snapshots::{Head, Shelf};
+use snapshots::Shelf;
 use storage::Disk;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -188,14 +188,7 @@ impl FakeCluster {
 
     pub(crate) fn snapshot(&self) {
         let world = self.world();
-        let head = Head {
-            archive_tag: archive_tag::<Ledger>(),
-            type_name: Ledger::NAME.to_owned(),
-            schema: Ledger::SCHEMA.0,
-            cluster: CLUSTER,
-            tip: world.engine.applied(),
-            time: 0,
-        };
+        let head = world.engine.snapshot_head(CLUSTER);
         let mut writer = world.snapshots.begin(head).unwrap();
         world.engine.write_image(&mut writer).unwrap();
         writer.finish().unwrap();
@@ -460,6 +453,7 @@ impl World {
             applied,
             outcome_hash: self.engine.outcome_hash().to_string(),
             standbys: Vec::new(),
+            disk_waits_ms: None,
         }
     }
 }

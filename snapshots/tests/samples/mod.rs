@@ -11,8 +11,11 @@ pub(crate) fn head_at(index: u64) -> Head {
         archive_tag: 0x0123_4567_89ab_cdef,
         type_name: "fleet".into(),
         schema: 3,
+        layout: 0xfedc_ba98_7654_3210,
         cluster: ClusterId(0x0011_2233_4455_6677_8899_aabb_ccdd_eeff),
         tip: Tip { position: Position::new(Epoch(7), Index(index)), hash: ChainHash([0xa5; 32]) },
+        outcome_hash: ChainHash([0xc3; 32]),
+        list: 4,
         time: 1_767_225_600_000_000_000,
     }
 }

@@ -2,8 +2,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-use memmap2::MmapRaw;
-
 use super::contents::Contents;
 use super::machine::{Coverage, Machine};
 use super::names::FileId;
@@ -57,6 +55,15 @@ impl SimSystem {
         SimSystem { removes_mapped_files: false, ..SimSystem::of(&Arc::new(Shared::new(0))) }
     }
 
+    pub(super) fn open_file(&self, name: &str, access: Access) -> io::Result<SimFile> {
+        let mut machine = self.alive()?;
+        let id = match access {
+            Access::Read | Access::Write => machine.open(name)?,
+            Access::Create => machine.create(name)?,
+        };
+        Ok(SimFile { system: self.clone(), id })
+    }
+
     fn alive(&self) -> io::Result<MutexGuard<'_, Machine>> {
         let mut machine = self.shared.lock();
         machine.calls += 1;
@@ -104,17 +111,11 @@ impl System for SimSystem {
     }
 
     fn open(&self, name: &str, access: Access) -> io::Result<Box<dyn SystemFile>> {
-        let mut machine = self.alive()?;
-        let id = match access {
-            Access::Read | Access::Write => machine.open(name)?,
-            Access::Create => machine.create(name)?,
-        };
-        Ok(Box::new(SimFile { system: self.clone(), id }))
+        self.open_file(name, access).map(|file| Box::new(file) as Box<dyn SystemFile>)
     }
 
     fn open_uncached(&self, name: &str) -> io::Result<Box<dyn UncachedFile>> {
-        let id = self.alive()?.open(name)?;
-        Ok(Box::new(SimFile { system: self.clone(), id }))
+        self.open_file(name, Access::Read).map(|file| Box::new(file) as Box<dyn UncachedFile>)
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -139,6 +140,12 @@ impl System for SimSystem {
 pub(crate) struct SimFile {
     system: SimSystem,
     id: FileId,
+}
+
+impl SimFile {
+    pub(super) fn number(&self) -> u64 {
+        self.id.0
+    }
 }
 
 impl SystemFile for SimFile {
@@ -170,7 +177,7 @@ impl SystemFile for SimFile {
     }
 
     /// Memory of its own: it stays readable after a restart, and nothing that happens to the file shows.
-    fn map(&self) -> io::Result<MmapRaw> {
+    fn map(&self) -> io::Result<Map> {
         let mut machine = self.system.alive()?;
         let contents = readable(machine.file(self.id))?;
         let bytes = usize::try_from(contents.bytes()).map_err(|_| io::ErrorKind::FileTooLarge)?;

@@ -13,9 +13,9 @@ use tests::simulation::{Branch, Failure, Order, Report, Trace, hush_panics, simu
 /// Simulates whole clusters with every fault they must survive. The same seed always makes the same story.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// How many seeds to run.
-    #[arg(long, default_value_t = 100, conflicts_with = "seconds")]
-    seeds: u64,
+    /// How many seeds to run: 100, or for each broken rule 5,000 at most.
+    #[arg(long, conflicts_with = "seconds")]
+    seeds: Option<u64>,
     /// Run seeds for this long instead.
     #[arg(long)]
     seconds: Option<u64>,
@@ -39,7 +39,7 @@ struct Arguments {
     whole: bool,
     /// Break each rule that can be broken, and see whether it is noticed. Builds the simulator once more, in a
     /// target directory of its own.
-    #[arg(long, conflicts_with_all = ["seeds", "seconds", "seed"])]
+    #[arg(long, conflicts_with_all = ["seconds", "seed"])]
     mutants: bool,
     /// Break this rule. Only in a simulator built with `--cfg prevalent_mutants`.
     #[arg(long, value_parser = mutant_of)]
@@ -75,8 +75,9 @@ fn hunt(arguments: &Arguments) -> ExitCode {
         Some(mutant) => vec![mutant],
         None => Mutant::ALL.to_vec(),
     };
-    match tests::mutants::hunt(&mutants, arguments.first_seed.unwrap_or_else(seconds_now), arguments.voters())
-    {
+    let first = arguments.first_seed.unwrap_or_else(seconds_now);
+    let seeds = Seeds { first, count: arguments.seeds.unwrap_or(5_000), deadline: None };
+    match tests::mutants::hunt(&mutants, seeds, arguments.voters()) {
         true => ExitCode::SUCCESS,
         false => ExitCode::FAILURE,
     }
@@ -88,6 +89,9 @@ fn hunt(arguments: &Arguments) -> ExitCode {
     let mut passed_on = vec!["--mutants".to_owned(), "--first-seed".to_owned(), first_seed.to_string()];
     if let Some(mutant) = arguments.mutant {
         passed_on.extend(["--mutant".to_owned(), mutant.name().to_owned()]);
+    }
+    if let Some(seeds) = arguments.seeds {
+        passed_on.extend(["--seeds".to_owned(), seeds.to_string()]);
     }
     if let Some(voters) = arguments.voters {
         passed_on.extend(["--voters".to_owned(), voters.to_string()]);
@@ -146,7 +150,7 @@ fn look(arguments: &Arguments) -> ExitCode {
     let first = arguments.first_seed.unwrap_or(1);
     let (count, deadline) = match arguments.seconds {
         Some(seconds) => (u64::MAX - first, Some(began + Duration::from_secs(seconds))),
-        None => (arguments.seeds, None),
+        None => (arguments.seeds.unwrap_or(100), None),
     };
     let Found { seeds, total, failure } =
         search(Seeds { first, count, deadline }, |seed| arguments.order(seed));

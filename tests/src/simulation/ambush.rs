@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use quorum::{Envelope, Message};
+
 use super::machine::Life;
 use super::misfortune::Relief;
 use super::plan::Ambush;
@@ -17,6 +20,8 @@ impl Simulation {
             // There are some ten thousand messages.
             Ambush::LateMessage => self.plan.ambush_rate.div_ceil(5),
             // These come seldom.
+            // This needs others first.
+            Ambush::CutDuringSync => 1000,
             Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection | Ambush::OldEpoch => {
                 self.plan.ambush_rate * 25
             }
@@ -44,6 +49,10 @@ impl Simulation {
         let others: Vec<usize> = (0..self.machines.len()).filter(|&other| other != machine).collect();
         self.network.split(&[machine], &others);
         let relief = self.chance.skewed(Duration::from_millis(20), Duration::from_secs(2));
+        if self.plan.ambushes.contains(&Ambush::CutDuringSync) && self.chance.happens(500) {
+            let longer = self.chance.time(Duration::from_millis(50), Duration::from_millis(500));
+            self.machines[machine].hangs_until = self.agenda.now() + relief + longer;
+        }
         self.agenda.after(relief, Event::Relief(Relief::Network));
     }
 
@@ -52,6 +61,34 @@ impl Simulation {
         for (to, packet) in std::mem::take(&mut self.kept_back) {
             let delay = self.chance.skewed(Duration::ZERO, Duration::from_millis(300));
             self.agenda.after(delay, Event::Message { to, packet });
+        }
+    }
+
+    /// The power goes before anybody hears of a sync, and before the mark. On a bad disk what was synced rots, too.
+    pub(super) fn power_cut_after_sync(&mut self, machine: usize) {
+        if self.plan.bad_disks.contains(&machine) && self.is_founded() && self.chance.happens(500) {
+            return self.rot_the_end(machine);
+        }
+        self.power_cut(machine);
+    }
+
+    /// What was to be synced was cut, and something else stands in its place. The sync comes back, then the power goes.
+    pub(super) fn power_cut_after_the_sync_under_way(&mut self, machine: usize) {
+        let life = self.machines[machine].life;
+        let hangs = self.machines[machine].hangs_until.since(self.agenda.now());
+        let soon = hangs + self.chance.time(Duration::from_millis(1), Duration::from_millis(120));
+        self.agenda.after(soon, Event::LosesPower(machine, life));
+    }
+
+    /// Notes a heartbeat that is sent, for later.
+    pub(super) fn note_heartbeat(&mut self, to: usize, envelope: &Envelope, packet: &Bytes) {
+        if matches!(envelope.message, Message::Heartbeat { .. })
+            && self.plan.ambushes.contains(&Ambush::LateHeartbeat)
+        {
+            self.machines[to].heartbeats.push_back(packet.clone());
+            if self.machines[to].heartbeats.len() > 3 {
+                self.machines[to].heartbeats.pop_front();
+            }
         }
     }
 
@@ -64,6 +101,19 @@ impl Simulation {
             && self.ambush(Ambush::RotAfterSync)
         {
             self.rot_the_end(machine);
+            self.repeat_old_heartbeat(machine);
+        }
+    }
+
+    /// An old word of the master comes late: it was said before the frame that is now in doubt.
+    fn repeat_old_heartbeat(&mut self, machine: usize) {
+        if !self.ambush(Ambush::LateHeartbeat) {
+            return;
+        }
+        let Some(packet) = self.machines[machine].heartbeats.pop_front() else { return };
+        for delay in [100, 400, 1500, 4000] {
+            let packet = packet.clone();
+            self.agenda.after(Duration::from_millis(delay), Event::Message { to: machine, packet });
         }
     }
 }

@@ -25,6 +25,7 @@ impl Simulation {
         }
         let to = node_of(envelope.to.id);
         let packet = encode_packet(&envelope, &payload);
+        self.note_heartbeat(to, &envelope, &packet);
         for delay in self.network.deliver(from, to) {
             let packet = packet.clone();
             if self.ambush(Ambush::LateMessage) {

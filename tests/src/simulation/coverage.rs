@@ -96,7 +96,7 @@ impl Coverage {
     pub(super) fn started(&mut self, replica: &Replica<Ledger>, disk: &Disk) {
         let standing = replica.view().standing;
         self.count_if(matches!(standing, Standing::Unsettled(_)), Branch::UnsettledAtStart);
-        self.count_if(standing == Standing::Amnesiac, Branch::AmnesiacAtStart);
+        self.count_if(matches!(standing, Standing::Amnesiac(_)), Branch::AmnesiacAtStart);
         self.count_if(is_nameless(standing), Branch::NamelessDoubt);
         self.count_if(damages(replica.journal()) > 0, Branch::DamagedAtStart);
         // A disk that is about to lose power may refuse.
@@ -107,6 +107,11 @@ impl Coverage {
             names.iter().map(|name| name.generation.0).collect();
         self.count_if(generations.len() >= 3, Branch::ManyGenerations);
         self.count_if(names.iter().any(|name| name.kind == SegmentKind::Repair), Branch::RepairedAtStart);
+    }
+
+    /// One of the two copies of the ballot is damaged.
+    pub(super) fn starts_on_one_copy(&mut self) {
+        self.count(Branch::BallotOneCopy);
     }
 
     /// A job of this name has run.
@@ -208,27 +213,28 @@ impl Before {
         }
     }
 
-    /// Counts what the step went through.
-    pub(super) fn compare(self, replica: &Replica<Ledger>, coverage: &mut Coverage) {
+    /// Counts what the step went through; says whether the journal was cut.
+    pub(super) fn compare(self, replica: &Replica<Ledger>, coverage: &mut Coverage) -> bool {
         let (journal, standing) = (replica.journal(), replica.view().standing);
         match (self.standing, standing) {
             (Standing::Settled, Standing::Unsettled(_)) => coverage.count(Branch::MetHistory),
-            (Standing::Settled | Standing::Unsettled(_), Standing::Amnesiac) => {
+            (Standing::Settled | Standing::Unsettled(_), Standing::Amnesiac(_)) => {
                 coverage.count(Branch::AmnesiaByPeers);
             }
             (Standing::Unsettled(_), Standing::Settled) => coverage.count(self.settled_by(journal)),
             _ => {}
         }
         let mended = damages(journal) < self.damages;
-        coverage.count_if(mended && self.because == Because::Frames, Branch::Repaired);
-        coverage.count_if(mended && self.because == Because::Job, Branch::DamageCovered);
         let grown = journal.last().index() > self.last.index();
         let was_cut = journal.tip_at(self.last.index()) != Some(self.last);
         let based = journal.base().index() > self.base;
+        coverage.count_if(mended && !based && !was_cut, Branch::Repaired);
+        coverage.count_if(mended && based, Branch::DamageCovered);
         coverage.count_if(grown && self.because == Because::Frames && !mended, self.fetched());
         coverage.count_if(was_cut && !based, Branch::Cut);
         coverage.count_if(based && was_cut, Branch::SnapshotInstalled);
         coverage.count_if(based && !was_cut && !mended, Branch::Compacted);
+        was_cut
     }
 
     fn settled_by(self, journal: &Journal) -> Branch {

@@ -37,7 +37,7 @@ impl Simulation {
         let delay = self.disk_time(machine);
         self.agenda.after(delay, Event::SyncReturns(machine, life));
         if self.ambush(Ambush::AfterSync) {
-            self.power_cut(machine);
+            self.power_cut_after_sync(machine);
         }
     }
 
@@ -52,11 +52,8 @@ impl Simulation {
         self.tell(|| format!("{machine} has synced {:?}", order.ticket()));
         self.step(machine, Input::Synced(order.ticket()));
         // Where the step was the machine's last, so was the mark before.
-        if self.running(machine, life).is_some()
-            && let Err(error) = order.note_mark()
-        {
-            self.ended_by_itself(machine, &error);
-            return;
+        if self.running(machine, life).is_some() {
+            order.note_mark();
         }
         self.rot_after_sync(machine, life);
     }

@@ -85,9 +85,13 @@ impl Simulation {
         let stepped = process.replica.step(now, input, &mut process.effects);
         if stepped.is_ok() {
             quorum::check_step(&before, process.replica.voter());
-            outside.compare(&process.replica, &mut self.coverage);
         }
+        let was_cut = stepped.is_ok() && outside.compare(&process.replica, &mut self.coverage);
+        let syncs = process.sync.is_some();
         self.after(machine, process, stepped.map(|()| true));
+        if was_cut && syncs && self.ambush(Ambush::CutDuringSync) {
+            self.power_cut_after_the_sync_under_way(machine);
+        }
     }
 
     /// A driver's turn when it has no more input: packs a frame, applies some.

@@ -9,6 +9,14 @@ pub struct Failure {
     place: String,
 }
 
+impl Failure {
+    /// The first line of what went wrong.
+    #[must_use]
+    pub fn in_short(&self) -> &str {
+        self.what.lines().next().unwrap_or_default()
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({})", self.what, self.place)

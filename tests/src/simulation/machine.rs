@@ -3,9 +3,10 @@
 //! Responsible for: starting a replica from the disk, and what the driver around it holds in its hands.
 //! Not responsible for: when anything happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
+use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{ClusterId, Index, Member, Memory};
 use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
@@ -42,8 +43,12 @@ pub(super) struct Machine {
     pub(super) hangs_until: SimTime,
     /// A file of it was damaged.
     pub(super) harmed: bool,
+    /// The newest heartbeats that were sent to it.
+    pub(super) heartbeats: VecDeque<Bytes>,
     /// The only copy of a file that was damaged, and its name.
     pub(super) undo: Option<(String, FileCopy)>,
+    /// The snapshot that was damaged last.
+    pub(super) damaged_snapshot: Option<String>,
     /// Its files as they once were.
     pub(super) older: Older,
     /// Its disk may have no room.
@@ -148,7 +153,9 @@ impl Machine {
             keeps_power: false,
             hangs_until: SimTime::default(),
             harmed: false,
+            heartbeats: VecDeque::new(),
             undo: None,
+            damaged_snapshot: None,
             older: Older::new(),
             full: false,
             starts: 0,

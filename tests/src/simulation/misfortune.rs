@@ -114,6 +114,9 @@ impl Simulation {
             return;
         }
         let (now, random) = (self.agenda.now(), self.chance.next());
+        if journal::Meta::damaged_copies(&self.machines[machine].disk.disk()).len() == 1 {
+            self.coverage.starts_on_one_copy();
+        }
         let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
         self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
         if let Err(error) = started {
@@ -327,9 +330,15 @@ impl Simulation {
         let Some(at) = place(&mut self.chance, &bytes) else { return };
         let bit = 1_u8 << self.chance.below(8);
         self.tell(|| format!("{machine}: byte {at} of {name} rots"));
+        // The power goes, too, in half of the cases: then the mark may be older than what it was to say.
+        let loses_power = self.chance.happens(500);
         self.restart_on(machine, |disk| {
-            disk.crash();
-            disk.rot(&name, at as u64, bit);
+            if loses_power {
+                disk.power_cut()
+            } else {
+                disk.crash()
+            }
+            disk.damage(&name, &Damage::Flipped { offset: at as u64, xor: bit });
         });
     }
 
@@ -382,7 +391,7 @@ impl Simulation {
     pub(super) fn is_alarmed(&mut self, machine: usize, alarm: &Alarm) {
         self.tell(|| format!("{machine} alarms: {alarm}"));
         let lost = match alarm {
-            Alarm::Amnesia => machine,
+            Alarm::Amnesia | Alarm::LostSuffix { .. } => machine,
             Alarm::CopiedDirectory { of } => super::driver::node_of(of.id),
             Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => panic!("machine {machine}: {alarm}"),
         };

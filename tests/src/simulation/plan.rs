@@ -122,6 +122,10 @@ pub(super) enum Ambush {
     LateMessage,
     /// The frame that a voter has just made durable rots, and the voter starts again.
     RotAfterSync,
+    /// A master is cut off with a sync under way, which ends only after what it syncs was cut; then the power goes.
+    CutDuringSync,
+    /// A voter whose end has rotten hears what its master said before.
+    LateHeartbeat,
     /// A process dies when a job (a snapshot, an install, a rebuild) has run and nobody knows yet.
     AfterJob,
 }
@@ -251,7 +255,16 @@ fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
 fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
     use Ambush::*;
     let anywhere = [BeforeSync, AfterSync, AfterVote, AfterJob];
-    let among_several = [AfterElection, AfterAppend, AfterCommit, OldEpoch, LateMessage, RotAfterSync];
+    let among_several = [
+        AfterElection,
+        AfterAppend,
+        AfterCommit,
+        OldEpoch,
+        LateMessage,
+        RotAfterSync,
+        CutDuringSync,
+        LateHeartbeat,
+    ];
     let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
     if voters > 1 {
         some.extend(among_several.into_iter().filter(|_| chance.happens(250)));

@@ -7,6 +7,8 @@ mod console;
 mod failover;
 mod mixed;
 mod node;
+#[cfg(target_os = "linux")]
+mod power_cut;
 mod refusal;
 mod trial;
 mod wiped;

@@ -59,17 +59,24 @@ impl Rig {
         }
     }
 
+    fn step(&mut self, input: Input<'_, Tally>) {
+        if let Some(order) = self.replica.order_room_for(4096) {
+            self.replica.room_made(order.perform());
+        }
+        self.replica.step(NOW, input, &mut self.effects).unwrap();
+    }
+
     /// Journals a registration, and returns what will be the session.
     fn register(&mut self, actor: &Actor) -> SessionId {
         self.clients += 1;
         let input = Input::Register { client: ClientId(self.clients), actor };
-        self.replica.step(NOW, input, &mut self.effects).unwrap();
+        self.step(input);
         SessionId(self.replica.pending.back().unwrap().index.0)
     }
 
     fn is_refused_a_session(&mut self, actor: &Actor) -> Option<Refused> {
         let input = Input::Register { client: ClientId(0), actor };
-        self.replica.step(NOW, input, &mut self.effects).unwrap();
+        self.step(input);
         self.effects.unanswered.pop().map(|unanswered| unanswered.why)
     }
 
@@ -84,7 +91,7 @@ impl Rig {
         let mut entries = Vec::new();
         entry(EntryKind::Command, session.0, sequence, &order).write(&mut entries).unwrap();
         let input = Input::Commands { client: ClientId(self.clients), actor, entries: &entries };
-        self.replica.step(NOW, input, &mut self.effects).unwrap();
+        self.step(input);
         self.effects.unanswered.pop().map(|unanswered| unanswered.why)
     }
 

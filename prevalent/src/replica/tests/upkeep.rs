@@ -17,7 +17,7 @@ const SOON: Duration = Duration::from_millis(1);
 
 /// Counts the commands that it executed; an empty one panics.
 #[derive(Debug, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-struct Count(u64);
+pub(super) struct Count(u64);
 
 impl Prevalent for Count {
     type Command = Vec<u8>;
@@ -97,6 +97,7 @@ impl<S: Prevalent<Command = Vec<u8>>> Alone<S> {
     fn step(&mut self, input: Input<'_, S>) {
         let now = self.now();
         self.effects.clear();
+        self.make_room(16 * 1024);
         self.replica.step(now, input, &mut self.effects).unwrap();
         self.replica.flush(now, &mut self.effects).unwrap();
         loop {
@@ -114,12 +115,20 @@ impl<S: Prevalent<Command = Vec<u8>>> Alone<S> {
         self.jobs.append(&mut self.effects.start);
     }
 
+    /// As a driver does that may wait for the disk.
+    fn make_room(&mut self, bytes: usize) {
+        if let Some(order) = self.replica.order_room_for(bytes) {
+            self.replica.room_made(order.perform());
+        }
+    }
+
     fn send(&mut self, sequence: Sequence, command: &[u8]) {
         let (mut payload, mut entries) = (Vec::new(), Vec::new());
         encode(&command.to_vec(), &mut payload).unwrap();
         let (kind, session) = (EntryKind::Command, self.session);
         let entry = Entry { kind, session, sequence, lowest_unacknowledged: sequence, payload: &payload };
         entry.write(&mut entries).unwrap();
+        self.make_room(entries.len());
         self.step(Input::Commands { client: CLIENT, actor: &Actor::embedded(), entries: &entries });
     }
 
@@ -304,6 +313,7 @@ fn a_rebuild_that_ends_after_a_snapshot_was_installed_changes_nothing() {
     let base = snapshot.head().tip;
 
     let mut alone = Alone::<Count>::standing_by(&behind, &every(20));
+    behind.disk().prepare_segment(journal::FIRST_SEGMENT_BYTES).unwrap();
     let mut incoming = alone.replica.shelf.receive(base, snapshot.file().len() as u64).unwrap();
     incoming.write(0, snapshot.file()).unwrap();
     alone.replica.rebuild_without(Index(1), &mut alone.effects);

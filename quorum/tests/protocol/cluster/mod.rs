@@ -94,6 +94,8 @@ pub(crate) struct Cluster {
     pub(crate) membership: Membership,
     pub(crate) disks: BTreeMap<MemberId, Disk>,
     pub(crate) processes: BTreeMap<MemberId, Process>,
+    /// Copies of directories, made while nothing ran on them.
+    pub(crate) copies: BTreeMap<MemberId, Disk>,
     pub(crate) oracle: Oracle,
     pub(crate) weather: Weather,
     pub(crate) disk_delay: (Duration, Duration),
@@ -139,6 +141,7 @@ impl Cluster {
             membership: Membership::new(voters.collect()).expect("a cluster"),
             disks,
             processes: BTreeMap::new(),
+            copies: BTreeMap::new(),
             oracle,
             weather: Weather::CALM,
             disk_delay: (ms(1), ms(1)),
