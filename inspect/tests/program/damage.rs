@@ -147,7 +147,7 @@ fn files_that_count_are_missed() {
     fs::write(path(&segments[1]), vec![0; newest.len()]).unwrap();
     check("verify", folder.path(), &[], 5, &["damage: journal: ", "the mark says that entries up to"]);
     fs::remove_file(path(&segments[1])).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: journal: ", "the mark says that entries up to"]);
+    check("verify", folder.path(), &[], 5, &["damage: journal: ", "which the ballot names, is missing"]);
     fs::write(path(&segments[1]), newest).unwrap();
     check("verify", folder.path(), &[], 0, &["no damage"]);
 
@@ -160,8 +160,20 @@ fn files_that_count_are_missed() {
     fs::write(path(&segments[0]), oldest).unwrap();
 
     fs::remove_dir_all(path("journal")).unwrap();
-    check("verify", folder.path(), &[], 5, &["damage: journal: ", "no file of the journal is there"]);
-    check("summary", folder.path(), &[], 5, &["damage: journal: ", "no file of the journal is there"]);
+    check(
+        "verify",
+        folder.path(),
+        &[],
+        5,
+        &["damage: journal: entries from 1 on are in doubt", "is missing"],
+    );
+    check(
+        "summary",
+        folder.path(),
+        &[],
+        5,
+        &["damage: journal: entries from 1 on are in doubt", "is missing"],
+    );
     assert_eq!(inspect(&["show", folder.path().to_str().unwrap()]).0, 5);
 }
 

@@ -37,15 +37,11 @@ fn a_long_journal_is_verified_in_little_memory() {
     }
     voter.leave();
 
-    for action in ["verify", "show", "export"] {
+    for action in ["verify", "show"] {
         let (said, most) = run_limited(action, folder.path());
         println!("{action}: at most {most} KiB of private memory for {} MiB of journal", bytes >> 20);
         assert!((1..=PRIVATE_KIB_MAX).contains(&most), "{action}: {most} KiB of private memory");
-        let expected = match action {
-            "verify" => "no damage",
-            "show" => "pc1",
-            _ => "\"outcome\":",
-        };
+        let expected = if action == "verify" { "no damage" } else { "pc1" };
         assert!(said.contains(expected), "{action}: {said}");
     }
 }

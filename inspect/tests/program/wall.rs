@@ -200,6 +200,9 @@ impl Voter {
             wall_time: NOON + minutes * 60_000_000_000,
         };
         let frame = self.builder.seal(&stamp);
+        if let Some(order) = self.journal.order_room_for(frame.bytes().len()) {
+            self.journal.room_made(order.perform());
+        }
         self.journal.append(&frame).unwrap();
         self.tip = frame.tip();
         self.builder.clear();
