@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use fleet::Fleet;
 use journal::{
-    Beside, FoundMark, FoundMeta, Journal, JournalError, JournalTag, Meta, Recovered, SegmentFlaw,
-    SegmentHeader, SegmentInfo, SegmentName, list_headers, list_segments, view_mark,
+    Beside, FoundHeader, FoundMark, FoundMeta, Journal, JournalError, JournalTag, Meta, Recovered,
+    SegmentHeader, SegmentInfo, list_headers, list_segments, view_mark,
 };
 use position::{ClusterId, History, Incarnation, Index, Tail, Tip};
 use prevalent::journal_tag;
@@ -35,7 +35,7 @@ pub(crate) struct Examined {
     /// All files of the journal.
     pub(crate) segments: Vec<SegmentInfo>,
     /// What the segments say of themselves, hidden ones too.
-    pub(crate) headers: Vec<(SegmentName, Result<SegmentHeader, SegmentFlaw>)>,
+    pub(crate) headers: Vec<FoundHeader>,
     pub(crate) mark: FoundMark,
     /// What recovery makes of it; an error if it can make nothing of it.
     pub(crate) recovered: Result<Recovered, JournalError>,
@@ -154,7 +154,7 @@ fn usable(snapshots: &[Listing]) -> Option<Tip> {
 
 fn recover(
     directory: &Directory,
-    headers: &[(SegmentName, Result<SegmentHeader, SegmentFlaw>)],
+    headers: &[FoundHeader],
     snapshots: &[Listing],
 ) -> anyhow::Result<Result<Recovered, JournalError>> {
     let oldest = headers.iter().find_map(|(_, header)| header.as_ref().ok());

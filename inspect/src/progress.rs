@@ -10,7 +10,7 @@ use storage::Disk;
 const QUIET: Duration = Duration::from_millis(300);
 /// Fast enough for an eye.
 const BETWEEN_DRAWS: Duration = Duration::from_millis(100);
-const CELLS: u64 = 30;
+const CELLS: u8 = 30;
 const PAGE_BYTES: usize = 4096;
 
 /// A bar on standard error, which goes when it is dropped.
@@ -44,8 +44,8 @@ impl Progress {
 
     fn line(&self) -> String {
         let done = self.done.min(self.total);
-        let full = usize::try_from(done * CELLS / self.total).unwrap_or(0);
-        let bar = format!("{}{}", "#".repeat(full), "-".repeat(CELLS as usize - full));
+        let full = usize::try_from(done * u64::from(CELLS) / self.total).unwrap_or(0);
+        let bar = format!("{}{}", "#".repeat(full), "-".repeat(usize::from(CELLS) - full));
         format!("{} [{bar}] {:3} % of {} MiB", self.what, done * 100 / self.total, self.total >> 20)
     }
 

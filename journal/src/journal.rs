@@ -50,8 +50,8 @@ pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use finding::{Doubt, Finding};
 pub use inspection::{
-    FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_headers, list_segments, view_mark,
-    view_segment,
+    FoundHeader, FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_headers, list_segments,
+    view_mark, view_segment,
 };
 pub use loading::cluster_of;
 pub use recovery::{Beside, Recovered};

@@ -216,14 +216,15 @@ impl Run {
     }
 }
 
+/// A segment, and what it says of itself.
+pub type FoundHeader = (SegmentName, Result<SegmentHeader, SegmentFlaw>);
+
 /// What the segments say of themselves, hidden ones too, in the order of their first entries. One that went meanwhile
 /// is left out.
 ///
 /// # Errors
 /// If the disk refuses.
-pub fn list_headers(
-    disk: &Disk,
-) -> Result<Vec<(SegmentName, Result<SegmentHeader, SegmentFlaw>)>, JournalError> {
+pub fn list_headers(disk: &Disk) -> Result<Vec<FoundHeader>, JournalError> {
     let files = loading::files(disk)?;
     let mut headers = Vec::new();
     for name in files.iter().map(|file| file.name).filter(|name| name.kind == SegmentKind::Journal) {
