@@ -75,6 +75,7 @@ pub(crate) enum ScrubPiece {
 
 /// What came of it.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum PieceRead {
     Journal(Result<Scrubbed, JournalError>),
     /// A snapshot is valid so far, and this is what comes next.
