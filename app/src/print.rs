@@ -16,9 +16,23 @@ pub fn say(line: impl Display) -> io::Result<()> {
     writeln!(io::stdout().lock(), "{line}")
 }
 
-/// Prints a line to standard error. If nobody reads that, there is nobody to tell.
+/// Prints a line to standard error. If nobody reads that, there is nobody to tell. Control characters are escaped:
+/// a message may repeat what a stranger wrote, and a terminal must not obey that.
 pub fn complain(line: impl Display) {
-    drop(writeln!(io::stderr().lock(), "{line}"));
+    drop(writeln!(io::stderr().lock(), "{}", harmless(&line.to_string())));
+}
+
+/// A text without control characters, but for the ends of its lines.
+fn harmless(text: &str) -> String {
+    let mut harmless = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() && character != '\n' {
+            harmless.extend(character.escape_default());
+        } else {
+            harmless.push(character);
+        }
+    }
+    harmless
 }
 
 /// The exit code of a program's main function, after saying what went wrong, if anything did. `exit_of` is what
@@ -76,6 +90,11 @@ mod tests {
         check(ServiceError::from(gone()).into(), Exit::Done);
         check(anyhow::Error::from(gone()).context("status"), Exit::Done);
         check(io::Error::from(ErrorKind::StorageFull).into(), Exit::Corrupted);
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_message() {
+        assert_eq!(harmless("no \u{1b}[2Jmaster\r\nhere\u{9b}"), "no \\u{1b}[2Jmaster\\r\nhere\\u{9b}");
     }
 
     #[test]

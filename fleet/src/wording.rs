@@ -155,7 +155,10 @@ fn assigned(properties: &BTreeMap<String, Value>) -> String {
     pairs.join(" ")
 }
 
-fn one_line(words: &str) -> String {
+/// Words with every control character escaped: a terminal must not obey what a stranger wrote, and a line must
+/// stay one.
+#[must_use]
+pub fn one_line(words: &str) -> String {
     let mut line = String::with_capacity(words.len());
     for character in words.chars() {
         if character.is_control() {

@@ -6,8 +6,8 @@ use std::pin::pin;
 use anyhow::{Context, bail};
 use app::{complain, stop_requested};
 use fleet::{
-    Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, Query, Rejection, Selector,
-    WallTime, changes,
+    Answer, Command, Configuration, Fleet, ImportMode, NodeView, Outcome, PastMoment, Query, Rejection,
+    Selector, WallTime, changes,
 };
 use prevalent::Actor;
 use shipper::{Client, ClientError, ClientOptions};
@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use crate::arguments::{Action, How, SceneAction, collect};
 use crate::files;
 use crate::log::{self, Wanted};
-use crate::moment::{Moment, now};
+use crate::moment::past_at;
 use crate::output::{self, ClusterLine, Layout};
 use crate::past::History;
 
@@ -90,10 +90,10 @@ impl Session {
     }
 
     /// Brings a past moment back.
-    async fn revert(&self, to: Moment, how: How) -> anyhow::Result<()> {
-        let past = self.history().at(to.at(now()), 0).await.context("nothing was changed")?;
+    async fn revert(&self, to: PastMoment, how: How) -> anyhow::Result<()> {
+        let past = self.history().at(past_at(to), 0).await.context("nothing was changed")?;
         let (index, time) = (past.index, WallTime(past.wall_time));
-        if let Moment::Entry(wanted) = to
+        if let PastMoment::Entry(wanted) = to
             && wanted > index
         {
             bail!("there is no entry {wanted} yet: the last is {index}. Nothing was changed");

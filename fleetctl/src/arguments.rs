@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use app::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use fleet::{Format, Key, Mapping, NameProblem, SceneName, Selector, Value, ValueProblem};
+use fleet::{Format, Key, Mapping, NameProblem, PastMoment, SceneName, Selector, Value, ValueProblem};
 
-use crate::moment::Moment;
+use crate::moment::parse_moment;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -130,8 +130,8 @@ pub(crate) enum Action {
     /// Show who did what, when, and what came of it
     Log {
         /// From this moment on: an entry's number, so long ago (15m, 2h, 3d), or a time in UTC
-        #[arg(long, value_name = "MOMENT")]
-        since: Option<Moment>,
+        #[arg(long, value_name = "MOMENT", value_parser = parse_moment)]
+        since: Option<PastMoment>,
         /// The last so many commands only; 20 unless --since is given
         #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=100_000))]
         last: Option<u32>,
@@ -142,8 +142,8 @@ pub(crate) enum Action {
     /// Make the fleet's desired state and scenes again what they were, by one new command
     Revert {
         /// When: right after this entry, at this time in UTC, or so long ago (15m, 2h, 3d)
-        #[arg(long, value_name = "INDEX|TIME")]
-        to: Moment,
+        #[arg(long, value_name = "INDEX|TIME", value_parser = parse_moment)]
+        to: PastMoment,
         #[command(flatten)]
         how: How,
     },

@@ -5,15 +5,13 @@
 
 use anyhow::Context;
 use app::{complain, stop_requested};
-use fleet::{Command, Fleet, Outcome, Rejection, WallTime};
+use fleet::{Fleet, LogLine, PastMoment, WallTime};
 use position::Index;
-use prevalent::{Line, Reply, Role};
-use serde::Serialize;
+use prevalent::Line;
 use shipper::{ClientOptions, Condition, NextLine, Observer, Past, PastAt};
 
 use crate::action::print;
 use crate::live_copy::LiveCopy;
-use crate::moment::{Moment, now};
 use crate::output;
 use crate::past::History;
 
@@ -25,25 +23,9 @@ const OTHERS: usize = 64;
 /// Which commands.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Wanted {
-    pub(crate) since: Option<Moment>,
+    pub(crate) since: Option<PastMoment>,
     pub(crate) last: Option<usize>,
     pub(crate) follow: bool,
-}
-
-/// One line of `fleetctl log --json`. Exactly one of the last three is there.
-#[derive(Serialize)]
-struct LogLine<'a> {
-    index: Index,
-    time: WallTime,
-    actor: Option<&'a str>,
-    role: Option<Role>,
-    payload: &'a Command,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    outcome: Option<&'a Outcome>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rejection: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<&'static str>,
 }
 
 /// Prints the log.
@@ -67,13 +49,12 @@ pub(crate) async fn run(
 async fn print_past(history: &History<'_>, wanted: Wanted, json: bool) -> anyhow::Result<Index> {
     let count = wanted.last.unwrap_or(LINES_MAX).min(LINES_MAX);
     let past = history.at(PastAt::Index(Index(u64::MAX)), count.saturating_add(OTHERS)).await?;
-    let now = now();
     let is_wanted = |line: &&Line<Fleet>| {
-        wanted.since.is_none_or(|since| since.is_before(line.index, line.wall_time, now))
+        wanted.since.is_none_or(|since| since.is_before(line.index, WallTime(line.wall_time)))
     };
     let chosen: Vec<&Line<Fleet>> = past.lines.iter().filter(is_wanted).collect();
     if chosen.len() == past.lines.len() && wanted.last.is_none() {
-        tell_where_it_begins(&past, wanted.since, now);
+        tell_where_it_begins(&past, wanted.since);
     }
     for line in &chosen[chosen.len().saturating_sub(count)..] {
         print(&show(line, json))?;
@@ -82,12 +63,12 @@ async fn print_past(history: &History<'_>, wanted: Wanted, json: bool) -> anyhow
 }
 
 /// Nothing is left out without a word.
-fn tell_where_it_begins(past: &Past<Fleet>, since: Option<Moment>, now: WallTime) {
+fn tell_where_it_begins(past: &Past<Fleet>, since: Option<PastMoment>) {
     let from = past.lines_from;
     let from_the_start = from == Index::NONE;
-    let all_there = match since.map(|since| since.at(now)) {
-        Some(PastAt::Index(wanted)) => from_the_start || from < wanted,
-        Some(PastAt::Time(_)) | None => from_the_start,
+    let all_there = match since {
+        Some(PastMoment::Entry(wanted)) => from_the_start || from < wanted,
+        Some(PastMoment::Time(_)) | None => from_the_start,
     };
     if !all_there {
         let first = past.first;
@@ -159,26 +140,6 @@ fn show(line: &Line<Fleet>, json: bool) -> String {
     if json { output::json_line(&LogLine::of(line)) } else { text(line) }
 }
 
-impl<'a> LogLine<'a> {
-    fn of(line: &'a Line<Fleet>) -> LogLine<'a> {
-        let (outcome, rejection) = match &line.reply {
-            Reply::Outcome(done) => (Some(done), None),
-            Reply::Rejection(refused) => (None, Some(Rejection::to_string(refused))),
-            _ => (None, None),
-        };
-        LogLine {
-            index: line.index,
-            time: WallTime(line.wall_time),
-            actor: line.actor.as_ref().map(|actor| actor.name.as_str()),
-            role: line.actor.as_ref().map(|actor| actor.role),
-            payload: &line.command,
-            outcome,
-            rejection,
-            problem: fleet::failure(&line.reply),
-        }
-    }
-}
-
 fn text(line: &Line<Fleet>) -> String {
     let actor = line
         .actor
@@ -192,8 +153,8 @@ fn text(line: &Line<Fleet>) -> String {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use fleet::Revision;
-    use prevalent::Actor;
+    use fleet::{Command, Outcome, Rejection, Revision};
+    use prevalent::{Actor, Reply, Role};
 
     fn line(command: Command, reply: Reply<Fleet>) -> Line<Fleet> {
         let actor = Some(Actor { name: "ann".into(), role: Role::Operator });

@@ -4,16 +4,23 @@
 //! anything (a voter does that when it starts), and what a cluster has agreed on: one disk cannot know.
 
 mod arguments;
+mod blame;
+mod diff;
 mod entries;
-mod journal;
+mod examined;
+mod export;
+mod findings;
+mod moment;
 mod place;
 mod problem;
+mod progress;
 mod show;
 mod snapshot_list;
 mod state;
 mod summary;
 mod survey;
 mod verify;
+mod what_came;
 
 use std::io::{self, BufWriter, Write};
 
@@ -22,9 +29,9 @@ use snapshots::Flaw;
 use storage::DiskError;
 
 use crate::arguments::{Action, Arguments};
+use crate::moment::CannotReach;
 use crate::place::{Directory, Place};
 use crate::problem::{Problem, is_damage};
-use crate::state::CannotReach;
 
 fn main() -> Exit {
     let arguments: Arguments = app::parse();
@@ -47,6 +54,13 @@ fn run(arguments: &Arguments, out: &mut dyn Write) -> anyhow::Result<Vec<Problem
         Action::Show { place, at } => show::print(&Place::open(place)?, *at, json, out),
         Action::Journal { directory, from, to } => {
             entries::print(&Directory::open(directory)?, *from..=*to, json, out)
+        }
+        Action::Diff { before, after } => diff::print(before, after, json, out),
+        Action::Blame { directory, property } => {
+            blame::print(&Directory::open(directory)?, property, json, out)
+        }
+        Action::Export { directory, from, to } => {
+            export::print(&Directory::open(directory)?, *from..=*to, out)
         }
         Action::Verify { place } => verify::print(&Place::open(place)?, json, out),
     }

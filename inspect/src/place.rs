@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use fleet::{PastMoment, WallTime};
 use journal::{FoundMeta, Meta, list_segments};
 use position::ClusterId;
 use snapshots::{Flaw, Opened, Shelf};
@@ -13,6 +14,29 @@ use storage::Disk;
 pub(crate) enum Place {
     Directory(Directory),
     Snapshot(SnapshotFile),
+}
+
+/// `PLACE` or `PLACE@MOMENT`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NamedMoment {
+    pub(crate) path: PathBuf,
+    /// None: as far as it is known to be committed.
+    pub(crate) at: Option<PastMoment>,
+}
+
+impl NamedMoment {
+    /// Reads it from the command line. A path that is there is taken as it is, whatever is in its name.
+    pub(crate) fn parse(text: &str) -> Result<NamedMoment, String> {
+        let whole = || NamedMoment { path: app::plain(Path::new(text)), at: None };
+        match text.rsplit_once('@') {
+            Some((path, moment)) if !path.is_empty() && !Path::new(text).exists() => {
+                let now = WallTime(prevalent::wall_time());
+                let at = PastMoment::parse(moment, now).map_err(|error| error.to_string())?;
+                Ok(NamedMoment { path: app::plain(Path::new(path)), at: Some(at) })
+            }
+            _ => Ok(whole()),
+        }
+    }
 }
 
 /// A voter's or a store's data directory.

@@ -1,14 +1,15 @@
 use std::fmt;
 
+use fleet::one_line;
 use serde::Serialize;
 
 /// How bad a problem is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Severity {
-    /// Bytes are not what was written, or something that must be there is not.
+    /// Something that counts is missing: its bytes are damaged or gone, and no good copy of it is here.
     Damage,
-    /// Worth knowing, and no sign of a bad disk.
+    /// Worth knowing. Nothing that counts is missing.
     Note,
 }
 
@@ -31,33 +32,35 @@ pub(crate) fn is_damage(problem: &Problem) -> bool {
 
 impl Problem {
     pub(crate) fn damage(file: impl ToString, offset: usize, what: impl ToString) -> Problem {
-        Problem {
-            severity: Severity::Damage,
-            file: file.to_string(),
-            offset: Some(offset),
-            what: what.to_string(),
-        }
+        Problem { offset: Some(offset), ..Problem::of_file(file, what) }
     }
 
     pub(crate) fn note(file: impl ToString, offset: usize, what: impl ToString) -> Problem {
         Problem { severity: Severity::Note, ..Problem::damage(file, offset, what) }
     }
 
-    /// Without an offset: it is about the file as a whole.
+    /// Damage without an offset: it is about the file as a whole.
     pub(crate) fn of_file(file: impl ToString, what: impl ToString) -> Problem {
-        Problem { offset: None, ..Problem::damage(file, 0, what) }
+        Problem { severity: Severity::Damage, file: file.to_string(), offset: None, what: what.to_string() }
+    }
+
+    /// A note without an offset.
+    pub(crate) fn note_of_file(file: impl ToString, what: impl ToString) -> Problem {
+        Problem { severity: Severity::Note, ..Problem::of_file(file, what) }
     }
 }
 
 impl fmt::Display for Problem {
+    /// One line. What is wrong may be told in a stranger's words.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let severity = match self.severity {
             Severity::Damage => "damage",
             Severity::Note => "note",
         };
+        let (file, what) = (one_line(&self.file), one_line(&self.what));
         match self.offset {
-            Some(offset) => write!(f, "{severity}: {} at byte {offset}: {}", self.file, self.what),
-            None => write!(f, "{severity}: {}: {}", self.file, self.what),
+            Some(offset) => write!(f, "{severity}: {file} at byte {offset}: {what}"),
+            None => write!(f, "{severity}: {file}: {what}"),
         }
     }
 }
@@ -82,6 +85,11 @@ mod tests {
             "damage: mark: bad",
             r#"{"severity":"damage","file":"mark","what":"bad"}"#,
         );
-        assert!(Problem::note("meta.0", 0, "older").to_string().starts_with("note: "));
+        check(
+            &Problem::note_of_file("mark", "a\u{1b}[2J\nb"),
+            r"note: mark: a\u{1b}[2J\nb",
+            r#"{"severity":"note","file":"mark","what":"a\u001b[2J\nb"}"#,
+        );
+        assert!(Problem::note("meta.0", 0, "older").to_string().starts_with("note: meta.0 at byte 0"));
     }
 }

@@ -3,16 +3,14 @@
 use std::io::Write;
 
 use comfy_table::{Table, presets};
-use fleet::{Answer, Fleet, NodeView, Query, SceneEntries, Selector, Status, WallTime};
+use fleet::{Answer, NodeView, PastMoment, Query, SceneEntries, Selector, Status, WallTime, one_line};
 use position::Index;
-use prevalent::{Engine, Prevalent};
+use prevalent::Prevalent;
 use serde::Serialize;
 
-use crate::journal::JournalFiles;
-use crate::place::{Directory, Place, SnapshotFile};
-use crate::problem::{Problem, is_damage};
-use crate::state::{Base, CannotReach, Replayed, read_snapshot, refuse_other_commands, replay};
-use crate::survey::Survey;
+use crate::moment::{At, Certainty};
+use crate::place::Place;
+use crate::problem::Problem;
 
 /// `inspect show --json`.
 #[derive(Serialize)]
@@ -32,25 +30,13 @@ struct Shown {
     status: Status,
 }
 
-/// Whether a majority is known to have what is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-enum Certainty {
-    Committed,
-    /// One disk cannot tell: a later master may have written something else there.
-    NotKnownCommitted,
-}
-
 pub(crate) fn print(
     place: &Place,
-    at: Option<Index>,
+    at: Option<PastMoment>,
     json: bool,
     out: &mut dyn Write,
 ) -> anyhow::Result<Vec<Problem>> {
-    let shown = match place {
-        Place::Directory(directory) => of_directory(directory, at)?,
-        Place::Snapshot(file) => of_snapshot(file, at)?,
-    };
+    let shown = Shown::of(At::of(place, at)?);
     if json {
         writeln!(out, "{}", fleet::to_json(&shown))?;
     } else {
@@ -62,72 +48,9 @@ pub(crate) fn print(
     Ok(shown.problems)
 }
 
-fn of_snapshot(file: &SnapshotFile, at: Option<Index>) -> anyhow::Result<Shown> {
-    let name = file.path.display().to_string();
-    let opened = file.opened.as_ref().map_err(|flaw| {
-        anyhow::Error::from(flaw.clone())
-            .context(format!("{name} is not a valid snapshot; nothing in it was used"))
-    })?;
-    let engine = read_snapshot(&name, opened)?;
-    let index = engine.applied().index();
-    anyhow::ensure!(
-        at.is_none_or(|at| at == index),
-        "{name} holds the state at {index} only; name the data directory to see another"
-    );
-    Ok(Shown::of(&engine, index, Certainty::Committed))
-}
-
-fn of_directory(directory: &Directory, at: Option<Index>) -> anyhow::Result<Shown> {
-    // The journal first: a running voter compacts it only after its snapshot can be found.
-    let files = JournalFiles::open(&directory.disk)?;
-    refuse_other_commands(&files)?;
-    let base = Base::find(directory, Index(u64::MAX))?;
-    let survey = Survey::of(&files, base.index(), &[]);
-    let listed = base.engine.members().and_then(|members| prevalent::decode_members(&members.payload));
-    let members = survey.members.as_ref().or(listed.as_ref());
-    let committed = survey.committed(base.index(), members);
-    let wanted = at.unwrap_or(committed);
-    let end = survey.tip.index().max(base.index());
-    anyhow::ensure!(wanted <= end, "there is no entry {wanted}: the journal ends with {end}");
-
-    let Replayed { engine, stopped } = replay(directory, &files, wanted)?;
-    let reached = engine.applied().index();
-    if reached < wanted && at.is_some() {
-        return Err(cannot_reach(wanted, &engine, stopped, base.problems, survey).into());
-    }
-    let certainty = if reached <= committed { Certainty::Committed } else { Certainty::NotKnownCommitted };
-    let mut shown = Shown::of(&engine, reached, certainty);
-    shown.journal_ends = (end > reached).then_some(end);
-    shown.problems = base.problems;
-    shown.problems.extend(survey.problems);
-    if reached < wanted {
-        let why = stopped.unwrap_or_else(|| "frames are missing".to_owned());
-        let what = format!("entries {} to {wanted} are committed and cannot be shown: {why}", reached.next());
-        shown.problems.push(Problem::of_file("journal", what));
-    }
-    Ok(shown)
-}
-
-fn cannot_reach(
-    wanted: Index,
-    engine: &Engine<Fleet>,
-    stopped: Option<String>,
-    mut problems: Vec<Problem>,
-    survey: Survey,
-) -> CannotReach {
-    let reached = engine.applied().index();
-    problems.extend(survey.problems);
-    let damaged = problems.iter().any(is_damage);
-    let compacted = survey.first.filter(|first| !damaged && *first > reached.next());
-    let why = compacted
-        .map(|first| format!("the journal begins with {first}, and no snapshot is as old"))
-        .or(stopped);
-    CannotReach { wanted, reached, why, damaged }
-}
-
 impl Shown {
-    fn of(engine: &Engine<Fleet>, index: Index, certainty: Certainty) -> Shown {
-        let fleet = engine.state();
+    fn of(at: At) -> Shown {
+        let (index, fleet) = (at.index(), at.engine.state());
         let Answer::Nodes(nodes) = fleet.answer(&Query::Nodes(Selector::All)) else {
             unreachable!("an answer is to the query of the same name")
         };
@@ -136,12 +59,12 @@ impl Shown {
         };
         Shown {
             index,
-            time: WallTime(engine.wall_time()),
-            certainty,
-            journal_ends: None,
+            time: at.time(),
+            certainty: at.certainty,
+            journal_ends: (at.end > index).then_some(at.end),
             nodes,
             scenes: fleet.configuration().scenes.unwrap_or_default(),
-            problems: Vec::new(),
+            problems: at.problems,
             status,
         }
     }
@@ -165,7 +88,8 @@ impl Shown {
         text.push_str(&grid(&self.status, &self.nodes));
         for (scene, nodes) in &self.scenes {
             let nodes: Vec<&str> = nodes.keys().map(String::as_str).collect();
-            text.push_str(&format!("scene {scene}: {}\n", nodes.join(" ")));
+            text.push_str(&one_line(&format!("scene {scene}: {}", nodes.join(" "))));
+            text.push('\n');
         }
         text
     }
@@ -198,5 +122,7 @@ fn cell(node: &NodeView) -> String {
             _ => format!("{key}={desired}"),
         });
     }
+    // A snapshot from elsewhere may hold texts that no command of ours would have let in.
+    let lines: Vec<String> = lines.iter().map(|line| one_line(line)).collect();
     lines.join("\n")
 }

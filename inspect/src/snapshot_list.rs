@@ -2,7 +2,10 @@
 
 use std::io::Write;
 
-use fleet::WallTime;
+use fleet::{WallTime, one_line};
+use position::{ClusterId, Index};
+use prevalent::decode_members;
+use quorum::Membership;
 use serde::Serialize;
 use snapshots::{Head, Opened};
 
@@ -13,9 +16,15 @@ use crate::summary::TipLine;
 
 /// One snapshot, good or bad.
 pub(crate) struct Listing {
+    /// The position its name says; of a file elsewhere, the header.
+    pub(crate) index: Index,
     pub(crate) name: String,
     pub(crate) bytes: u64,
     pub(crate) found: Result<Opened, String>,
+    /// Whether it is of another cluster than the directory that it lies in.
+    is_foreign: bool,
+    /// The voters that the state in it lists.
+    pub(crate) members: Option<Membership>,
 }
 
 /// A line of `inspect snapshots --json`.
@@ -41,23 +50,48 @@ struct Content<'a> {
 }
 
 impl Listing {
+    fn new(name: String, bytes: u64, found: Result<Opened, String>) -> Listing {
+        let index = found.as_ref().map_or(Index::NONE, Opened::index);
+        Listing { index, name, bytes, found, is_foreign: false, members: None }
+    }
+
+    fn in_directory_of(self, cluster: Option<ClusterId>) -> Listing {
+        let is_foreign = cluster.is_some_and(|cluster| self.foreign_to(cluster).is_some());
+        Listing { is_foreign, ..self }
+    }
+
     /// What it is a snapshot of, if it is valid.
     pub(crate) fn head(&self) -> Option<&Head> {
         self.found.as_ref().ok().map(Opened::head)
     }
 
+    /// The same, if its directory can start from it.
+    pub(crate) fn usable_head(&self) -> Option<&Head> {
+        self.head().filter(|_| !self.is_foreign)
+    }
+
+    pub(crate) fn why_not(&self) -> Option<&str> {
+        self.found.as_ref().err().map(String::as_str)
+    }
+
+    /// Whose it is, if it is of another cluster.
+    pub(crate) fn foreign_to(&self, cluster: ClusterId) -> Option<ClusterId> {
+        self.head().map(|head| head.cluster).filter(|found| *found != cluster)
+    }
+
     pub(crate) fn problem(&self) -> Option<Problem> {
-        self.found.as_ref().err().map(|why| Problem::of_file(&self.name, why))
+        self.why_not().map(|why| Problem::of_file(&self.name, why))
     }
 
     /// Looks into the archive too. Another program's state cannot be judged, and is none of our business.
     fn checked(mut self) -> Listing {
-        let why = match &self.found {
-            Ok(opened) => read_snapshot(&self.name, opened).err(),
-            Err(_) => None,
-        };
-        if let Some(why) = why.filter(|why| !why.is::<OtherState>()) {
-            self.found = Err(format!("{why:#}"));
+        let Ok(opened) = &self.found else { return self };
+        match read_snapshot(&self.name, opened) {
+            Ok(engine) => {
+                self.members = engine.members().and_then(|members| decode_members(&members.payload));
+            }
+            Err(why) if why.is::<OtherState>() => {}
+            Err(why) => self.found = Err(format!("{why:#}")),
         }
         self
     }
@@ -83,9 +117,10 @@ impl Listing {
             Ok(opened) => {
                 let Head { type_name, schema, tip, time, .. } = opened.head();
                 let (name, bytes, time) = (&self.name, self.bytes, WallTime(*time));
+                let type_name = one_line(type_name);
                 format!("{name}  {tip}  {time}  {bytes} bytes  {type_name} schema {schema}  valid\n")
             }
-            Err(why) => format!("{}  {} bytes  not valid: {why}\n", self.name, self.bytes),
+            Err(why) => format!("{}  {} bytes  not valid: {}\n", self.name, self.bytes, one_line(why)),
         }
     }
 }
@@ -101,7 +136,8 @@ pub(crate) fn look(directory: &Directory) -> anyhow::Result<Vec<Listing>> {
             Err(snapshots::SnapshotError::Flawed { flaw, .. }) => Err(flaw.to_string()),
             other => Ok(other?),
         };
-        listings.push(Listing { name: listed.name, bytes: listed.bytes, found }.checked());
+        let listing = Listing { index: listed.index, ..Listing::new(listed.name, listed.bytes, found) };
+        listings.push(listing.in_directory_of(directory.cluster()).checked());
     }
     Ok(listings)
 }
@@ -109,7 +145,7 @@ pub(crate) fn look(directory: &Directory) -> anyhow::Result<Vec<Listing>> {
 /// A snapshot file by itself.
 pub(crate) fn listing_of(file: &SnapshotFile) -> Listing {
     let found = file.opened.clone().map_err(|flaw| flaw.to_string());
-    Listing { name: file.path.display().to_string(), bytes: file.bytes, found }.checked()
+    Listing::new(file.path.display().to_string(), file.bytes, found).checked()
 }
 
 pub(crate) fn print(place: &Place, json: bool, out: &mut dyn Write) -> anyhow::Result<Vec<Problem>> {

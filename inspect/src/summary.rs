@@ -2,15 +2,14 @@
 
 use std::io::Write;
 
-use fleet::WallTime;
-use journal::{FoundMeta, Meta, SegmentKind};
+use fleet::{WallTime, one_line};
+use journal::{FoundMark, FoundMeta, SegmentKind};
 use position::{Index, Standing, Tip};
 use serde::Serialize;
 
-use crate::journal::JournalFiles;
+use crate::examined::Examined;
 use crate::place::Directory;
-use crate::problem::Problem;
-use crate::snapshot_list;
+use crate::problem::{Problem, is_damage};
 use crate::survey::{Survey, VoterLine, voter_lines};
 
 /// `inspect summary --json`.
@@ -19,6 +18,8 @@ struct Summary {
     directory: String,
     identity: Option<Identity>,
     journal: JournalLine,
+    /// How far the journal is known to have been durable.
+    marked: Option<TipLine>,
     snapshots: usize,
     newest_snapshot: Option<SnapshotLine>,
     voters: Vec<VoterLine>,
@@ -86,39 +87,35 @@ pub(crate) fn print(directory: &Directory, json: bool, out: &mut dyn Write) -> a
 
 impl Summary {
     fn of(directory: &Directory) -> anyhow::Result<Summary> {
-        // The journal first: a running voter compacts it only after its snapshot can be found.
-        let files = JournalFiles::open(&directory.disk)?;
-        let snapshots = snapshot_list::look(directory)?;
-        let newest = snapshots.iter().find_map(|line| line.head().map(|head| (head, line.bytes)));
-        let covered = newest.as_ref().map_or(Index::NONE, |(head, _)| head.tip.index());
-        let survey = Survey::of(&files, covered, &[]);
-        let members = survey.members.as_ref();
+        let examined = Examined::of(directory)?;
+        let survey = Survey::of(&examined);
+        let newest = examined.snapshots.iter().find_map(|one| Some((one.usable_head()?, one.bytes)));
         let newest_snapshot = newest.map(|(head, bytes)| SnapshotLine {
             at: TipLine::of(head.tip),
             time: WallTime(head.time),
             bytes,
         });
-        let mut problems = identity_problems(directory)?;
-        problems.extend(snapshots.iter().filter_map(|line| line.problem()));
-        let journal = JournalLine::of(&files, &survey, survey.committed(covered, members));
-        let voters = members.map(voter_lines).unwrap_or_default();
-        problems.extend(survey.problems);
         Ok(Summary {
             directory: directory.path.display().to_string(),
             identity: Identity::of(&directory.meta),
-            journal,
-            snapshots: snapshots.len(),
+            journal: JournalLine::of(&examined, &survey),
+            marked: match examined.mark {
+                FoundMark::Good { durable, .. } => Some(TipLine::of(durable)),
+                FoundMark::Missing | FoundMark::Damaged => None,
+            },
+            snapshots: examined.snapshots.len(),
             newest_snapshot,
-            voters,
-            problems,
+            voters: survey.members.as_ref().map(voter_lines).unwrap_or_default(),
+            problems: examined.problems,
         })
     }
 
     fn text(&self) -> String {
-        let mut lines = vec![format!("directory  {}", self.directory)];
+        let mut lines = vec![format!("directory  {}", one_line(&self.directory))];
         lines
             .push(format!("identity   {}", self.identity.as_ref().map_or("none".to_owned(), Identity::text)));
         lines.push(format!("journal    {}", self.journal.text()));
+        lines.extend(self.marked.as_ref().map(|tip| format!("mark       durable up to {}", tip.text())));
         lines.push(match &self.newest_snapshot {
             Some(snapshot) => format!(
                 "snapshots  {}, newest {} of {}, {} bytes",
@@ -130,39 +127,14 @@ impl Summary {
             None => format!("snapshots  {}, none usable", self.snapshots),
         });
         for voter in &self.voters {
-            lines.push(format!("voter      {} {}", voter.name, voter.address).trim_end().to_owned());
+            lines.push(voter.text());
         }
-        if self.problems.is_empty() {
+        if !self.problems.iter().any(is_damage) {
             lines.push("damage     none found".to_owned());
         }
         lines.extend(self.problems.iter().map(ToString::to_string));
         lines.join("\n") + "\n"
     }
-}
-
-/// What is wrong with the copies of the identity. A voter that is writing one of them is given another look.
-pub(crate) fn identity_problems(directory: &Directory) -> anyhow::Result<Vec<Problem>> {
-    if directory.meta == FoundMeta::Missing {
-        return Ok(vec![Problem::of_file("meta.0", "there is no identity, neither here nor in meta.1")]);
-    }
-    let mut damaged = Meta::damaged_copies(&directory.disk);
-    if !damaged.is_empty() {
-        let again = Meta::damaged_copies(&directory.disk);
-        damaged.retain(|copy| again.contains(copy));
-    }
-    let whole = matches!(directory.meta, FoundMeta::Good(_));
-    let what = if whole {
-        "this copy of the identity is damaged; the other one is good"
-    } else {
-        "both copies of the identity are damaged: what was voted here is forgotten"
-    };
-    let mut problems: Vec<Problem> = damaged.into_iter().map(|copy| Problem::of_file(copy, what)).collect();
-    let there = directory.disk.list("")?;
-    let gone = ["meta.0", "meta.1"].into_iter().filter(|copy| there.iter().all(|file| file.name != *copy));
-    problems.extend(
-        gone.map(|copy| Problem::of_file(copy, "this copy of the identity is gone; a voter always has both")),
-    );
-    Ok(problems)
 }
 
 impl Identity {
@@ -202,18 +174,19 @@ impl Identity {
 }
 
 impl JournalLine {
-    fn of(files: &JournalFiles, survey: &Survey, committed: Index) -> JournalLine {
-        let journal = || files.infos().filter(|info| info.name.kind == SegmentKind::Journal);
+    fn of(examined: &Examined, survey: &Survey) -> JournalLine {
+        let files = &examined.segments;
+        let journal = || files.iter().filter(|info| info.name.kind == SegmentKind::Journal);
         JournalLine {
             first: survey.first,
             last: survey.first.map(|_| TipLine::of(survey.tip)),
-            committed,
+            committed: survey.committed,
             frames: survey.frames,
             entries: survey.entries,
             segments: journal().filter(|info| info.visible).count(),
             hidden: journal().filter(|info| !info.visible).count(),
-            copies: files.infos().filter(|info| info.name.kind == SegmentKind::Repair).count(),
-            bytes: files.infos().map(|info| info.bytes).sum(),
+            copies: files.iter().filter(|info| info.name.kind == SegmentKind::Repair).count(),
+            bytes: files.iter().map(|info| info.bytes).sum(),
         }
     }
 

@@ -1,78 +1,74 @@
 //! What one pass over a journal tells, without executing anything.
 
-use journal::EntryKind;
-use position::{Index, Tip};
+use fleet::one_line;
+use journal::{EntryKind, Located};
+use position::{History, Index, Tip};
 use prevalent::decode_members;
 use quorum::{Kind, Membership};
 use serde::Serialize;
 
-use crate::journal::{Finding, JournalFiles};
-use crate::problem::Problem;
+use crate::examined::Examined;
 
 /// A journal at a glance.
 #[derive(Debug, Default)]
 pub(crate) struct Survey {
     /// The first entry of the first good frame.
     pub(crate) first: Option<Index>,
-    /// Where the last good frame ends.
+    /// Where the journal ends.
     pub(crate) tip: Tip,
     pub(crate) frames: u64,
     pub(crate) entries: u64,
-    /// The highest commit that any frame tells.
-    pub(crate) commit_told: Index,
+    /// Up to where entries are known to be committed by what lies on this disk.
+    pub(crate) committed: Index,
     /// The newest list of voters.
     pub(crate) members: Option<Membership>,
-    /// Ends of frames at positions that were asked for.
-    pub(crate) tips: Vec<Tip>,
-    pub(crate) problems: Vec<Problem>,
 }
 
 /// A voter as the journal lists it.
 #[derive(Serialize)]
 pub(crate) struct VoterLine {
     id: u16,
-    pub(crate) name: String,
-    pub(crate) address: String,
+    name: String,
+    address: String,
     rank: u32,
     witness: bool,
 }
 
 impl Survey {
-    /// Passes over all frames. Entries up to `covered` are in a snapshot; the tips at `wanted` are kept.
-    pub(crate) fn of(files: &JournalFiles, covered: Index, wanted: &[Index]) -> Survey {
-        let mut survey = Survey::default();
-        for finding in files.findings(covered) {
-            let frame = match finding {
-                Finding::Frame(placed) => placed.frame,
-                Finding::Problem(problem) => {
-                    survey.problems.push(problem);
-                    continue;
-                }
-            };
+    /// Passes over all frames.
+    pub(crate) fn of(examined: &Examined) -> Survey {
+        let newest = examined.snapshots.iter().find(|one| one.usable_head().is_some());
+        let covered = examined.covered().unwrap_or(Tip::NONE);
+        let mut survey = Survey {
+            members: newest.and_then(|one| one.members.clone()),
+            committed: covered.index(),
+            tip: covered,
+            ..Survey::default()
+        };
+        let Some(journal) = examined.journal() else { return survey };
+        for part in journal.located() {
+            let Located::Frame { frame, .. } = part else { continue };
             survey.first.get_or_insert(frame.header().first_index);
-            survey.tip = frame.tip();
             survey.frames += 1;
             survey.entries += u64::from(frame.header().entries);
-            survey.commit_told = survey.commit_told.max(frame.header().commit);
-            if wanted.contains(&frame.tip().index()) {
-                survey.tips.push(frame.tip());
-            }
+            survey.committed = survey.committed.max(frame.header().commit);
             let lists = frame.entries().filter(|(_, entry)| entry.kind == EntryKind::Members);
             if let Some(list) = lists.filter_map(|(_, entry)| decode_members(entry.payload)).last() {
                 survey.members = Some(list);
             }
         }
+        survey.tip = journal.tip();
+        // A sole voter is its own majority, so all that it has written counts.
+        if survey.members.as_ref().is_some_and(|members| members.voters().len() == 1) {
+            survey.committed = survey.committed.max(survey.tip.index());
+        }
         survey
     }
+}
 
-    /// Up to where entries are known to be committed by what lies on this disk. A sole voter is its own
-    /// majority, so all that it has written counts.
-    pub(crate) fn committed(&self, snapshot: Index, members: Option<&Membership>) -> Index {
-        let told = self.commit_told.max(snapshot);
-        match members {
-            Some(members) if members.voters().len() == 1 => told.max(self.tip.index()),
-            _ => told,
-        }
+impl VoterLine {
+    pub(crate) fn text(&self) -> String {
+        one_line(format!("voter      {} {}", self.name, self.address).trim_end())
     }
 }
 

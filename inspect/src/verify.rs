@@ -3,21 +3,22 @@
 use std::io::Write;
 
 use fleet::Command;
-use journal::{EntryKind, FoundMark, SegmentKind, view_mark};
-use position::{Index, Tip};
+use journal::{Entry, EntryKind, Journal, Located};
+use position::Index;
 use prevalent::{decode_members, read_registration, validate};
 use serde::Serialize;
 
-use crate::journal::{Finding, JournalFiles, Placed};
+use crate::examined::Examined;
 use crate::place::{Directory, Place, SnapshotFile};
-use crate::problem::{Problem, is_damage};
-use crate::snapshot_list::{self, Listing};
-use crate::state::{is_fleet, replay};
-use crate::summary::{TipLine, identity_problems};
+use crate::problem::{Problem, Severity, is_damage};
+use crate::progress::Progress;
+use crate::snapshot_list;
+use crate::state::{Way, replay};
+use crate::summary::TipLine;
 use crate::survey::Survey;
 
-/// How often a bad mark is read, as a running voter may be in the middle of noting it.
-const MARK_LOOKS: u32 = 3;
+/// So many entries with wrong contents are named.
+const CONTENTS_MAX: usize = 100;
 
 /// `inspect verify --json`.
 #[derive(Default, Serialize)]
@@ -56,38 +57,25 @@ impl Verified {
     }
 
     fn directory(directory: &Directory) -> anyhow::Result<Verified> {
-        // The mark first, then the journal: a running voter has then written at least what the mark says.
-        // The snapshots last: it compacts the journal only after one can be found.
-        let mark = settled_mark(directory)?;
-        let files = JournalFiles::open(&directory.disk)?;
-        let snapshots = snapshot_list::look(directory)?;
-        let heads: Vec<Tip> = snapshots.iter().filter_map(|one| one.head().map(|head| head.tip)).collect();
-        let covered = heads.first().map_or(Index::NONE, Tip::index);
-        let wanted: Vec<Index> =
-            heads.iter().map(Tip::index).chain(durable(mark).map(|tip| tip.index())).collect();
-        let survey = Survey::of(&files, covered, &wanted);
-
-        let mut problems = identity_problems(directory)?;
-        problems.extend(mark_problem(mark, &files, &survey, covered));
-        problems.extend(snapshots.iter().filter_map(Listing::problem));
-        problems.extend(foreign(directory, &files, &snapshots));
-        problems.extend(survey.problems.iter().cloned());
-        problems.extend(other_histories(&snapshots, &survey));
-        if files.tags().all(|(_, tag)| is_fleet(&tag)) {
-            problems.extend(contents(&files, covered));
-            if !problems.iter().any(is_damage) {
-                problems.extend(executed(directory, &files, &survey, covered));
+        let mut examined = Examined::of(directory)?;
+        let survey = Survey::of(&examined);
+        let mut problems = std::mem::take(&mut examined.problems);
+        match examined.journal() {
+            Some(journal) if examined.is_fleet() => {
+                problems.extend(contents(journal));
+                if !problems.iter().any(is_damage) {
+                    problems.extend(executed(directory, &examined, journal));
+                }
             }
-        } else {
-            problems.push(Problem::note(
+            Some(_) => problems.push(Problem::note_of_file(
                 "journal",
-                0,
                 "its commands are not a fleet's: only checksums and links were verified",
-            ));
+            )),
+            None => {}
         }
         Ok(Verified {
-            snapshots: snapshots.len(),
-            segments: files.infos().filter(|info| info.visible).count(),
+            snapshots: examined.snapshots.len(),
+            segments: examined.segments.iter().filter(|info| info.visible).count(),
             frames: survey.frames,
             entries: survey.entries,
             last: survey.first.map(|_| TipLine::of(survey.tip)),
@@ -97,116 +85,70 @@ impl Verified {
 
     fn text(&self) -> String {
         let mut text: String = self.problems.iter().map(|problem| format!("{problem}\n")).collect();
-        let damages = self.problems.iter().filter(|problem| is_damage(problem)).count();
-        let verdict = match damages {
+        let count = |severity| self.problems.iter().filter(|problem| problem.severity == severity).count();
+        let damages = match count(Severity::Damage) {
             0 => "no damage".to_owned(),
             1 => "1 place is damaged; nothing was changed".to_owned(),
             more => format!("{more} places are damaged; nothing was changed"),
         };
+        let notes = match count(Severity::Note) {
+            0 => String::new(),
+            notes => format!(", {}", fleet::counted(notes, "note")),
+        };
         let last = self.last.as_ref().map_or(String::new(), |last| format!(" up to {}", last.text()));
         text.push_str(&format!(
-            "verified {} snapshots and {} entries in {} frames and {} segments{last}: {verdict}\n",
+            "verified {} snapshots and {} entries in {} frames and {} segments{last}: {damages}{notes}\n",
             self.snapshots, self.entries, self.frames, self.segments
         ));
         text
     }
 }
 
-fn settled_mark(directory: &Directory) -> anyhow::Result<FoundMark> {
-    let mut mark = FoundMark::Damaged;
-    for _ in 0..MARK_LOOKS {
-        mark = view_mark(&directory.disk)?;
-        if mark != FoundMark::Damaged {
-            break;
-        }
-    }
-    Ok(mark)
-}
-
-fn durable(mark: FoundMark) -> Option<Tip> {
-    match mark {
-        FoundMark::Good { durable, .. } => Some(durable),
-        FoundMark::Missing | FoundMark::Damaged => None,
-    }
-}
-
-/// Whether the journal holds what the mark says was durable. A later generation may have cut below it.
-fn mark_problem(mark: FoundMark, files: &JournalFiles, survey: &Survey, covered: Index) -> Option<Problem> {
-    let (durable, generation) = match mark {
-        FoundMark::Good { durable, generation, .. } => (durable, generation),
-        FoundMark::Damaged => {
-            return Some(Problem::of_file("mark", "its checksum is wrong; recovery does without it"));
-        }
-        FoundMark::Missing => return None,
-    };
-    let journal = files.infos().filter(|info| info.name.kind == SegmentKind::Journal);
-    let newest = journal.map(|info| info.name.generation).max()?;
-    if newest > generation || durable.index() <= covered {
-        return None;
-    }
-    if survey.tip.index() < durable.index() {
-        let what = format!("it says that {durable} was durable, and the journal ends with {}", survey.tip);
-        return Some(Problem::of_file("mark", what));
-    }
-    let same = survey.tips.iter().find(|tip| tip.index() == durable.index());
-    let what = format!("it says that {durable} was durable, and the journal holds another history there");
-    same.filter(|tip| **tip != durable).map(|_| Problem::of_file("mark", what))
-}
-
-/// Files of another cluster than the directory's.
-fn foreign(directory: &Directory, files: &JournalFiles, snapshots: &[Listing]) -> Vec<Problem> {
-    let Some(cluster) = directory.cluster() else { return Vec::new() };
-    let segments = files.tags().map(|(name, tag)| (name.to_string(), tag.cluster));
-    let heads = snapshots.iter().filter_map(|one| Some((one.name.clone(), one.head()?.cluster)));
-    let others = segments.chain(heads).filter(|(_, found)| *found != cluster);
-    others
-        .map(|(name, found)| {
-            Problem::of_file(name, format!("it belongs to cluster {found}, and the directory to {cluster}"))
-        })
-        .collect()
-}
-
-/// Snapshots of a position where the journal holds something else.
-fn other_histories(snapshots: &[Listing], survey: &Survey) -> Vec<Problem> {
-    let judge = |one: &Listing| {
-        let tip = one.head()?.tip;
-        let there = survey.tips.iter().find(|there| there.index() == tip.index() && **there != tip)?;
-        Some(Problem::of_file(&one.name, format!("it is of {tip}, and the journal holds {there} there")))
-    };
-    snapshots.iter().filter_map(judge).collect()
-}
-
 /// What intact frames hold that no master of this version would have written.
-fn contents(files: &JournalFiles, covered: Index) -> Vec<Problem> {
+fn contents(journal: &Journal) -> Vec<Problem> {
+    let mut progress = Progress::start("looking into", journal.bytes());
     let mut problems = Vec::new();
-    for finding in files.findings(covered) {
-        let Finding::Frame(Placed { file, offset, frame }) = finding else { continue };
+    for part in journal.located() {
+        let Located::Frame { file, offset, frame } = part else { continue };
+        progress.advance(frame.bytes().len());
         for (index, entry) in frame.entries() {
-            let flaw = match entry.kind {
-                EntryKind::Command => validate::<Command>(entry.payload).err().map(|error| error.to_string()),
-                EntryKind::Members if decode_members(entry.payload).is_none() => {
-                    Some("it is no list of voters".to_owned())
-                }
-                EntryKind::Register if read_registration(entry.payload).is_none() => {
-                    Some("it registers nobody".to_owned())
-                }
-                EntryKind::Feature | EntryKind::Quarantine => {
-                    Some("it is of a kind that this program does not know".to_owned())
-                }
-                _ => None,
-            };
-            problems.extend(flaw.map(|flaw| Problem::damage(file, offset, format!("entry {index}: {flaw}"))));
+            let flaw =
+                flaw(&entry).map(|flaw| Problem::damage(file, offset, format!("entry {index}: {flaw}")));
+            problems.extend(flaw);
+            if problems.len() >= CONTENTS_MAX {
+                problems.push(Problem::note_of_file(
+                    "journal",
+                    "there may be more of these: the rest was not looked into",
+                ));
+                return problems;
+            }
         }
     }
     problems
 }
 
+fn flaw(entry: &Entry<'_>) -> Option<String> {
+    match entry.kind {
+        EntryKind::Command => validate::<Command>(entry.payload).err().map(|error| error.to_string()),
+        EntryKind::Members if decode_members(entry.payload).is_none() => {
+            Some("it is no list of voters".to_owned())
+        }
+        EntryKind::Register if read_registration(entry.payload).is_none() => {
+            Some("it registers nobody".to_owned())
+        }
+        EntryKind::Feature | EntryKind::Quarantine => {
+            Some("it is of a kind that this program does not know".to_owned())
+        }
+        _ => None,
+    }
+}
+
 /// Whether the snapshot leads into the journal and everything behind it can be executed.
-fn executed(directory: &Directory, files: &JournalFiles, survey: &Survey, covered: Index) -> Option<Problem> {
-    let end = survey.tip.index().max(covered);
-    let what = match replay(directory, files, end) {
+fn executed(directory: &Directory, examined: &Examined, journal: &Journal) -> Option<Problem> {
+    let end = examined.end();
+    let what = match replay(directory, journal, Way::to(Index(u64::MAX)), &mut |_| Ok(())) {
         Ok(replayed) => {
-            let reached = replayed.engine.applied().index();
+            let reached = replayed.engine.map_or(Index::NONE, |engine| engine.applied().index());
             (reached < end).then(|| {
                 let why = replayed.stopped.unwrap_or_else(|| "frames are missing".to_owned());
                 format!("the snapshots and the journal lead only to {reached}, not to {end}: {why}")

@@ -49,7 +49,10 @@ use sync::{MarkOrder, Syncs};
 pub use chores::{Chore, ChoreDone};
 pub use error::JournalError;
 pub use finding::{Doubt, Finding};
-pub use inspection::{FoundMark, SegmentInfo, SegmentView, Spot, list_segments, view_mark, view_segment};
+pub use inspection::{
+    FoundHeader, FoundMark, Located, Mended, SegmentInfo, SegmentView, Spot, list_headers, list_segments,
+    view_mark, view_segment,
+};
 pub use loading::cluster_of;
 pub use recovery::{Beside, Recovered};
 pub use repair::{GoodCopy, RepairOrder};

@@ -20,9 +20,10 @@ pub use frame::{
     FrameHeader, Stamp, UnverifiedFrames,
 };
 pub use journal::{
-    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundMark, GoodCopy, Journal, JournalError, Recovered,
-    RepairOrder, RoomMade, RoomOrder, ScrubOrder, Scrubbed, SegmentInfo, SegmentView, Sizes, Spoiled, Spot,
-    SyncOrder, Ticket, cluster_of, list_segments, view_mark, view_segment,
+    Beside, Chore, ChoreDone, Damage, Doubt, Finding, FoundHeader, FoundMark, GoodCopy, Journal,
+    JournalError, Located, Mended, Recovered, RepairOrder, RoomMade, RoomOrder, ScrubOrder, Scrubbed,
+    SegmentInfo, SegmentView, Sizes, Spoiled, Spot, SyncOrder, Ticket, cluster_of, list_headers,
+    list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta};
 pub use meta_file::{MetaFile, MetaOrder};

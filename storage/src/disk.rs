@@ -51,6 +51,15 @@ pub(crate) enum Rights {
     Reader,
 }
 
+/// Whether the owner may still write to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bytes {
+    /// It is complete.
+    Final,
+    /// It may be appended to.
+    MayGrow,
+}
+
 /// A file in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileEntry {
@@ -126,13 +135,17 @@ impl Disk {
     }
 
     /// A whole file in memory, such that nobody changes it under the reader's feet.
-    fn view(&self, name: &str, file: &dyn SystemFile) -> Result<Map, DiskError> {
+    fn view(&self, name: &str, file: &dyn SystemFile, bytes: Bytes) -> Result<Map, DiskError> {
         let path = self.core.system.path(name);
         let failed = |source| DiskError::while_trying("map", &path)(source);
-        Ok(match self.core.rights {
-            Rights::Owner => file.map().map_err(failed)?,
+        Ok(match (self.core.rights, bytes) {
+            (Rights::Owner, _) => file.map().map_err(failed)?,
+            // Where a map would keep the owner from removing the file, the reader takes a copy too.
+            (Rights::Reader, Bytes::Final) if self.core.system.removes_mapped_files() => {
+                file.map().map_err(failed)?
+            }
             // The owner may be appending to this very file: take a copy, since borrowed bytes must not change.
-            Rights::Reader => {
+            (Rights::Reader, Bytes::Final | Bytes::MayGrow) => {
                 let bytes = file.bytes().and_then(length_in_memory).map_err(failed)?;
                 Map::filled(bytes, |buffer| file.read_at(0, buffer)).map_err(failed)?
             }
@@ -161,6 +174,12 @@ impl Disk {
 }
 
 impl Disk {
+    /// Whether it was opened for looking only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.core.rights == Rights::Reader
+    }
+
     /// The files of a folder, sorted by name. A folder that does not exist is empty; temporary files and
     /// files whose removal waits for their last reader are left out.
     pub fn list(&self, folder: &str) -> Result<Vec<FileEntry>, DiskError> {
@@ -228,7 +247,7 @@ impl Disk {
     /// A read-only view of a whole file that is never changed again; `None` if there is no such file.
     pub fn map(&self, name: &str) -> Result<Option<Slice>, DiskError> {
         let Some(file) = self.core.open_if_there(name, Access::Read)? else { return Ok(None) };
-        let map = self.view(name, &*file)?;
+        let map = self.view(name, &*file, Bytes::Final)?;
         Ok(Some(Slice::whole(self.shared(name, map, Usage::Reading))))
     }
 
@@ -303,13 +322,24 @@ impl Disk {
         self.core.spares.count(bytes)
     }
 
-    /// An existing segment, all of it readable. To append to it, call [`Segment::resume`] first.
+    /// An existing segment, all of it readable. To append to it, call [`Segment::resume`] first. Whoever only
+    /// looks on gets a copy, since the owner may be appending.
     pub fn open_segment(&self, name: &str) -> Result<Segment, DiskError> {
+        self.open_existing(name, Bytes::MayGrow)
+    }
+
+    /// The same for a segment that is never appended to again: whoever only looks on reads the file through a
+    /// map, which costs no memory of the process.
+    pub fn open_closed_segment(&self, name: &str) -> Result<Segment, DiskError> {
+        self.open_existing(name, Bytes::Final)
+    }
+
+    fn open_existing(&self, name: &str, bytes: Bytes) -> Result<Segment, DiskError> {
         let core = &self.core;
         let access = if core.rights == Rights::Owner { Access::Write } else { Access::Read };
         let missing = || DiskError::Missing { path: core.system.path(name) };
         let file = core.open_if_there(name, access)?.ok_or_else(missing)?;
-        let map = self.view(name, &*file)?;
+        let map = self.view(name, &*file, bytes)?;
         let usage = if core.rights == Rights::Owner { Usage::Sealed(file) } else { Usage::Reading };
         Ok(Segment::new(self.shared(name, map, usage)))
     }

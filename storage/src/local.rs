@@ -46,6 +46,24 @@ impl Disk {
         }
         Disk::on(LocalSystem { root: directory.to_path_buf(), _lock: None }, Rights::Reader)
     }
+
+    /// Whether a process has this data directory open. Nothing is created. The answer may be old at once, and a
+    /// process that starts in the very moment of asking is told that the directory is in use: ask seldom.
+    ///
+    /// # Errors
+    /// If the lock cannot be asked for.
+    pub fn has_owner(directory: impl AsRef<Path>) -> Result<bool, DiskError> {
+        let path = directory.as_ref().join(LOCK);
+        let lock = match File::open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.map_err(DiskError::while_trying("open", &path))?,
+        };
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(false),
+            Err(TryLockError::WouldBlock) => Ok(true),
+            Err(TryLockError::Error(error)) => Err(DiskError::while_trying("lock", &path)(error)),
+        }
+    }
 }
 
 /// A folder of the machine's file system.

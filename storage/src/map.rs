@@ -81,7 +81,8 @@ impl Map {
         assert!(range.end <= self.written(), "bytes that are not written yet");
         // SAFETY: the range lies within the mapping, which lives as long as `self`. Nothing writes below the
         // watermark while `self` is shared: `append` writes at or above it, and all else takes `&mut`.
-        // The mapped file belongs to a directory that this process has locked, and nobody truncates it.
+        // The mapped file belongs to a directory that this process has locked, or is one that its owner never
+        // writes to again; nobody truncates it.
         unsafe { std::slice::from_raw_parts(self.raw.as_ptr().add(range.start), range.len()) }
     }
 

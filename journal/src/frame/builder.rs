@@ -113,8 +113,23 @@ impl FrameBuilder {
     /// # Panics
     /// If the builder is not empty, or no entry of the frame lies up to `through`.
     pub fn front(&mut self, frame: &Frame<'_>, previous: Tip, through: Index) -> Frame<'_> {
+        self.part(frame, previous, through)
+    }
+
+    /// The entry of a frame at `index` in the same way: for whoever looks at a frame entry by entry. `previous` ends
+    /// right before it.
+    ///
+    /// # Panics
+    /// If the builder is not empty, or the frame does not hold the entry.
+    pub fn single(&mut self, frame: &Frame<'_>, previous: Tip, index: Index) -> Frame<'_> {
+        assert_eq!(previous.index().next(), index, "an entry follows the one before it");
+        self.part(frame, previous, index)
+    }
+
+    fn part(&mut self, frame: &Frame<'_>, previous: Tip, through: Index) -> Frame<'_> {
         assert!(self.is_empty(), "a part of a frame is packed alone");
-        for (_, entry) in frame.entries().take_while(|(index, _)| *index <= through) {
+        let from = previous.index().next();
+        for (_, entry) in frame.entries().filter(|(index, _)| (from..=through).contains(index)) {
             self.push(&entry).expect("a part of a frame fits a frame");
         }
         let FrameHeader { epoch, commit, cluster_time, wall_time, .. } = *frame.header();

@@ -1,15 +1,19 @@
 //! Looking at a journal from outside: for people, while its owner may be running.
 //!
-//! Responsible for: showing every file, hidden ones too, and every frame in it, good or bad, with its place.
-//! Not responsible for: deciding anything. Nothing here locks, writes or follows the chain from file to file.
+//! Responsible for: showing every file, hidden ones too, the frames in a single one, and where each part of a
+//! [recovered](Journal::recover) journal lies.
+//! Not responsible for: judging what is bad (`verdict`). Nothing here locks or writes.
 
 use position::{Index, Tip};
-use storage::{Disk, Slice};
+use storage::{Disk, DiskError, Slice};
 
 use super::mark::{MARK_FILE, Mark};
-use super::{JournalError, loading};
+use super::run::{Contents, Damage, Run};
+use super::{Journal, JournalError, loading};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
-use crate::segment::{Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentName, visible};
+use crate::segment::{
+    Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind, SegmentName, visible,
+};
 
 /// A file of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +62,11 @@ pub struct SegmentView {
 /// # Errors
 /// If the disk refuses.
 pub fn view_segment(disk: &Disk, name: &SegmentName) -> Result<Option<SegmentView>, JournalError> {
-    let Some(bytes) = disk.map(&name.to_string())? else { return Ok(None) };
+    let segment = match disk.open_segment(&name.to_string()) {
+        Err(DiskError::Missing { .. }) => return Ok(None),
+        segment => segment?,
+    };
+    let bytes = segment.slice(0..segment.capacity());
     Ok(Some(SegmentView { header: SegmentHeader::decode(&bytes), bytes }))
 }
 
@@ -125,4 +133,109 @@ impl SegmentView {
             Some(spot)
         })
     }
+}
+
+/// A part of a recovered journal, and where it lies.
+#[derive(Clone, Copy, Debug)]
+pub enum Located<'a> {
+    /// A verified frame.
+    Frame {
+        /// The file that its bytes are read from: a segment, or a file with good copies.
+        file: SegmentName,
+        /// Where in the file.
+        offset: usize,
+        /// The frame.
+        frame: Frame<'a>,
+    },
+    /// Frames that are part of the journal, and of which no good copy is here.
+    Damaged(&'a Damage),
+}
+
+/// Frames that are damaged where they were written and read from a good copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mended {
+    /// The first entry.
+    pub first: Index,
+    /// The last entry.
+    pub last: Index,
+    /// The segment with the damage.
+    pub file: SegmentName,
+    /// Where in it the damage begins.
+    pub offset: usize,
+    /// The file with the good copy.
+    pub copy: SegmentName,
+}
+
+impl Journal {
+    /// All parts of the journal in order, frame by frame.
+    pub fn located(&self) -> impl Iterator<Item = Located<'_>> {
+        self.runs.iter().flat_map(|run| (0..run.parts()).map(move |number| run.located(number)))
+    }
+
+    /// What is damaged in a segment and counts all the same, since a good copy lies beside it.
+    #[must_use]
+    pub fn mended(&self) -> Vec<Mended> {
+        let mut mended = Vec::new();
+        let mut behind: Option<(SegmentName, usize)> = None;
+        for run in &self.runs {
+            let offset = behind.filter(|(file, _)| *file == run.file).map_or(SEGMENT_HEADER_BYTES, |at| at.1);
+            match &run.contents {
+                Contents::Good(frames) => match frames.copied_to {
+                    Some(copy) => {
+                        let (first, last) = (run.first, run.tip().index());
+                        mended.push(Mended { first, last, file: run.file, offset, copy });
+                        // A good copy is as long as what it stands for.
+                        behind = Some((run.file, offset + frames.end - SEGMENT_HEADER_BYTES));
+                    }
+                    None => behind = Some((run.file, frames.end)),
+                },
+                Contents::Damaged(damage) => behind = Some((run.file, damage.offset + damage.bytes)),
+            }
+        }
+        mended
+    }
+}
+
+impl Run {
+    fn parts(&self) -> usize {
+        match &self.contents {
+            Contents::Good(frames) => frames.offsets.len(),
+            Contents::Damaged(_) => 1,
+        }
+    }
+
+    fn located(&self, number: usize) -> Located<'_> {
+        match &self.contents {
+            Contents::Good(frames) => Located::Frame {
+                file: frames.copied_to.unwrap_or(self.file),
+                offset: frames.offsets[number] as usize,
+                frame: frames.frame(number),
+            },
+            Contents::Damaged(damage) => Located::Damaged(damage),
+        }
+    }
+}
+
+/// A segment, and what it says of itself.
+pub type FoundHeader = (SegmentName, Result<SegmentHeader, SegmentFlaw>);
+
+/// What the segments say of themselves, hidden ones too, in the order of their first entries. One that went meanwhile
+/// is left out.
+///
+/// # Errors
+/// If the disk refuses.
+pub fn list_headers(disk: &Disk) -> Result<Vec<FoundHeader>, JournalError> {
+    let files = loading::files(disk)?;
+    let mut headers = Vec::new();
+    for name in files.iter().map(|file| file.name).filter(|name| name.kind == SegmentKind::Journal) {
+        match loading::open(disk, name, &files) {
+            Ok(segment) => {
+                let block = segment.slice(0..SEGMENT_HEADER_BYTES.min(segment.capacity()));
+                headers.push((name, SegmentHeader::decode(&block)));
+            }
+            Err(DiskError::Missing { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(headers)
 }

@@ -4,7 +4,7 @@
 //! Not responsible for: what is in them (`walk`), and which of several counts (`hiding`).
 
 use position::{ClusterId, Index};
-use storage::{Disk, DiskError};
+use storage::{Disk, DiskError, Segment};
 
 use super::JournalError;
 use super::finding::Finding;
@@ -56,7 +56,7 @@ pub(super) fn load_segments(
             findings.push(Finding::SetAside { file: name });
             continue;
         }
-        let segment = disk.open_segment(&name.to_string())?;
+        let segment = open(disk, name, files)?;
         let header = match SegmentHeader::decode(&segment.slice(0..segment.capacity())) {
             Ok(header) if (header.first, header.generation) != (name.first, name.generation) => {
                 Err(SegmentFlaw::Damaged)
@@ -72,6 +72,16 @@ pub(super) fn load_segments(
         segments.push(Found::new(name, segment, header));
     }
     Ok(segments)
+}
+
+/// Opens a segment, one of these files. Of all of them the last is appended to, and the end of the one before may be on
+/// its way to the file: nobody writes to any other.
+pub(super) fn open(disk: &Disk, name: SegmentName, files: &[File]) -> Result<Segment, DiskError> {
+    let age = |name: SegmentName| (name.generation, name.first);
+    let segments = files.iter().map(|file| file.name).filter(|name| name.kind == SegmentKind::Journal);
+    let is_closed = segments.filter(|other| age(*other) > age(name)).count() >= 2;
+    let path = name.to_string();
+    if is_closed { disk.open_closed_segment(&path) } else { disk.open_segment(&path) }
 }
 
 /// Whose journal lies in a directory that has lost its identity, by the header of any of its segments.

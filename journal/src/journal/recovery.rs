@@ -46,6 +46,8 @@ pub struct Recovered {
     /// How it ends. What is in doubt is not part of the journal, and stays in its files untouched until a
     /// [cut](Journal::cut_after) or an append begins a new generation. Whatever is missing of the end is in doubt.
     pub tail: Tail,
+    /// Where the tail begins in a file, if it does.
+    pub tail_at: Option<(SegmentName, usize)>,
     /// What is wrong, in the order in which it was found.
     pub findings: Vec<Finding>,
     /// How far the mark says that the journal was durable, whatever has hidden that since.
@@ -153,6 +155,7 @@ impl Journal {
         Ok(Recovered {
             journal,
             tail: ending.tail,
+            tail_at: ending.place,
             findings,
             marked: mark.map(|mark| mark.durable),
             vouched: mark.map(|_| marked),
