@@ -69,7 +69,9 @@ fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
     for seed in 0..60 {
         let machine = SimDisk::new(seed);
         let store = open(&machine);
-        (0..3).for_each(|number| drop(store.execute(number).unwrap()));
+        for number in 0..3 {
+            store.execute(number).unwrap();
+        }
         machine.fail_next_sync();
         // Several pages: what is written later shares only the last of them.
         let pending: Vec<_> = (100..400).map(|number| store.submit(&number).unwrap()).collect();
@@ -79,7 +81,9 @@ fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
         let store = open(&machine);
         let before = numbers(&store);
         found += u32::from(before.len() == 303);
-        (20..25).for_each(|number| drop(store.execute(number).unwrap()));
+        for number in 20..25 {
+            store.execute(number).unwrap();
+        }
         machine.power_cut();
         drop(store);
         assert_eq!(numbers(&open(&machine)), [before, (20..25).collect()].concat(), "seed {seed}");
