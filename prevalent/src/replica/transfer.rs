@@ -186,7 +186,7 @@ impl<S: Prevalent> Replica<S> {
 mod tests {
     use std::io::Write;
 
-    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position};
+    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position, Tip};
     use snapshots::{Head, Shelf};
     use storage::SimDisk;
 
