@@ -12,6 +12,7 @@ use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
 use crate::replica::rebuild::{Rebuild, RebuildError};
+use crate::replica::receiving::Pieces;
 use crate::replica::scrubbing::{PieceRead, ScrubPiece};
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
@@ -41,8 +42,19 @@ pub(crate) enum Work<S: Prevalent> {
     Repair { order: Box<RepairOrder>, damaged: FrameId, membership: Option<Membership> },
     /// Reads again what the disk holds.
     Scrub(ScrubPiece),
-    /// Lets go of a state that another has replaced: a large one takes its time.
-    Drop(Box<Engine<S>>),
+    /// Writes pieces of a snapshot that a master sends.
+    Receive(Box<Pieces>),
+    /// Lets go of what another has replaced.
+    Drop(Replaced<S>),
+}
+
+/// What takes its time to be let go of.
+#[derive(Debug)]
+pub(crate) enum Replaced<S: Prevalent> {
+    /// Its memory is freed.
+    State(Box<Engine<S>>),
+    /// Its unfinished file is removed.
+    Snapshot(Box<Incoming>),
 }
 
 /// What came of a [`Job`].
@@ -63,12 +75,26 @@ impl<S: Prevalent> Finished<S> {
 #[derive(Debug)]
 enum Outcome<S: Prevalent> {
     Chore(ChoreDone),
-    Opened { to: Member, newest: Result<Option<Opened>, SnapshotError> },
-    Made { target: Tip, made: Result<Made, SnapshotJobError> },
+    Opened {
+        to: Member,
+        newest: Result<Option<Opened>, SnapshotError>,
+    },
+    Made {
+        target: Tip,
+        made: Result<Made, SnapshotJobError>,
+    },
     Installed(Result<Installed<S>, InstallError>),
-    Rebuilt { number: u64, rebuilt: Result<Box<Replayed<S>>, RebuildError> },
+    Rebuilt {
+        number: u64,
+        rebuilt: Result<Box<Replayed<S>>, RebuildError>,
+    },
     Repaired(Option<Repaired>),
     Scrubbed(PieceRead),
+    /// `None` if the program panicked.
+    Received {
+        base: Tip,
+        written: Option<Result<Box<Incoming>, SnapshotError>>,
+    },
     Dropped,
 }
 
@@ -90,6 +116,7 @@ enum Kind {
     Rebuild { number: u64 },
     Repair,
     Scrub,
+    Receive { base: Tip },
     Drop,
 }
 
@@ -123,7 +150,8 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(_) => "rebuild the state",
             Work::Repair { .. } => "replace damaged entries",
             Work::Scrub(_) => "read again what the disk holds",
-            Work::Drop(_) => "let go of a replaced state",
+            Work::Receive(_) => "write pieces of a snapshot",
+            Work::Drop(_) => "let go of what was replaced",
         }
     }
 
@@ -148,6 +176,7 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
             Work::Repair { .. } => Kind::Repair,
             Work::Scrub(_) => Kind::Scrub,
+            Work::Receive(pieces) => Kind::Receive { base: pieces.base() },
             Work::Drop(_) => Kind::Drop,
         }
     }
@@ -171,8 +200,13 @@ impl<S: Prevalent> Work<S> {
                 Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), membership }))
             }
             Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
-            Work::Drop(engine) => {
+            Work::Receive(pieces) => Outcome::Received { base: pieces.base(), written: Some(pieces.write()) },
+            Work::Drop(Replaced::State(engine)) => {
                 drop(engine);
+                Outcome::Dropped
+            }
+            Work::Drop(Replaced::Snapshot(incoming)) => {
+                drop(incoming);
                 Outcome::Dropped
             }
         }
@@ -193,6 +227,7 @@ impl Kind {
             }
             Kind::Repair => Outcome::Repaired(None),
             Kind::Scrub => Outcome::Scrubbed(PieceRead::Nothing),
+            Kind::Receive { base } => Outcome::Received { base, written: None },
             Kind::Drop => Outcome::Dropped,
         }
     }
@@ -205,6 +240,7 @@ pub(crate) struct Jobs {
     pub(crate) snapshotting: Snapshotting,
     installing: bool,
     repairing: bool,
+    receiving: bool,
     rebuilds: u64,
     looked_at: Time,
     spares_tried: Time,
@@ -216,6 +252,7 @@ impl Jobs {
             snapshotting,
             installing: false,
             repairing: false,
+            receiving: false,
             rebuilds: 0,
             looked_at: Time::default(),
             spares_tried: Time::default(),
@@ -237,6 +274,11 @@ impl Jobs {
 
     pub(crate) fn end_repair(&mut self) {
         self.repairing = false;
+    }
+
+    /// `false`: one is under way.
+    pub(crate) fn begin_receiving(&mut self) -> bool {
+        !std::mem::replace(&mut self.receiving, true)
     }
 
     pub(crate) fn next_rebuild(&mut self) -> u64 {
@@ -268,7 +310,7 @@ impl<S: Prevalent> Replica<S> {
 
     /// Has a state let go of elsewhere.
     pub(crate) fn drop_elsewhere(&mut self, engine: Option<Engine<S>>, out: &mut Effects<S>) {
-        out.start.extend(engine.map(|engine| Job(Work::Drop(Box::new(engine)))));
+        out.start.extend(engine.map(|engine| Job(Work::Drop(Replaced::State(Box::new(engine))))));
     }
 
     pub(crate) fn start_jobs(&mut self, out: &mut Effects<S>) {
@@ -300,6 +342,10 @@ impl<S: Prevalent> Replica<S> {
                 }
             }
             Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,
+            Outcome::Received { base, written } => {
+                self.jobs.receiving = false;
+                self.on_pieces_written(now, base, written, out)?;
+            }
             Outcome::Dropped => {}
         }
         self.start_jobs(out);

@@ -15,6 +15,7 @@ mod intake;
 mod jobs;
 mod open;
 mod rebuild;
+mod receiving;
 mod scrubbing;
 mod snapshotting;
 mod transfer;
@@ -45,8 +46,9 @@ use health::Health;
 use intake::Pending;
 pub(crate) use intake::REGISTRATION_BYTES_MAX;
 use jobs::{Jobs, Work};
+use receiving::Receiving;
 use scrubbing::Scrubbing;
-use transfer::{Receiving, Transfers};
+use transfer::Transfers;
 
 /// Something that ends the process: the disk failed, or the journal needs a newer program. What was
 /// acknowledged stays acknowledged; a restart writes again what the disk may lack.

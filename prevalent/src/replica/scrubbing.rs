@@ -77,7 +77,7 @@ pub(crate) enum ScrubPiece {
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum PieceRead {
-    Journal(Result<Scrubbed, JournalError>),
+    Journal(Box<Result<Scrubbed, JournalError>>),
     /// A snapshot is valid so far, and this is what comes next.
     Snapshot(Place),
     Spoiled {
@@ -91,7 +91,7 @@ pub(crate) enum PieceRead {
 impl ScrubPiece {
     pub(crate) fn read(self) -> PieceRead {
         match self {
-            ScrubPiece::Journal(order) => PieceRead::Journal(order.perform()),
+            ScrubPiece::Journal(order) => PieceRead::Journal(Box::new(order.perform())),
             ScrubPiece::Below(shelf, below) => {
                 let listed = shelf.list().unwrap_or_default();
                 let Some(next) = listed.into_iter().find(|listed| listed.index < below) else {
@@ -205,7 +205,17 @@ impl<S: Prevalent> Replica<S> {
     ) -> Result<(), Fatal> {
         let all_bytes = self.journal.bytes();
         let (place, bytes) = match read {
-            PieceRead::Journal(Ok(scrubbed)) => {
+            PieceRead::Journal(scrubbed) => {
+                let scrubbed = match *scrubbed {
+                    Ok(scrubbed) => scrubbed,
+                    Err(error) => {
+                        self.scrubbing.go_on_at(now.time, Place::End, 0, all_bytes);
+                        return has_no_room(
+                            error,
+                            "what the disk has spoiled was not written again; it is tried later",
+                        );
+                    }
+                };
                 let place = Place::Journal { after: scrubbed.through };
                 let bytes = scrubbed.bytes as u64;
                 if let Some(spoiled) = scrubbed.spoiled {
@@ -214,13 +224,6 @@ impl<S: Prevalent> Replica<S> {
                     self.on_spoiled_frame(now, spoiled, out)?;
                 }
                 (place, bytes)
-            }
-            PieceRead::Journal(Err(error)) => {
-                self.scrubbing.go_on_at(now.time, Place::End, 0, all_bytes);
-                return has_no_room(
-                    error,
-                    "what the disk has spoiled was not written again; it is tried later",
-                );
             }
             PieceRead::Snapshot(place) => (place, PIECE_BYTES as u64),
             PieceRead::Spoiled { index, error } => {

@@ -1,12 +1,12 @@
-//! Snapshots between voters: sent in pieces by the master, gathered by a standby whose journal ends before
-//! the master's begins.
+//! Snapshots between voters: sent in pieces by the master, to a standby whose journal ends before the master's
+//! begins, and which gathers them (`receiving`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use position::{Index, Member, Tip};
+use position::{Index, Member};
 use quorum::{Envelope, Message, SnapshotChunk, Time};
-use snapshots::{Incoming, Opened};
+use snapshots::Opened;
 
 use crate::Prevalent;
 use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
@@ -14,7 +14,7 @@ use crate::replica::{Effects, Fatal, Now, Outgoing, Replica};
 /// One message carries so much of a snapshot.
 const CHUNK_BYTES: usize = 256 * 1024;
 /// So much may be on its way to one standby. The pieces travel on a connection of their own.
-const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
+pub(crate) const WINDOW_BYTES: u64 = 2 * 1024 * 1024;
 /// So much of a file that has arrived is given back at a time.
 const GIVE_BACK_BYTES: usize = 4 * 1024 * 1024;
 /// A standby without a snapshot waits so long until the shelf is looked at again.
@@ -89,13 +89,6 @@ impl Transfers {
             transfer.give_back();
         }
     }
-}
-
-/// The snapshot that a standby is gathering.
-#[derive(Debug)]
-pub(crate) struct Receiving {
-    base: Tip,
-    incoming: Incoming,
 }
 
 impl<S: Prevalent> Replica<S> {
@@ -182,43 +175,10 @@ impl<S: Prevalent> Replica<S> {
             self.perform(now, decision, &[], out)?;
         }
         if wanted && !self.jobs.is_installing() {
-            let received = self.store_chunk(&chunk, bytes, out);
-            self.voter.acknowledge_stored(chunk.base, received, &mut decisions);
-            for decision in decisions.drain(..) {
-                self.perform(now, decision, &[], out)?;
-            }
+            self.store_chunk(&chunk, bytes, out);
         }
         self.decisions.push(decisions);
         Ok(())
-    }
-
-    /// Returns how much of the file has arrived without a gap. A snapshot that cannot be stored is given up:
-    /// its pieces come again.
-    fn store_chunk(&mut self, chunk: &SnapshotChunk, bytes: &[u8], out: &mut Effects<S>) -> u64 {
-        if self.receiving.as_ref().is_none_or(|receiving| receiving.base != chunk.base) {
-            self.receiving = None;
-            match self.shelf.receive(chunk.base, chunk.total) {
-                Ok(incoming) => self.receiving = Some(Receiving { base: chunk.base, incoming }),
-                Err(error) => {
-                    tracing::warn!(%error, "a snapshot cannot be received now");
-                    return 0;
-                }
-            }
-        }
-        let Some(receiving) = &mut self.receiving else { return 0 };
-        match receiving.incoming.write(chunk.offset, bytes) {
-            Ok(received) if receiving.incoming.is_complete() => {
-                let complete = self.receiving.take().expect("just written to");
-                self.start_install(complete.incoming, out);
-                received
-            }
-            Ok(received) => received,
-            Err(error) => {
-                tracing::warn!(%error, "a piece of a snapshot could not be stored");
-                self.receiving = None;
-                0
-            }
-        }
     }
 }
 
@@ -226,7 +186,7 @@ impl<S: Prevalent> Replica<S> {
 mod tests {
     use std::io::Write;
 
-    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position};
+    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position, Tip};
     use snapshots::{Head, Shelf};
     use storage::SimDisk;
 

@@ -2,9 +2,6 @@
 //!
 //! Responsible for: that heartbeats and votes never wait for the disk, a job or a client. Not responsible
 //! for: any decision; the replica makes them.
-//!
-//! Two things that are rare still touch the disk here: a cut, which a standby makes when another master's
-//! frames replace its own, and a piece of a snapshot that a standby receives.
 
 use std::io;
 use std::time::{Duration, Instant};

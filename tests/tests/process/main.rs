@@ -5,6 +5,8 @@
 
 mod console;
 mod failover;
+#[cfg(target_os = "linux")]
+mod hang;
 mod mixed;
 mod node;
 #[cfg(target_os = "linux")]

@@ -348,3 +348,41 @@ fn a_rebuild_that_leads_back_in_time_is_an_error() {
     let failed = alone.replica.step(now, Input::Finished(rebuilt), &mut alone.effects);
     assert!(matches!(failed, Err(Fatal::Rebuild(RebuildError::Gap { .. }))), "{failed:?}");
 }
+
+/// Whatever a voter is told, and whatever its journal needs then: a disk that hangs holds up whoever calls it, so a step
+/// never does.
+#[test]
+fn no_step_waits_for_the_disk() {
+    let machine = SimDisk::new(1);
+    found::<Count>(&machine);
+    let mut alone = Alone::<Count>::open(&machine, &every(u64::MAX));
+    let calls = machine.calls();
+    let (mut sequence, mut taken, mut refused) = (alone.sequence, 0_u64, 0_u64);
+    let mut entries = Vec::new();
+    // From here on no order is performed and no job is run: the disk hangs.
+    let now = alone.now();
+    for _ in 0..400 {
+        let mut payload = Vec::new();
+        encode(&vec![7_u8; 200_000], &mut payload).unwrap();
+        entries.clear();
+        let (kind, session) = (EntryKind::Command, alone.session);
+        let entry = Entry { kind, session, sequence, lowest_unacknowledged: sequence, payload: &payload };
+        entry.write(&mut entries).unwrap();
+        let actor = Actor::embedded();
+        let input = Input::Commands { client: CLIENT, actor: &actor, entries: &entries };
+        alone.replica.step(now, input, &mut alone.effects).unwrap();
+        alone.replica.flush(now, &mut alone.effects).unwrap();
+        alone.replica.step(now, Input::Tick, &mut alone.effects).unwrap();
+        match alone.effects.unanswered.pop() {
+            None => (taken, sequence) = (taken + 1, sequence.next()),
+            Some(unanswered) => {
+                assert_eq!(unanswered.why, Refused::Busy);
+                refused += 1;
+            }
+        }
+    }
+    assert_eq!(machine.calls(), calls);
+    assert!(refused > 0, "so much may wait, and no more");
+    assert!(taken < 200, "{taken} commands of 200 kB");
+    assert!(alone.replica.voter.leads());
+}
