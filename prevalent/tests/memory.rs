@@ -78,7 +78,7 @@ impl Machine {
         self.builder.clear();
     }
 
-    fn commands(&mut self, mut segment: Option<&mut Segment>) {
+    fn commands(&mut self, segment: Option<&mut Segment>) {
         for _ in 0..BATCH {
             self.commands += 1;
             let mut random = Random::seeded(self.commands);
@@ -96,7 +96,7 @@ impl Machine {
             };
             self.builder.push(&entry).unwrap();
         }
-        self.apply(segment.as_deref_mut());
+        self.apply(segment);
     }
 }
 
