@@ -41,6 +41,7 @@ macro_rules! mutants {
 }
 
 mutants! {
+    TrustsCache "mutant-trusts-cache" "What the cache holds after a failed sync counts as durable."
     SkipsFolderSync "mutant-skips-folder-sync" "A folder whose names changed is not synced."
     PublishesUnsynced "mutant-publishes-unsynced" "A file gets its final name before its contents are synced."
     CountsUnsyncedFrame "mutant-counts-unsynced-frame" "A frame counts as durable when it is written."
