@@ -15,6 +15,7 @@ use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
+use crate::replica::scrubbing::Scrubbing;
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
@@ -233,6 +234,7 @@ impl<S: Prevalent> Replica<S> {
             journal_bytes_max: options.journal_bytes_max,
             sync_in_flight: None,
             jobs: Jobs::new(snapshotting),
+            scrubbing: Scrubbing::begin(now.time),
             transfers: Transfers::default(),
             receiving: None,
             decisions: Vec::new(),

@@ -66,6 +66,14 @@ impl Snapshotting {
         (self.failures, self.retry_at) = (0, None);
     }
 
+    /// The disk has spoiled this one: another is made of what is applied, which the journal still leads to.
+    pub(crate) fn spoiled(&mut self, at: Index, applied: Option<Tip>) {
+        if at == self.newest {
+            self.newest = at.previous();
+        }
+        applied.into_iter().for_each(|applied| self.want(applied));
+    }
+
     /// The one of this position was not made. It is tried again even if nothing makes another one due: as when the
     /// journal is full, and takes no frame any more.
     fn failed(&mut self, now: Time, target: Tip) {
