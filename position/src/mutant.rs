@@ -83,6 +83,27 @@ impl Mutant {
         self != Mutant::RetriesAsNew
     }
 
+    /// Whether the simulator is known to notice it. The others wait for a schedule that gets there: they are hunted
+    /// only by name.
+    #[must_use]
+    pub fn is_within_reach(self) -> bool {
+        !matches!(
+            self,
+            Mutant::BelievesOldImage
+                | Mutant::KeepsStaleCompletion
+                | Mutant::ForgetsMark
+                | Mutant::KeepsHiddenGeneration
+                | Mutant::RepairsByPosition
+                | Mutant::InstallsWithoutHash
+                | Mutant::TrustsPristine
+                | Mutant::CountsUncertain
+                | Mutant::SettlesByHeartbeat
+                | Mutant::SettlesWhenWritten
+                | Mutant::SettlesLostSuffix
+                | Mutant::SettlesInEpochOfDoubt
+        )
+    }
+
     /// Whether this rule is broken now.
     #[cfg(not(prevalent_mutants))]
     #[must_use]

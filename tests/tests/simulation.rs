@@ -59,7 +59,8 @@ fn what_is_left_out_does_not_happen() {
         panic!("a story without faults fails")
     };
     let faults = |line: &&String| line.contains("misfortune") || line.contains("ambush");
-    assert_eq!(lines.iter().find(faults), None);
+    // The first line tells the plan.
+    assert_eq!(lines.iter().skip(1).find(faults), None);
 }
 
 #[test]
