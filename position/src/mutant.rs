@@ -91,7 +91,6 @@ impl Mutant {
             self,
             Mutant::BelievesOldImage
                 | Mutant::KeepsStaleCompletion
-                | Mutant::ForgetsMark
                 | Mutant::KeepsHiddenGeneration
                 | Mutant::RepairsByPosition
                 | Mutant::InstallsWithoutHash
