@@ -41,6 +41,7 @@ macro_rules! mutants {
 }
 
 mutants! {
+    TrustsCache "mutant-trusts-cache" "What the cache holds after a failed sync counts as durable."
     SkipsFolderSync "mutant-skips-folder-sync" "A folder whose names changed is not synced."
     PublishesUnsynced "mutant-publishes-unsynced" "A file gets its final name before its contents are synced."
     CountsUnsyncedFrame "mutant-counts-unsynced-frame" "A frame counts as durable when it is written."
@@ -80,6 +81,26 @@ impl Mutant {
     #[must_use]
     pub fn is_kept_by_the_product(self) -> bool {
         self != Mutant::RetriesAsNew
+    }
+
+    /// Whether the simulator is known to notice it. The others wait for a schedule that gets there: they are hunted
+    /// only by name.
+    #[must_use]
+    pub fn is_within_reach(self) -> bool {
+        !matches!(
+            self,
+            Mutant::BelievesOldImage
+                | Mutant::KeepsStaleCompletion
+                | Mutant::KeepsHiddenGeneration
+                | Mutant::RepairsByPosition
+                | Mutant::InstallsWithoutHash
+                | Mutant::TrustsPristine
+                | Mutant::CountsUncertain
+                | Mutant::SettlesByHeartbeat
+                | Mutant::SettlesWhenWritten
+                | Mutant::SettlesLostSuffix
+                | Mutant::SettlesInEpochOfDoubt
+        )
     }
 
     /// Whether this rule is broken now.

@@ -28,6 +28,7 @@ mod plan;
 mod promises;
 mod trace;
 mod trap;
+mod witness;
 
 use std::time::Duration;
 
@@ -144,6 +145,7 @@ struct Simulation {
     /// A message that is kept back until somebody else leads.
     kept_back: Vec<(usize, Bytes)>,
     trap: Option<trap::Trap>,
+    last_witness: Option<witness::LastWitness>,
     /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
     quiet_until: SimTime,
     stage: Stage,
@@ -202,6 +204,7 @@ impl Simulation {
             promises: Promises::default(),
             kept_back: Vec::new(),
             trap: None,
+            last_witness: None,
             quiet_until: SimTime::default(),
             stage: Stage::Storm,
             founded: false,

@@ -73,7 +73,14 @@ fn main() -> ExitCode {
 fn hunt(arguments: &Arguments) -> ExitCode {
     let mutants = match arguments.mutant {
         Some(mutant) => vec![mutant],
-        None => Mutant::ALL.to_vec(),
+        None => {
+            let (within, beyond) =
+                Mutant::ALL.iter().partition::<Vec<Mutant>, _>(|mutant| mutant.is_within_reach());
+            for mutant in beyond {
+                println!("{}: not hunted; no schedule gets there yet", mutant.name());
+            }
+            within
+        }
     };
     let first = arguments.first_seed.unwrap_or_else(seconds_now);
     let seeds = Seeds { first, count: arguments.seeds.unwrap_or(5_000), deadline: None };

@@ -20,8 +20,10 @@ impl Simulation {
             // There are some ten thousand messages.
             Ambush::LateMessage => self.plan.ambush_rate.div_ceil(5),
             // These come seldom.
-            // This needs others first.
-            Ambush::CutDuringSync => 1000,
+            // It takes others to get there.
+            Ambush::AfterCut => 500,
+            // Asked after each step of a master.
+            Ambush::LastWitness => self.plan.ambush_rate.div_ceil(5),
             Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection | Ambush::OldEpoch => {
                 self.plan.ambush_rate * 25
             }
@@ -39,6 +41,10 @@ impl Simulation {
         if self.chance.happens(500) {
             return self.cut_off(machine);
         }
+        self.die_soon(machine);
+    }
+
+    pub(super) fn die_soon(&mut self, machine: usize) {
         let soon = self.chance.skewed(Duration::ZERO, Duration::from_millis(60));
         let life = self.machines[machine].life;
         self.agenda.after(soon, Event::Dies(machine, life));
@@ -83,7 +89,9 @@ impl Simulation {
     /// Notes a heartbeat that is sent, for later.
     pub(super) fn note_heartbeat(&mut self, to: usize, envelope: &Envelope, packet: &Bytes) {
         if matches!(envelope.message, Message::Heartbeat { .. })
-            && self.plan.ambushes.contains(&Ambush::LateHeartbeat)
+            && [Ambush::LateHeartbeat, Ambush::LastWitness]
+                .iter()
+                .any(|kind| self.plan.ambushes.contains(kind))
         {
             self.machines[to].heartbeats.push_back(packet.clone());
             if self.machines[to].heartbeats.len() > 3 {
@@ -101,15 +109,14 @@ impl Simulation {
             && self.ambush(Ambush::RotAfterSync)
         {
             self.rot_the_end(machine);
-            self.repeat_old_heartbeat(machine);
+            if self.ambush(Ambush::LateHeartbeat) {
+                self.repeat_old_heartbeat(machine);
+            }
         }
     }
 
     /// An old word of the master comes late: it was said before the frame that is now in doubt.
-    fn repeat_old_heartbeat(&mut self, machine: usize) {
-        if !self.ambush(Ambush::LateHeartbeat) {
-            return;
-        }
+    pub(super) fn repeat_old_heartbeat(&mut self, machine: usize) {
         let Some(packet) = self.machines[machine].heartbeats.pop_front() else { return };
         for delay in [100, 400, 1500, 4000] {
             let packet = packet.clone();

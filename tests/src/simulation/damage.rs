@@ -69,7 +69,8 @@ impl Simulation {
     fn disk_to_damage(&mut self, kind: Misfortune) -> Option<usize> {
         let machine = self.chance.place(self.machines.len());
         if self.is_alone() {
-            return Some(machine).filter(|_| kind == Misfortune::DamagedSegment);
+            return Some(machine)
+                .filter(|_| matches!(kind, Misfortune::DamagedSegment | Misfortune::DamagedTail));
         }
         if !self.is_founded() {
             return None;
@@ -168,7 +169,10 @@ impl Harm {
         if written.is_empty() {
             return None;
         }
-        let sector = chance.one_of(&written);
+        // What was written last is damaged as often as all the rest.
+        let newest = &written[written.len().saturating_sub(3)..];
+        let from = if chance.happens(500) { newest } else { &written[..] };
+        let sector = chance.one_of(from);
         Some(match self {
             Harm::Flipped => {
                 let start = sector * SECTOR as u64;

@@ -89,8 +89,10 @@ impl Simulation {
         let was_cut = stepped.is_ok() && outside.compare(&process.replica, &mut self.coverage);
         let syncs = process.sync.is_some();
         self.after(machine, process, stepped.map(|()| true));
-        if was_cut && syncs && self.ambush(Ambush::CutDuringSync) {
+        if was_cut && syncs && self.plan.ambushes.contains(&Ambush::CutDuringSync) {
             self.power_cut_after_the_sync_under_way(machine);
+        } else if was_cut && self.ambush(Ambush::AfterCut) {
+            self.die_soon(machine);
         }
     }
 
@@ -151,6 +153,10 @@ impl Simulation {
             }
         }
         self.spring_trap(machine, leads && !led);
+        self.spring_last_witness(machine, leads);
+        if leads && writes && self.ambush(Ambush::CutDuringSync) {
+            self.cut_off(machine);
+        }
         if leads && writes && self.ambush(Ambush::AfterAppend) {
             self.cut_off(machine);
         }

@@ -39,3 +39,16 @@ impl fmt::Display for Order {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_is_told_as_the_arguments_that_repeat_it() {
+        let without = BTreeSet::from(["Rot".to_owned(), "Lie".to_owned()]);
+        let order = Order { seed: 5, voters: Some(3), without, until: Some(Duration::from_millis(1500)) };
+        assert_eq!(order.to_string(), "--seed 5 --voters 3 --until 1500 --without Lie --without Rot");
+        assert_eq!(Order::of_seed(5).to_string(), "--seed 5");
+    }
+}

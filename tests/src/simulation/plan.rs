@@ -124,6 +124,10 @@ pub(super) enum Ambush {
     RotAfterSync,
     /// A master is cut off with a sync under way, which ends only after what it syncs was cut; then the power goes.
     CutDuringSync,
+    /// A process dies soon after it has cut its journal, before what was cut is removed.
+    AfterCut,
+    /// The last frame stays with one machine only, which is out of reach.
+    LastWitness,
     /// A voter whose end has rotten hears what its master said before.
     LateHeartbeat,
     /// A process dies when a job (a snapshot, an install, a rebuild) has run and nobody knows yet.
@@ -264,6 +268,8 @@ fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
         RotAfterSync,
         CutDuringSync,
         LateHeartbeat,
+        AfterCut,
+        LastWitness,
     ];
     let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
     if voters > 1 {
