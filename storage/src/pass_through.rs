@@ -120,7 +120,7 @@ mod tests {
             let rss = of_file.skip(1).find_map(|line| line.strip_prefix("Rss:")).unwrap();
             rss.trim().strip_suffix(" kB").unwrap().parse::<usize>().unwrap() * 1024
         };
-        assert!(slice.iter().any(|byte| *byte == 1) && slice.chunks(4096).all(|page| page != [0; 4096]));
+        assert!(slice.contains(&1) && slice.chunks(4096).all(|page| page != [0; 4096]));
         assert_eq!(resident(), slice.len());
         slice.subslice(0..LARGE_BYTES).give_back();
         assert_eq!(resident(), slice.len() - LARGE_BYTES);

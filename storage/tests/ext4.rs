@@ -123,7 +123,7 @@ fn what_is_left(ext4: &Ext4, write_again: bool) -> [u8; 3] {
     assert_eq!(on_the_disk, [0; PAGE], "a read past the cache sees the disk");
     if write_again {
         let rewrite = disk.rewrite("segment").unwrap();
-        rewrite.write(0, &found.to_vec()).unwrap();
+        rewrite.write(0, &found).unwrap();
         rewrite.sync().unwrap();
     }
     segment.flusher().sync().expect("the system takes it for written");

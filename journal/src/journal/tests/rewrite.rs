@@ -1,6 +1,6 @@
 //! A sync fails, the process ends, the power stays on: the next process finds everything in the cache.
 
-use position::{History, Index, Tail};
+use position::{Index, Tail};
 
 use super::super::{Journal, Recovered};
 use super::rig::{Filling, PLAIN, Rig, TAG};
@@ -167,8 +167,8 @@ fn good_frames_before_a_doubt_are_written_again_and_the_doubt_stays() {
         // A byte in the middle of the newest frame.
         let segments = rig.machine.files().into_iter().filter(|file| file.name.ends_with(".journal"));
         let last_byte = |name: &str| rig.machine.bytes_of(name).unwrap().iter().rposition(|byte| *byte != 0);
-        let written = segments.filter_map(|file| last_byte(&file.name).map(|end| (file.name, end)));
-        let (file, end) = written.last().unwrap();
+        let mut written = segments.filter_map(|file| last_byte(&file.name).map(|end| (file.name, end)));
+        let (file, end) = written.next_back().unwrap();
         rig.machine.rot(&file, end as u64 - 200, 0x40);
         let recovered = rig.crash();
         let (found, tail) = (recovered.journal.last().index(), recovered.tail);
