@@ -25,6 +25,7 @@ mod repair;
 mod rewrite;
 mod room;
 mod run;
+mod scrub;
 mod sync;
 mod verdict;
 mod walk;
@@ -48,6 +49,7 @@ pub use recovery::Recovered;
 pub use repair::{GoodCopy, RepairOrder};
 pub use room::{RoomMade, RoomOrder};
 pub use run::Damage;
+pub use scrub::{ScrubOrder, Scrubbed, Spoiled};
 pub use sync::{SyncOrder, Ticket};
 
 /// A journal that is open for writing. There is one per data directory.

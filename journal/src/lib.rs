@@ -20,8 +20,8 @@ pub use frame::{
 };
 pub use journal::{
     Chore, ChoreDone, Damage, FoundMark, GoodCopy, Journal, JournalError, Recovered, RepairOrder, RoomMade,
-    RoomOrder, SegmentInfo, SegmentView, Sizes, Spot, SyncOrder, Ticket, list_segments, view_mark,
-    view_segment,
+    RoomOrder, ScrubOrder, Scrubbed, SegmentInfo, SegmentView, Sizes, Spoiled, Spot, SyncOrder, Ticket,
+    list_segments, view_mark, view_segment,
 };
 pub use meta::{FoundMeta, Meta, MetaOrder};
 pub use segment::{

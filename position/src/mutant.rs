@@ -76,6 +76,12 @@ mutants! {
 }
 
 impl Mutant {
+    /// Whether the rule is one of the product's, not one of the simulated client's.
+    #[must_use]
+    pub fn is_kept_by_the_product(self) -> bool {
+        self != Mutant::RetriesAsNew
+    }
+
     /// Whether this rule is broken now.
     #[cfg(not(prevalent_mutants))]
     #[must_use]

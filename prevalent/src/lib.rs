@@ -46,12 +46,12 @@ pub use registration::{ActorTooLong, read_registration, registration};
 pub use replay::ReplayError;
 pub use replica::{
     Answered, ClientId, Effects, Fatal, Finished, Input, Job, Now, OpenError, Options, Outgoing,
-    RebuildError, Refused, Replica, Unanswered,
+    RebuildError, Refused, Replica, ScrubFound, Unanswered,
 };
 pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX, Session, Sessions};
 pub use snapshot_head::{PassedOverError, is_snapshot_of};
 pub use snapshotter::{LoadError, Loaded, Made, PassedOver, SnapshotJob, SnapshotJobError, load};
-pub use store::{ExecuteError, Pending, Store, StoreOpenError, wall_time};
+pub use store::{ExecuteError, Pending, Store, StoreFailed, StoreOpenError, wall_time};
 
 /// Re-exported so that a user's derives name the version whose format features this workspace fixes.
 pub use rkyv;

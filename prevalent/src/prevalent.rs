@@ -32,8 +32,8 @@ pub trait Prevalent: Stored + Default + Sync {
     /// another one is refused, so that a type that was changed without a new schema is noticed at the next start and
     /// not by what it misreads.
     ///
-    /// This one sees what [`layout_of_sizes`](crate::layout_of_sizes) can see. A derive or a test's own list of fields
-    /// could give an exact one; the files of a fingerprint are then only read by a program with the same.
+    /// This one sees what [`layout_of_sizes`](crate::layout_of_sizes) can see. A derive could compute an exact one.
+    /// Whoever returns another number than before has all existing files refused.
     #[must_use]
     fn layout() -> u64 {
         crate::layout_of_sizes::<Self>()

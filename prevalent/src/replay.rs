@@ -10,6 +10,9 @@ use crate::{Answers, ApplyError, Engine, ImageError, Prevalent};
 /// it begins again instead: a second state in memory is a high price for one command that panics.
 const BEGINNINGS_MAX: usize = 4;
 
+/// How many bytes of frames are passed over before their pages are given back.
+const GIVE_BACK_BYTES: usize = 1024 * 1024;
+
 /// Frames could not be replayed. The engine is as of the last good one, unless it broke; the frames were
 /// left alone.
 #[derive(Debug, thiserror::Error)]
@@ -53,8 +56,15 @@ fn replay<S: Prevalent>(
 ) -> Result<(), ReplayError> {
     let mut answers = Answers::default();
     for slice in frames {
+        let (mut passed, mut given_back) = (0, 0);
         for frame in UnverifiedFrames::new(slice) {
             let frame = frame?;
+            // A replay passes over all of a long journal; hardly any of it is needed again soon.
+            if passed - given_back >= GIVE_BACK_BYTES {
+                slice.subslice(given_back..passed).give_back();
+                given_back = passed;
+            }
+            passed += frame.bytes().len();
             if frame.tip().index() <= engine.applied().index() {
                 continue;
             }
@@ -65,7 +75,6 @@ fn replay<S: Prevalent>(
             engine.apply(&frame, &mut answers)?;
             *due = answers.snapshot_due.or(*due);
         }
-        // A replay passes over all of a long journal; hardly any of it is needed again soon.
         slice.give_back();
     }
     Ok(())

@@ -40,6 +40,8 @@ pub enum Input<'a> {
     Installed(Tip),
     /// The wanted good copy of this frame was made durable.
     Repaired(FrameId),
+    /// The disk has spoiled this frame, which was whole: a good copy is wanted from others.
+    Damaged(FrameId),
 }
 
 /// One thing to do, in the order named.

@@ -92,6 +92,15 @@ impl Voter {
         }
     }
 
+    /// A frame has become damaged while this voter runs. As after a start it does not lead before that is mended: it
+    /// could not give the frame to a standby that lacks it.
+    pub(crate) fn on_damaged(&mut self, frame: FrameId) {
+        if !matches!(self.role, Role::Standby) {
+            self.stand_by(None);
+        }
+        self.repairs.push(frame);
+    }
+
     fn doubts_attempt(&mut self) -> u64 {
         let Some(doubt) = &mut self.doubt else { return 0 };
         if doubt.attempt == 0 {

@@ -264,6 +264,7 @@ impl Voter {
             Input::Read(token) => self.on_read(token),
             Input::Installed(tip) => self.on_installed(tip, history),
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
+            Input::Damaged(frame) => self.on_damaged(frame),
         }
         self.ship(history);
         std::mem::swap(&mut self.out, out);

@@ -36,6 +36,7 @@ mod error;
 mod header;
 mod incoming;
 mod opened;
+mod rereading;
 mod shelf;
 mod writer;
 
@@ -43,5 +44,6 @@ pub use error::{Flaw, SnapshotError};
 pub use header::{FORMAT_VERSION, HEADER_BYTES, Head, TYPE_NAME_BYTES_MAX};
 pub use incoming::Incoming;
 pub use opened::{Opened, verify_bytes};
+pub use rereading::Rereading;
 pub use shelf::{KEPT, Listed, Newest, Problem, Shelf};
 pub use writer::SnapshotWriter;

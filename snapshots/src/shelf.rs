@@ -59,6 +59,10 @@ impl Shelf {
         Shelf { disk, keep_from: Index(u64::MAX), flawed: BTreeSet::new() }
     }
 
+    pub(crate) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
     /// The same shelf, which removes no snapshot at this position or behind it, however many there are.
     #[must_use]
     pub fn keeping(self, from: Index) -> Shelf {

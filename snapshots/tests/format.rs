@@ -103,6 +103,22 @@ fn every_length_but_the_right_one_is_noticed() {
     assert!(matches!(flaw_of(&longer), Some(Flaw::Length { .. })));
 }
 
+/// With a right checksum, so that nothing but the file's length can tell. No byte of the archive is looked at, and
+/// nothing as long as that is ever allocated.
+#[test]
+fn a_header_that_lies_about_the_length_is_refused() {
+    let intact = GOLDEN[0];
+    let archive_bytes = ARCHIVE.len() as u64;
+    for lie in [0, archive_bytes - 1, archive_bytes + 1, 1 << 40, u64::MAX - 511, u64::MAX] {
+        let mut bytes = intact.to_vec();
+        bytes[160..168].copy_from_slice(&lie.to_le_bytes());
+        let checksum = blake3::hash(&bytes[16..HEADER_BYTES]);
+        bytes[8..16].copy_from_slice(&checksum.as_bytes()[..8]);
+        let expected = lie.saturating_add(HEADER_BYTES as u64);
+        assert_eq!(flaw_of(&bytes), Some(Flaw::Length { expected, found: intact.len() as u64 }));
+    }
+}
+
 #[test]
 fn a_zeroed_or_exchanged_sector_is_noticed() {
     let machine = SimDisk::new(1);

@@ -9,9 +9,9 @@ use crate::Slice;
 /// Smaller files are not worth a thread.
 const LARGE_BYTES: usize = 4 * 1024 * 1024;
 
-/// How often the pages that were read meanwhile are given back. A state is deserialised at some hundred MB a second, so
-/// a few MB of the file are resident at a time.
-const EVERY: Duration = Duration::from_millis(5);
+/// How often the pages that were read meanwhile are given back. A state is deserialised at up to 1 GB a second, so a few
+/// MB of the file are in memory at a time, also on a machine that is late.
+const EVERY: Duration = Duration::from_millis(1);
 
 /// Whether the reader is done.
 #[derive(Default)]

@@ -17,10 +17,18 @@ const FLAGS: &str = "--cfg prevalent_mutants";
 /// If it cannot be built or run.
 pub fn build_and_hunt(arguments: &[String]) -> anyhow::Result<ExitCode> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the package lies in a workspace")?;
-    let target = root.join("target/mutants");
+    let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+    let target = root.join(target).join("mutants");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
     build.args(["build", "--locked", "--release", "--package", "tests", "--bin", "simulate", "--target-dir"]);
+    // Build scripts of dependencies would take the description of this very program for a change.
+    for (variable, _) in std::env::vars_os() {
+        let own = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_BIN_"];
+        if variable.to_str().is_some_and(|name| own.iter().any(|start| name.starts_with(start))) {
+            build.env_remove(variable);
+        }
+    }
     build.arg(&target).current_dir(root).env("RUSTFLAGS", FLAGS).env_remove("CARGO_ENCODED_RUSTFLAGS");
     let built = build.status().context("cannot run cargo to build the simulator once more")?;
     ensure!(built.success(), "the simulator cannot be built with {FLAGS}: {built}");

@@ -10,6 +10,7 @@ mod contents;
 mod deb;
 mod licences;
 mod metadata;
+mod mutants;
 mod trial;
 
 use std::fs;
@@ -37,7 +38,8 @@ pub(crate) struct Arguments {
     /// Make only these
     #[arg(long, value_delimiter = ',', value_name = "KIND,…", default_values = ["deb", "zip"])]
     only: Vec<Kind>,
-    /// Unpack what was made, and try it: a cluster of three, with what an operator does first
+    /// Unpack what was made, and try it: a cluster of three, with what an operator does first. And prove that no
+    /// program in it can break a rule on purpose, as the simulator's other build can
     #[arg(long)]
     check: bool,
     /// Try the Windows service too. Not part of CI: Wine's service manager ends when it likes, and forgets what it
@@ -50,6 +52,9 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<Ending> {
     let folder = repository::target().join("package");
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    if arguments.check {
+        mutants::check_search()?;
+    }
     let mut skipped = Vec::new();
     for kind in &arguments.only {
         let reason = match kind {
@@ -74,6 +79,7 @@ fn make_deb(folder: &Path, check: bool) -> anyhow::Result<Option<String>> {
         deb::check(&package)?;
         let root = tempfile::tempdir().context("cannot make a temporary folder")?;
         deb::unpack(&package, root.path())?;
+        mutants::check_absent("the unpacked .deb", root.path())?;
         trial::run("the unpacked .deb", &trial::Programs::linux(root.path().join("usr/lib/prevalent")))?;
     }
     Ok(None)
@@ -94,6 +100,7 @@ fn make_zip(folder: &Path, arguments: &Arguments) -> anyhow::Result<Option<Strin
         let root = tempfile::Builder::new().prefix("Prevalent für Süd ").tempdir();
         let root = root.context("cannot make a temporary folder")?;
         let unpacked = archive::unpack(&package, root.path())?;
+        mutants::check_absent("the unpacked zip", &unpacked)?;
         let wine = Wine::start()?;
         let programs = trial::Programs::windows(unpacked, &wine);
         trial::run("the unpacked zip under Wine", &programs)?;

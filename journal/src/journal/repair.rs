@@ -6,7 +6,7 @@ use storage::{Disk, Slice};
 use super::run::{Contents, Damage, GoodFrames, Run};
 use super::{Journal, JournalError};
 use crate::frame::{Frame, FrameError, UnverifiedFrames};
-use crate::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
+use crate::segment::{JournalTag, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 
 /// A good copy of what is damaged, verified, that is to be made durable, on whatever thread.
 #[derive(Debug)]
@@ -30,6 +30,17 @@ pub struct GoodCopy {
 }
 
 impl RepairOrder {
+    /// An order for one frame, which is the damaged one.
+    pub(super) fn of(disk: &Disk, tag: JournalTag, damage: Damage, bytes: &[u8]) -> RepairOrder {
+        let Damage { id, after: previous, file, .. } = damage;
+        let name = SegmentName::repair(id.first, file.generation);
+        let header =
+            SegmentHeader { tag, first: id.first, generation: file.generation, previous, begins_anew: false };
+        let contents = [&header.encode(), bytes].concat();
+        let offsets = vec![u32::try_from(SEGMENT_HEADER_BYTES).expect("a sector")];
+        RepairOrder { disk: disk.clone(), damage, name, contents, offsets }
+    }
+
     /// Writes and syncs the copy. Blocks for as long as the disk takes.
     ///
     /// # Errors
@@ -62,12 +73,8 @@ impl Journal {
         if tip != damage.id.tip() && !by_position {
             return Err(not_wanted);
         }
-        let Damage { after: previous, file, .. } = *damage;
-        let name = SegmentName::repair(id.first, file.generation);
-        let (tag, first, generation) = (self.tag, id.first, file.generation);
-        let header = SegmentHeader { tag, first, generation, previous, begins_anew: false };
-        let contents = [&header.encode(), bytes].concat();
-        Ok(RepairOrder { disk: self.disk.clone(), damage: *damage, name, contents, offsets })
+        let order = RepairOrder::of(&self.disk, self.tag, *damage, bytes);
+        Ok(RepairOrder { offsets, ..order })
     }
 
     /// Reads the copy from now on. `false` if what it was made for has been cut off or given up meanwhile: its file

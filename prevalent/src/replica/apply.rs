@@ -117,6 +117,7 @@ impl<S: Prevalent> Replica<S> {
         }
         self.look_after_snapshots(now);
         self.look_after_spares(now);
+        self.look_after_scrubbing(now, out);
         self.start_jobs(out);
         self.resend_chunks(now, out);
     }

@@ -12,6 +12,7 @@ use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
 use crate::replica::rebuild::{Rebuild, RebuildError};
+use crate::replica::scrubbing::{PieceRead, ScrubPiece};
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::{Effects, Fatal, Now, Replica};
 use crate::snapshotter::{Made, SnapshotJob, SnapshotJobError};
@@ -38,6 +39,8 @@ pub(crate) enum Work<S: Prevalent> {
     Rebuild(Box<Rebuild<S>>),
     /// Makes the good copy of damaged frames durable, and what of it is the list of voters, if anything is.
     Repair { order: Box<RepairOrder>, damaged: FrameId, membership: Option<Membership> },
+    /// Reads again what the disk holds.
+    Scrub(ScrubPiece),
     /// Lets go of a state that another has replaced: a large one takes its time.
     Drop(Box<Engine<S>>),
 }
@@ -65,6 +68,7 @@ enum Outcome<S: Prevalent> {
     Installed(Result<Installed<S>, InstallError>),
     Rebuilt { number: u64, rebuilt: Result<Box<Replayed<S>>, RebuildError> },
     Repaired(Option<Repaired>),
+    Scrubbed(PieceRead),
     Dropped,
 }
 
@@ -85,6 +89,7 @@ enum Kind {
     Install,
     Rebuild { number: u64 },
     Repair,
+    Scrub,
     Drop,
 }
 
@@ -117,6 +122,7 @@ impl<S: Prevalent> Job<S> {
             Work::Install { .. } => "install a snapshot",
             Work::Rebuild(_) => "rebuild the state",
             Work::Repair { .. } => "replace damaged entries",
+            Work::Scrub(_) => "read again what the disk holds",
             Work::Drop(_) => "let go of a replaced state",
         }
     }
@@ -141,6 +147,7 @@ impl<S: Prevalent> Job<S> {
             Work::Install { .. } => Kind::Install,
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
             Work::Repair { .. } => Kind::Repair,
+            Work::Scrub(_) => Kind::Scrub,
             Work::Drop(_) => Kind::Drop,
         }
     }
@@ -163,6 +170,7 @@ impl<S: Prevalent> Work<S> {
             Work::Repair { order, damaged, membership } => {
                 Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), membership }))
             }
+            Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
             Work::Drop(engine) => {
                 drop(engine);
                 Outcome::Dropped
@@ -184,6 +192,7 @@ impl Kind {
                 Outcome::Rebuilt { number, rebuilt: Err(RebuildError::Panicked(message)) }
             }
             Kind::Repair => Outcome::Repaired(None),
+            Kind::Scrub => Outcome::Scrubbed(PieceRead::Nothing),
             Kind::Drop => Outcome::Dropped,
         }
     }
@@ -286,6 +295,7 @@ impl<S: Prevalent> Replica<S> {
                     self.on_repaired(now, damaged, copy, membership, out)?;
                 }
             }
+            Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,
             Outcome::Dropped => {}
         }
         self.start_jobs(out);

@@ -14,6 +14,7 @@ mod intake;
 mod jobs;
 mod open;
 mod rebuild;
+mod scrubbing;
 mod snapshotting;
 mod transfer;
 
@@ -33,6 +34,7 @@ pub use input::{Input, Now};
 pub use jobs::{Finished, Job};
 pub use open::{OpenError, Options};
 pub use rebuild::RebuildError;
+pub use scrubbing::ScrubFound;
 
 use crate::members::members_of;
 use crate::{Answers, Engine, Prevalent};
@@ -40,6 +42,7 @@ use clock::ClusterClock;
 use intake::Pending;
 pub(crate) use intake::REGISTRATION_BYTES_MAX;
 use jobs::{Jobs, Work};
+use scrubbing::Scrubbing;
 use transfer::{Receiving, Transfers};
 
 /// Something that ends the process: the disk failed, or the journal needs a newer program. What was
@@ -86,6 +89,7 @@ pub struct Replica<S: Prevalent> {
     journal_bytes_max: u64,
     sync_in_flight: Option<Ticket>,
     jobs: Jobs,
+    scrubbing: Scrubbing,
     transfers: Transfers,
     receiving: Option<Receiving>,
 

@@ -1,6 +1,6 @@
 //! From a data directory to a voter: what the disk holds, what it may have lost, what is therefore promised.
 
-use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, Sizes};
+use journal::{FoundMeta, FrameBuilder, Journal, JournalError, Meta, Recovered, Sizes, UnverifiedFrames};
 use position::{
     Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant, Standing, Tail, Tip,
 };
@@ -15,6 +15,7 @@ use crate::replay::{ReplayError, Replayed, replay_past_panics};
 use crate::replica::clock::ClusterClock;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
+use crate::replica::scrubbing::Scrubbing;
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
@@ -233,6 +234,7 @@ impl<S: Prevalent> Replica<S> {
             journal_bytes_max: options.journal_bytes_max,
             sync_in_flight: None,
             jobs: Jobs::new(snapshotting),
+            scrubbing: Scrubbing::begin(now.time),
             transfers: Transfers::default(),
             receiving: None,
             decisions: Vec::new(),
@@ -321,14 +323,14 @@ fn known_commit(journal: &Journal) -> Index {
 
 /// The newest list of voters: in the journal, or else in the snapshot.
 fn newest_membership<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Membership {
-    let from = engine.members().map_or(Index::NONE, |members| members.index).max(journal.base().index());
+    let from = engine.members().map_or(Index::NONE, |members| members.index);
     let mut newest = None;
-    let mut next = from.next();
-    while next <= journal.last().index() {
-        // A damaged frame that lists voters is one that somebody else will lead.
-        let Ok(frame) = journal.read_frame(next) else { break };
-        newest = members_of(&frame).or(newest);
-        next = frame.tip().index().next();
+    // They end before a damaged frame. If that lists voters, somebody else will lead.
+    for slice in journal.frames_between(journal.base().index(), journal.last().index()) {
+        let frames = UnverifiedFrames::new(&slice).map_while(Result::ok);
+        let lists = frames.filter(|frame| frame.tip().index() > from);
+        newest = lists.filter_map(|frame| members_of(&frame)).last().or(newest);
+        slice.give_back();
     }
     let applied = engine.members().and_then(|members| decode_members(&members.payload));
     newest.or(applied).unwrap_or_else(Membership::unknown)

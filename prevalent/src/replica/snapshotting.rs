@@ -8,6 +8,7 @@ use std::time::Duration;
 use journal::{Entry, EntryKind};
 use position::{History, Index, Mutant, Tip};
 use quorum::Time;
+use storage::Slice;
 
 use crate::replica::jobs::Work;
 use crate::replica::{Effects, Job, Now, Replica};
@@ -65,6 +66,14 @@ impl Snapshotting {
         (self.failures, self.retry_at) = (0, None);
     }
 
+    /// The disk has spoiled this one: another is made of what is applied, which the journal still leads to.
+    pub(crate) fn spoiled(&mut self, at: Index, applied: Option<Tip>) {
+        if at == self.newest {
+            self.newest = at.previous();
+        }
+        applied.into_iter().for_each(|applied| self.want(applied));
+    }
+
     /// The one of this position was not made. It is tried again even if nothing makes another one due: as when the
     /// journal is full, and takes no frame any more.
     fn failed(&mut self, now: Time, target: Tip) {
@@ -94,6 +103,8 @@ impl<S: Prevalent> Replica<S> {
         let Some(engine) = self.engine.as_ref().filter(|_| !self.jobs.is_installing()) else { return };
         let Some(target) = self.jobs.snapshotting.begin(engine.applied().index()) else { return };
         let frames = self.journal.frames_between(self.journal.base().index(), target.index());
+        // Whatever has looked for something in closed segments has left pages of theirs in memory, from each a little.
+        frames.iter().for_each(Slice::give_back);
         let retention = Retention {
             bytes_max: self.history_bytes_max,
             base: self.journal.base().index(),

@@ -221,3 +221,56 @@ impl<S: Prevalent> Replica<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use position::{ChainHash, ClusterId, Epoch, Incarnation, MemberId, Position};
+    use snapshots::{Head, Shelf};
+    use storage::SimDisk;
+
+    use super::*;
+
+    const MIB: u64 = 1024 * 1024;
+
+    fn snapshot() -> Opened {
+        let head = Head {
+            archive_tag: 1,
+            type_name: "anything".to_owned(),
+            schema: 1,
+            layout: 1,
+            cluster: ClusterId(1),
+            tip: Tip { position: Position::new(Epoch(1), Index(9)), ..Tip::NONE },
+            outcome_hash: ChainHash::NONE,
+            list: 1,
+            time: 0,
+        };
+        let mut writer = Shelf::new(SimDisk::new(1).disk()).begin(head).unwrap();
+        writer.write_all(&vec![7; 10 << 20]).unwrap();
+        writer.finish().unwrap()
+    }
+
+    /// What a standby says that it has is a number from the network.
+    #[test]
+    fn what_has_arrived_is_given_back_whatever_the_standby_says() {
+        let to = Member { id: MemberId(2), incarnation: Incarnation(2) };
+        let snapshot = snapshot();
+        let (base, whole) = (snapshot.index(), snapshot.file().len() as u64);
+        let now = Now { time: Time::default(), wall_time: 0 };
+        let transfer =
+            Transfer { snapshot, sent: 0, received: 0, reported: 0, given_back: 0, progressed: now.time };
+        let mut transfers = Transfers::default();
+        transfers.under_way.insert(to, transfer);
+        let mut check = |received: u64, given_back: u64| {
+            transfers.acknowledged(now, to, base, received, false);
+            assert_eq!(transfers.under_way[&to].given_back as u64, given_back, "after {received} bytes");
+        };
+        check(MIB, 0);
+        check(5 * MIB, 5 * MIB);
+        check(3 * MIB, 5 * MIB);
+        check(8 * MIB, 5 * MIB);
+        check(u64::MAX, whole);
+        check(0, whole);
+    }
+}

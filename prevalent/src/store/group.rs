@@ -10,10 +10,12 @@ use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder, Syn
 use position::Tip;
 use quorum::Time;
 
-use crate::replica::{ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica};
+use crate::replica::{
+    ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica, ScrubFound,
+};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
-use crate::store::{ExecuteError, wall_time};
+use crate::store::{ExecuteError, StoreFailed, wall_time};
 use crate::{Actor, Prevalent, encode};
 
 /// The store's only client.
@@ -317,6 +319,29 @@ impl<S: Prevalent> Group<S> {
             self.fail(&fatal.to_string());
         }
         effects.start.drain(..).for_each(|job| self.spawn(job));
+    }
+
+    /// Reads everything again that the disk holds, on this thread. Commands and readers go on between two pieces.
+    pub(crate) fn scrub(self: &Arc<Self>) -> Result<ScrubFound, StoreFailed> {
+        while !self.write_replica().begin_scrub(self.clock.now()) {
+            // A piece is being read on another thread, which takes milliseconds.
+            std::thread::yield_now();
+        }
+        loop {
+            if let Some(why) = &self.lock_line().failed {
+                return Err(StoreFailed(why.clone()));
+            }
+            let mut replica = self.write_replica();
+            let job = replica.next_scrub_job();
+            if replica.has_scrubbed() {
+                return Ok(replica.scrub_found());
+            }
+            drop(replica);
+            match job {
+                Some(job) => self.finish(job.run()),
+                None => std::thread::yield_now(),
+            }
+        }
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {

@@ -19,7 +19,7 @@ use position::{ClusterId, Incarnation, Member, MemberId, Tip};
 use quorum::{Kind, Membership, VoterInfo};
 use storage::{Disk, DiskError};
 
-use crate::replica::{Fatal, OpenError, Options, Replica};
+use crate::replica::{Fatal, OpenError, Options, Replica, ScrubFound};
 use crate::{CodecError, Founding, Prevalent, Reply, ReplyError};
 use group::{Group, Held};
 pub use pending::Pending;
@@ -60,6 +60,11 @@ enum StoreOpenReason {
     #[error("it belongs to a cluster of {0} voters: only the master executable may run it")]
     NotAlone(usize),
 }
+
+/// The disk failed: what it holds is no longer known.
+#[derive(Debug, thiserror::Error)]
+#[error("the store has failed and must be opened again: {0}")]
+pub struct StoreFailed(String);
 
 /// A command was not executed, or its outcome is unknown.
 #[derive(Debug, thiserror::Error)]
@@ -168,6 +173,19 @@ impl<S: Prevalent> Store<S> {
     /// If the state is gone because the disk failed while it was being rebuilt after a panic.
     pub fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         self.group.read(look)
+    }
+
+    /// Reads the whole directory again, past the system's cache: what the disk has spoiled since it was written is
+    /// written again from memory where that still holds it, a spoiled snapshot is made anew, and each is told in the
+    /// log. It takes as long as reading all of it takes; commands and readers go on meanwhile.
+    ///
+    /// A store that is in use does this by itself, slowly, twice a day. Call it for one that is open and idle, and
+    /// before a backup.
+    ///
+    /// # Errors
+    /// If the store has failed, now or before.
+    pub fn scrub(&self) -> Result<ScrubFound, StoreFailed> {
+        self.group.scrub()
     }
 
     /// The end of the history that the state reflects.

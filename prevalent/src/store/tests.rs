@@ -69,7 +69,9 @@ fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
     for seed in 0..60 {
         let machine = SimDisk::new(seed);
         let store = open(&machine);
-        (0..3).for_each(|number| drop(store.execute(number).unwrap()));
+        for number in 0..3 {
+            store.execute(number).unwrap();
+        }
         machine.fail_next_sync();
         // Several pages: what is written later shares only the last of them.
         let pending: Vec<_> = (100..400).map(|number| store.submit(&number).unwrap()).collect();
@@ -79,7 +81,9 @@ fn a_failed_sync_costs_nothing_that_a_later_process_answers() {
         let store = open(&machine);
         let before = numbers(&store);
         found += u32::from(before.len() == 303);
-        (20..25).for_each(|number| drop(store.execute(number).unwrap()));
+        for number in 20..25 {
+            store.execute(number).unwrap();
+        }
         machine.power_cut();
         drop(store);
         assert_eq!(numbers(&open(&machine)), [before, (20..25).collect()].concat(), "seed {seed}");
@@ -350,4 +354,30 @@ fn whoever_waits_for_room_is_woken_when_nobody_leads_any_more() {
     assert_eq!(answer.unwrap(), 513);
     waiting.join().unwrap();
     assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+}
+
+/// Of segments and snapshots alike, while the store is open: the disk itself is read.
+#[test]
+fn a_scrub_finds_what_the_disk_has_spoiled_and_mends_it() {
+    let machine = SimDisk::new(1);
+    let store = open(&machine);
+    // Enough for a closed segment, which holds 64 KiB.
+    let pending: Vec<_> = (0..500).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
+    assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+    for number in 0..300 {
+        store.execute(10_000 + number * 2).unwrap();
+    }
+    let found = store.scrub().unwrap();
+    assert!(found.bytes > 32 * 1024, "{found:?}");
+    assert_eq!((found.frames, found.snapshots), (0, 0));
+    let before = numbers(&store);
+
+    let first = machine.disk().list("journal").unwrap().remove(0).name;
+    machine.rot(&format!("journal/{first}"), 20_000, 1);
+    let found = store.scrub().unwrap();
+    assert_eq!((found.frames, found.frames_mended), (1, 1));
+    assert_eq!(store.scrub().unwrap().frames, 0, "it was mended");
+    drop(store);
+    machine.power_cut();
+    assert_eq!(numbers(&open(&machine)), before);
 }

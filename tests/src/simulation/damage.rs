@@ -54,6 +54,9 @@ impl Simulation {
             disk.damage(&name, &damage);
         });
         self.machines[machine].harmed = true;
+        if kind == Misfortune::DamagedSnapshot {
+            self.machines[machine].damaged_snapshot = Some(name.clone());
+        }
         if self.is_alone() {
             self.machines[machine].undo = Some((name, whole));
         }
@@ -102,7 +105,7 @@ impl Simulation {
         let candidates: Vec<String> = match kind {
             Misfortune::DamagedBallot => vec!["meta.0".to_owned(), "meta.1".to_owned()],
             Misfortune::DamagedMark => vec!["mark".to_owned()],
-            Misfortune::DamagedSnapshot => names("snapshots"),
+            Misfortune::DamagedSnapshot => self.spare_snapshots(machine, names("snapshots")),
             Misfortune::DamagedSegment => {
                 let mut closed = segments();
                 if closed.len() > 1 {
@@ -117,6 +120,16 @@ impl Simulation {
         }
         let name = candidates[self.chance.place(candidates.len())].clone();
         self.machines[machine].disk.bytes_of(&name).map(|_| name)
+    }
+
+    /// Snapshots one of which may be lost: another that leads to the journal is whole.
+    fn spare_snapshots(&self, machine: usize, names: Vec<String>) -> Vec<String> {
+        let found = &self.machines[machine];
+        let Some(process) = &found.process else { return Vec::new() };
+        let base = format!("snapshots/{:020}", process.replica.journal().base().index().0);
+        let useful = names.iter().filter(|name| **name >= base).count();
+        let spared = found.damaged_snapshot.as_ref().is_some_and(|damaged| names.contains(damaged));
+        if useful >= 2 && !spared { names } else { Vec::new() }
     }
 
     /// Keeps what the files are now, for a time when a write is lost.

@@ -47,6 +47,8 @@ pub(super) struct Machine {
     pub(super) heartbeats: VecDeque<Bytes>,
     /// The only copy of a file that was damaged, and its name.
     pub(super) undo: Option<(String, FileCopy)>,
+    /// The snapshot that was damaged last.
+    pub(super) damaged_snapshot: Option<String>,
     /// Its files as they once were.
     pub(super) older: Older,
     /// Its disk may have no room.
@@ -153,6 +155,7 @@ impl Machine {
             harmed: false,
             heartbeats: VecDeque::new(),
             undo: None,
+            damaged_snapshot: None,
             older: Older::new(),
             full: false,
             starts: 0,

@@ -1,8 +1,8 @@
 //! Rot, torn and missing bytes: each gets the verdict that `docs/protocol.md` prescribes.
 
-use position::{Epoch, FrameId, Index, Tail};
+use position::{Epoch, FrameId, History, Index, Tail};
 
-use super::super::{JournalError, Recovered};
+use super::super::{Journal, JournalError, Recovered};
 use super::rig::{Filling, PLAIN, Rig};
 use crate::frame::{FRAME_HEADER_BYTES, Frame};
 
@@ -400,4 +400,68 @@ fn verify_history(rig: &mut Rig, what: &str) {
             Err(error) => panic!("{what}: {error}"),
         }
     }
+}
+
+/// Reads everything again that is closed, and deals with what was found. Says how many frames were spoiled, and
+/// which of them others must send.
+fn scrub(journal: &mut Journal) -> (usize, Vec<FrameId>) {
+    let (mut at, mut spoiled, mut wanted) = (Index::NONE, 0, Vec::new());
+    while let Some(order) = journal.order_scrub(at, 1024) {
+        let scrubbed = order.perform().unwrap();
+        assert!(scrubbed.through > at && scrubbed.bytes > 0);
+        at = scrubbed.through;
+        if let Some(found) = scrubbed.spoiled {
+            spoiled += 1;
+            wanted.extend(journal.note_spoiled(found));
+        }
+    }
+    (spoiled, wanted)
+}
+
+/// The disk itself is read: what memory holds says nothing of it, and mends it.
+#[test]
+fn what_the_disk_spoils_is_found_and_mended_from_memory() {
+    let mut rig = Rig::with_frames(1, 60);
+    let closed = rig.journal().order_scrub(Index(0), usize::MAX).is_some();
+    assert!(closed && scrub(rig.journal()) == (0, Vec::new()));
+    for index in [2, 20, 21, 40] {
+        rot(&rig, index, 300);
+    }
+    assert_eq!(scrub(rig.journal()), (4, Vec::new()));
+    rig.check();
+    assert_eq!(scrub(rig.journal()), (0, Vec::new()), "the copies are whole");
+    let recovered = rig.power_cut();
+    check(&recovered, 60, Tail::Clean, &[]);
+}
+
+/// With no good copy in memory others are asked, and theirs takes the place.
+#[test]
+fn what_is_spoiled_in_memory_too_is_wanted_from_others() {
+    let mut rig = Rig::with_frames(1, 60);
+    rot(&rig, 20, 300);
+    let order = rig.journal().order_scrub(Index(19), 1).unwrap();
+    let mut found = order.perform().unwrap().spoiled.unwrap();
+    found.forget_copy();
+    let id = id_of(&rig, 20);
+    assert_eq!(rig.journal().note_spoiled(found), Some(id));
+    assert_eq!(rig.journal().damages().map(|damage| damage.id).collect::<Vec<_>>(), [id]);
+    assert_eq!(rig.journal().frame_containing(Index(20)), Some(id));
+    let copy = bytes_of(&rig, 20);
+    rig.journal().repair(&copy).unwrap();
+    rig.check();
+    let recovered = rig.power_cut();
+    check(&recovered, 60, Tail::Clean, &[]);
+}
+
+/// A cut or a snapshot may have come while the disk was read.
+#[test]
+fn what_is_gone_meanwhile_is_not_damaged() {
+    let mut rig = Rig::with_frames(1, 60);
+    rot(&rig, 20, 300);
+    let order = rig.journal().order_scrub(Index(19), 1).unwrap();
+    rig.cut_after(Index(10)).unwrap();
+    let found = order.perform().unwrap().spoiled.unwrap();
+    assert_eq!(rig.journal().note_spoiled(found), None);
+    rig.sync().unwrap();
+    rig.check();
 }
