@@ -261,6 +261,8 @@ pub struct VoterView {
     pub last_seen: Option<Time>,
     /// Whether it is connected.
     pub is_connected: bool,
+    /// What is wrong with its disk, in words.
+    pub findings: Vec<String>,
 }
 
 /// A change of master.

@@ -83,20 +83,28 @@ fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
     let detail = match (voter.is_connected, voter.lag, voter.last_seen) {
         (false, _, Some(seen)) => format!("seen {}", seen.age(view.now).ago()),
         (false, _, None) => "not seen yet".to_owned(),
+        (true, _, _) if !voter.findings.is_empty() => match voter.findings.len() {
+            1 => "1 finding on its disk".to_owned(),
+            count => format!("{count} findings on its disk"),
+        },
         (true, _, _) if is_master => "leads".to_owned(),
         (true, Some(0), _) => "up to date".to_owned(),
         (true, Some(1), _) => "1 entry behind".to_owned(),
         (true, Some(lag), _) => format!("{lag} entries behind"),
         (true, None, _) => String::new(),
     };
-    let color = if voter.is_connected { palette.good() } else { palette.bad() };
+    let color = match (voter.is_connected, voter.findings.is_empty()) {
+        (false, _) => palette.bad(),
+        (true, false) => palette.warning(),
+        (true, true) => palette.good(),
+    };
     let line = if is_master { palette.accent } else { palette.line };
     let frame = egui::Frame::new()
         .fill(palette.raised)
         .stroke(egui::Stroke::new(1.0, line))
         .corner_radius(8)
         .inner_margin(egui::Margin::symmetric(10, 5));
-    frame.show(ui, |ui| {
+    let shown = frame.show(ui, |ui| {
         ui.horizontal(|ui| {
             ui.spacing_mut().item_spacing.x = 6.0;
             icon::dot(ui, color, voter.is_connected);
@@ -107,6 +115,9 @@ fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
             });
         });
     });
+    if !voter.findings.is_empty() {
+        shown.response.on_hover_text(voter.findings.join("\n\n"));
+    }
 }
 
 fn show_access(ui: &mut Ui, view: &View, palette: &Palette) {

@@ -121,6 +121,10 @@ impl Cluster {
                     lag: self.lag_of(&member.name).filter(|_| is_connected && is_fresh),
                     last_seen: heard.map(|heard| heard.at),
                     is_connected,
+                    findings: heard
+                        .filter(|_| is_connected)
+                        .map(|heard| heard.status.findings.clone())
+                        .unwrap_or_default(),
                 }
             })
             .collect();
@@ -168,6 +172,7 @@ mod tests {
             outcome_hash: String::new(),
             standbys: Vec::new(),
             disk_waits_ms: None,
+            findings: Vec::new(),
         };
         let mut cluster = Cluster { master: Some("pc1".into()), ..Cluster::default() };
         let mut lag = |seconds: i64| {

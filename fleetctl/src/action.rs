@@ -119,7 +119,8 @@ impl Session {
     async fn status(&self) -> anyhow::Result<()> {
         match self.read(&Query::Status).await? {
             Answer::Status(status) => {
-                let cluster = ClusterLine::of(&self.client.standing().view);
+                let statuses = self.client.status().await.into_iter().filter_map(|(_, status)| status);
+                let cluster = ClusterLine::of(&self.client.standing().view, statuses);
                 print(&if self.json { cluster.json(&status) } else { self.layout.status(&cluster, &status) })
             }
             other => another_version(&other),

@@ -3,7 +3,7 @@
 use fleet::{Change, Condition, NodeView, SceneView, Status, Value, counted};
 use position::{Epoch, Index};
 use serde::Serialize;
-use shipper::ClusterView;
+use shipper::{ClusterView, VoterStatus};
 
 use crate::table::{self, Column};
 
@@ -29,6 +29,15 @@ pub(crate) struct ClusterLine {
     master: Option<String>,
     epoch: Epoch,
     voters: Vec<String>,
+    /// What is wrong with the disks of voters that answer.
+    findings: Vec<VoterFinding>,
+}
+
+/// What is wrong with a voter's disk.
+#[derive(Clone, Debug, Serialize)]
+struct VoterFinding {
+    voter: String,
+    finding: String,
 }
 
 /// `fleetctl status --json`.
@@ -41,12 +50,18 @@ struct ClusterStatus<'a> {
 
 impl ClusterLine {
     /// What a client knows of the cluster, by name.
-    pub(crate) fn of(view: &ClusterView) -> ClusterLine {
+    pub(crate) fn of(view: &ClusterView, statuses: impl Iterator<Item = VoterStatus>) -> ClusterLine {
+        let findings_of = |status: VoterStatus| {
+            let voter = view.members.iter().find(|member| member.id == status.voter);
+            let voter = voter.map_or_else(|| status.voter.to_string(), |member| member.name.clone());
+            status.findings.into_iter().map(move |finding| VoterFinding { voter: voter.clone(), finding })
+        };
         let master = view.members.iter().find(|member| Some(member.id) == view.master);
         ClusterLine {
             master: master.map(|member| member.name.clone()),
             epoch: view.epoch,
             voters: view.members.iter().map(|member| member.name.clone()).collect(),
+            findings: statuses.flat_map(findings_of).collect(),
         }
     }
 
@@ -63,10 +78,12 @@ impl Layout {
             Some(master) => format!("master {master}"),
             None => "no master".to_owned(),
         };
+        let finding = |one: &VoterFinding| format!("! {}: {}\n", one.voter, app::printable(&one.finding));
         format!(
-            "{master} in epoch {}, voters {}\n{}",
+            "{master} in epoch {}, voters {}\n{}{}",
             cluster.epoch.0,
             cluster.voters.join(" "),
+            cluster.findings.iter().map(finding).collect::<String>(),
             self.grid(status)
         )
     }
@@ -257,14 +274,16 @@ mod tests {
         };
         let members = vec![member(1, "pc1"), member(2, "pc2")];
         let mut view = ClusterView { epoch: Epoch(7), master: Some(MemberId(2)), members };
-        let shown = WIDE.status(&ClusterLine::of(&view), &Status::default());
+        let nothing = std::iter::empty;
+        let shown = WIDE.status(&ClusterLine::of(&view, nothing()), &Status::default());
         assert!(shown.starts_with("master pc2 in epoch 7, voters pc1 pc2\n"), "{shown}");
         assert_eq!(
-            ClusterLine::of(&view).json(&Status::default()),
-            "{\"cluster\":{\"master\":\"pc2\",\"epoch\":7,\"voters\":[\"pc1\",\"pc2\"]},\"rows\":0,\"columns\":0,\"cells\":[]}\n"
+            ClusterLine::of(&view, nothing()).json(&Status::default()),
+            "{\"cluster\":{\"master\":\"pc2\",\"epoch\":7,\"voters\":[\"pc1\",\"pc2\"],\"findings\":[]},\"rows\":0,\"columns\":0,\"cells\":[]}\n"
         );
         view.master = None;
-        assert!(WIDE.status(&ClusterLine::of(&view), &Status::default()).starts_with("no master in epoch 7"));
+        let shown = WIDE.status(&ClusterLine::of(&view, nothing()), &Status::default());
+        assert!(shown.starts_with("no master in epoch 7"));
     }
 
     #[test]

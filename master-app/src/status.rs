@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use app::{Exit, complain, say};
+use app::{Exit, complain, printable, say};
 use fleet::Fleet;
 use serde::Serialize;
 use shipper::{Client, ClientError, ClientOptions, Reached, VoterStatus};
@@ -64,8 +64,10 @@ fn describe(line: &Line) -> String {
     let waits = status
         .disk_waits_ms
         .map_or_else(String::new, |waits| format!(" · its disk has not answered for {} s", waits / 1000));
+    let findings: String =
+        status.findings.iter().map(|finding| format!("\n{:21}   {}", "", printable(finding))).collect();
     format!(
-        "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}{waits}",
+        "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}{waits}{findings}",
         line.address,
         status.role,
         status.view.epoch,

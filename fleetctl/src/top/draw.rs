@@ -23,6 +23,8 @@ const DETAILS_WIDTH: u16 = 44;
 const DETAILS_HEIGHT: u16 = 7;
 const RECENT_HEIGHT: u16 = 6;
 const VOTERS_MAX: usize = 9;
+/// Maximum findings shown of one voter.
+const FINDINGS_SHOWN_MAX: usize = 2;
 
 const HELP: [&str; 9] = [
     "Keys",
@@ -134,6 +136,10 @@ impl Page<'_> {
             for voter in &picture.voters {
                 let area = self.take_top(1);
                 line(self.buffer, area, 0, &voter_line(voter), voter_style(voter));
+                for finding in voter.findings.iter().take(FINDINGS_SHOWN_MAX) {
+                    let area = self.take_top(1);
+                    line(self.buffer, area, 0, &format!("  ! {finding}"), alarm());
+                }
             }
             self.take_top(1);
             return;
@@ -251,10 +257,12 @@ fn presence(node: &NodeView) -> String {
 }
 
 fn voter_words(voter: &Voter) -> String {
-    match (voter.role.as_str(), voter.lag) {
+    let words = match (voter.role.as_str(), voter.lag) {
         ("standby", Some(lag)) => format!("{} +{lag}", voter.name),
         _ => format!("{} {}", voter.name, voter.role),
-    }
+    };
+    // Where there is no room for the text.
+    if voter.findings.is_empty() { words } else { format!("{words} DAMAGED") }
 }
 
 fn voter_line(voter: &Voter) -> String {
@@ -265,6 +273,7 @@ fn voter_line(voter: &Voter) -> String {
 
 fn voter_style(voter: &Voter) -> Style {
     match voter.role.as_str() {
+        "master" | "standby" if !voter.findings.is_empty() => style_of(Condition::Drifted),
         "master" | "standby" => Style::new(),
         "unreachable" => style_of(Condition::Absent),
         _ => style_of(Condition::Pending),
@@ -296,8 +305,7 @@ fn title(buffer: &mut Buffer, area: Rect, text: &str) {
 /// Writes a line of an area, as much of it as fits. Control characters have no place on a screen.
 pub(super) fn line(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) {
     if row < area.height {
-        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-        let text = clipped(&text, usize::from(area.width));
+        let text = clipped(&app::printable(text), usize::from(area.width));
         buffer.set_stringn(area.x, area.y + row, text, usize::from(area.width), style);
     }
 }

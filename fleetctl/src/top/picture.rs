@@ -51,6 +51,8 @@ pub(crate) struct Voter {
     /// How many entries it has still to make durable, if a master knows.
     pub(crate) lag: Option<u64>,
     pub(crate) version: Option<String>,
+    /// What is wrong with its disk.
+    pub(crate) findings: Vec<String>,
 }
 
 impl Picture {
@@ -143,6 +145,7 @@ fn voters(view: &ClusterView, statuses: &[VoterStatus]) -> Vec<Voter> {
             role: status.map_or_else(|| "unreachable".to_owned(), |status| status.role.clone()),
             lag: behind,
             version: status.map(|status| status.version.clone()),
+            findings: status.map(|status| status.findings.clone()).unwrap_or_default(),
         }
     };
     view.members.iter().map(|member| voter(member.id, &member.name)).collect()
@@ -182,6 +185,7 @@ mod tests {
             outcome_hash: String::new(),
             standbys,
             disk_waits_ms: None,
+            findings: Vec::new(),
         }
     }
 

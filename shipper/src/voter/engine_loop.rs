@@ -443,6 +443,7 @@ impl<S: Prevalent> EngineLoop<S> {
                 .map(|engine| engine.outcome_hash().to_string())
                 .unwrap_or_default(),
             standbys: view.matched.iter().map(standby).collect(),
+            findings: self.replica.health().iter().take(FINDINGS_MAX).map(ToString::to_string).collect(),
             disk_waits_ms: waits.map(|waits| u64::try_from(waits.as_millis()).unwrap_or(u64::MAX)),
         }
     }

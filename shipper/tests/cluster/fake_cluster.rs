@@ -454,6 +454,7 @@ impl World {
             outcome_hash: self.engine.outcome_hash().to_string(),
             standbys: Vec::new(),
             disk_waits_ms: None,
+            findings: Vec::new(),
         }
     }
 }
