@@ -1,14 +1,15 @@
 //! Did the cluster keep its word?
 //!
-//! Responsible for: reading a voter's journal after the fact, executing it once and in order on a fleet of
-//! its own, and comparing that with what was acknowledged and with what the cluster said at the end. Not
-//! responsible for: the cluster's own ways of executing a command once; none of that code is used here.
+//! Responsible for: executing a voter's journal after the fact, once and in order on a fleet of its own, and
+//! comparing that with what was acknowledged and with what the cluster said at the end. Not responsible for: the
+//! cluster's own ways of executing a command once; none of that code is used here. What is in the journal, good
+//! copies of damaged frames included, is what recovery says.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use fleet::{Command, Desired, Fleet, NodeView, Outcome};
-use journal::{EntryKind, Frame, JournalError, list_segments, view_segment};
+use journal::{EntryKind, Frame, Journal, JournalError, JournalTag, list_segments, view_segment};
 use position::{Index, Tip};
 use prevalent::{Actor, CodecError, Moment, Prevalent};
 use storage::{Disk, DiskError};
@@ -67,19 +68,38 @@ pub enum AuditError {
 /// # Errors
 /// If the journal cannot be read from its beginning.
 pub fn audit(data: &Path, acknowledged: &[Acknowledged], nodes: &[NodeView]) -> Result<Audit, AuditError> {
-    let disk = Disk::open_read_only(data)?;
     let mut replay = Replay::default();
-    for segment in list_segments(&disk)?.iter().filter(|segment| segment.visible) {
-        let Some(view) = view_segment(&disk, &segment.name)? else { continue };
-        // The journal's end may be half a frame that was being written when its voter was killed. Nothing in
-        // it was acknowledged; if anything was lost with it, it is found missing.
-        for frame in view.spots().map_while(|spot| spot.frame.ok()) {
-            if segment.through.is_none_or(|through| frame.id().last <= through) {
-                replay.frame(&frame)?;
-            }
+    for_each_frame(&Disk::open_read_only(data)?, |frame| replay.frame(frame))?;
+    Ok(replay.compare(acknowledged, nodes))
+}
+
+/// Calls `look` with each frame of a journal that counts, in order: as recovery reads it, good copies of damaged
+/// frames included. The journal's end may be half a frame that was being written when its voter was killed. Nothing
+/// in it was acknowledged; if anything was lost with it, it is found missing.
+fn for_each_frame(
+    disk: &Disk,
+    mut look: impl FnMut(&Frame<'_>) -> Result<(), AuditError>,
+) -> Result<(), AuditError> {
+    let Some(tag) = tag_of(disk)? else { return Ok(()) };
+    let journal = Journal::recover(disk.clone(), tag, None)?.journal;
+    let mut at = journal.base();
+    while at.index() < journal.last().index() {
+        let frame = journal.read_frame(at.index().next())?;
+        look(&frame)?;
+        at = frame.tip();
+    }
+    Ok(())
+}
+
+/// Whose commands the journal holds, by its own word.
+fn tag_of(disk: &Disk) -> Result<Option<JournalTag>, AuditError> {
+    for segment in list_segments(disk)? {
+        let Some(view) = view_segment(disk, &segment.name)? else { continue };
+        if let Ok(header) = view.header {
+            return Ok(Some(header.tag));
         }
     }
-    Ok(replay.compare(acknowledged, nodes))
+    Ok(None)
 }
 
 #[derive(Default)]
@@ -150,7 +170,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use fleet::Selector;
-    use journal::{Entry, FrameBuilder, Journal, JournalTag, Sequence, SessionId, Stamp};
+    use journal::{Entry, FrameBuilder, Sequence, SessionId, Stamp};
     use position::{ClusterId, Epoch};
 
     use super::*;
@@ -198,10 +218,7 @@ mod tests {
         let mut replay = Replay::default();
         let folder = journal(commands);
         let disk = Disk::open_read_only(folder.path()).unwrap();
-        for segment in list_segments(&disk).unwrap() {
-            let view = view_segment(&disk, &segment.name).unwrap().unwrap();
-            view.spots().for_each(|spot| replay.frame(&spot.frame.unwrap()).unwrap());
-        }
+        for_each_frame(&disk, |frame| replay.frame(frame)).unwrap();
         match replay.fleet.answer(&fleet::Query::Nodes(Selector::All)) {
             fleet::Answer::Nodes(nodes) => nodes,
             other => panic!("{other:?}"),

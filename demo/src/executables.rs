@@ -15,10 +15,15 @@ pub enum Program {
     Master,
     /// The agent on each PC.
     Node,
+    /// Looks into data directories.
+    Inspect,
 }
 
 impl Program {
-    const ALL: [Program; 2] = [Program::Master, Program::Node];
+    const ALL: [Program; 3] = [Program::Master, Program::Node, Program::Inspect];
+
+    /// Those that a cluster consists of.
+    const RUNNING: [Program; 2] = [Program::Master, Program::Node];
 
     /// What it is called.
     #[must_use]
@@ -26,6 +31,7 @@ impl Program {
         match self {
             Program::Master => "master",
             Program::Node => "node",
+            Program::Inspect => "inspect",
         }
     }
 
@@ -33,6 +39,7 @@ impl Program {
         match self {
             Program::Master => "master-app",
             Program::Node => "node-app",
+            Program::Inspect => "inspect",
         }
     }
 }
@@ -114,7 +121,7 @@ impl Executables {
     /// If one is missing.
     pub fn of(folder: PathBuf, runner: Option<OsString>) -> Result<Executables, ExecutablesError> {
         let found = Executables { folder, runner };
-        for program in Program::ALL {
+        for program in Program::RUNNING {
             found.path(program)?;
         }
         Ok(found)

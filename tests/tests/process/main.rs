@@ -4,6 +4,8 @@
 //! condition, for as long as a slow machine may take.
 
 mod console;
+#[cfg(not(windows))]
+mod damage;
 mod failover;
 #[cfg(target_os = "linux")]
 mod hang;
