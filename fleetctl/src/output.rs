@@ -281,6 +281,22 @@ mod tests {
             ClusterLine::of(&view, nothing()).json(&Status::default()),
             "{\"cluster\":{\"master\":\"pc2\",\"epoch\":7,\"voters\":[\"pc1\",\"pc2\"],\"findings\":[]},\"rows\":0,\"columns\":0,\"cells\":[]}\n"
         );
+        let damaged = VoterStatus {
+            voter: MemberId(2),
+            version: String::new(),
+            role: "standby".into(),
+            view: view.clone(),
+            last: Index(9),
+            durable: Index(9),
+            commit: Index(9),
+            applied: Index(9),
+            outcome_hash: String::new(),
+            standbys: Vec::new(),
+            disk_waits_ms: None,
+            findings: vec!["mark: it is\ndamaged".into()],
+        };
+        let shown = WIDE.status(&ClusterLine::of(&view, std::iter::once(damaged)), &Status::default());
+        assert!(shown.contains("\n! pc2: mark: it is damaged\n"), "{shown}");
         view.master = None;
         let shown = WIDE.status(&ClusterLine::of(&view, nothing()), &Status::default());
         assert!(shown.starts_with("no master in epoch 7"));

@@ -199,12 +199,12 @@ pub struct VoterStatus {
     pub standbys: Vec<StandbyStatus>,
     /// How many milliseconds its disk has kept it waiting, if it is more than a second: the disk hangs or is far too slow.
     pub disk_waits_ms: Option<u64>,
-    /// What is wrong with its data directory, in words, until it has been dealt with; at most [`FINDINGS_MAX`].
+    /// What is wrong with its data directory, in words, until it has been dealt with; at most 16.
     pub findings: Vec<String>,
 }
 
 /// Maximum findings in one status. A disk that has more is known to be bad.
-pub const FINDINGS_MAX: usize = 16;
+pub(crate) const FINDINGS_MAX: usize = 16;
 
 /// What a master knows of another voter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -390,6 +390,7 @@ pub(crate) mod tests {
             role: role.into(),
             lag,
             version: Some("0.1.0".into()),
+            findings: Vec::new(),
         };
         Picture {
             nodes: wall(rows, columns),
@@ -464,6 +465,16 @@ pub(crate) mod tests {
                 "brightness",
             ],
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_disk_stands_below_its_voter_or_beside_its_name() {
+        let mut picture = picture(3, 3);
+        picture.voters[1].findings = vec!["mark: it is damaged\u{1b}[2J".into()];
+        let tall = shown(80, 30, &picture, &mut View::default());
+        check(&tall, &["pc2              standby", "  ! mark: it is damaged [2J"]);
+        let small = shown(60, 12, &picture, &mut View::default());
+        check(&small, &["pc1 master, pc2 +0 DAMAGED, pc3 unreachable"]);
     }
 
     #[test]

@@ -75,7 +75,6 @@ pub(crate) enum ScrubPiece {
 
 /// What came of it.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub(crate) enum PieceRead {
     Journal(Box<Result<Scrubbed, JournalError>>),
     /// A snapshot is valid so far, and this is what comes next.

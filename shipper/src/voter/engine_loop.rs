@@ -15,7 +15,7 @@ use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
+use crate::conversation::{ClusterView, FINDINGS_MAX, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 use crate::peer::{FromPeer, Peers};
 use crate::service::{Denied, Followed, Kept, Question, ToLoop};
 use crate::voter::clients::Clients;
