@@ -96,12 +96,21 @@ impl fmt::Display for Position {
 /// The end of a frame: its position and the hash of everything up to it.
 ///
 /// Two journals with the same tip hold the same history up to it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+///
+/// So the index and the hash decide whether two are equal: the hash covers the epoch. Of a damaged frame that is known
+/// by its hash alone, the epoch may be a lower bound only.
+#[derive(Clone, Copy, Debug, Default, Eq, Serialize, Deserialize)]
 pub struct Tip {
     /// Epoch and index of the frame's last entry.
     pub position: Position,
     /// The frame's chain hash.
     pub hash: ChainHash,
+}
+
+impl PartialEq for Tip {
+    fn eq(&self, other: &Tip) -> bool {
+        self.index() == other.index() && self.hash == other.hash
+    }
 }
 
 impl Tip {

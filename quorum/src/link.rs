@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use position::{
-    Amnesia, Epoch, History, Incarnation, KnownPeer, Member, MemberId, Position, Standing, Started,
+    Amnesia, Epoch, History, Incarnation, Index, KnownPeer, Member, MemberId, Position, Standing, Started,
 };
 
 use crate::memory::Newcomer;
@@ -34,6 +34,7 @@ pub(crate) struct Link {
     refused: Option<Started>,
     /// What it said of itself in its last greeting.
     fresh: bool,
+    stateless: Option<Index>,
 }
 
 impl Link {
@@ -46,7 +47,7 @@ impl Link {
         self.round_trip
     }
 
-    pub(crate) fn acknowledged(&mut self, epoch: Epoch, index: position::Index) {
+    pub(crate) fn acknowledged(&mut self, epoch: Epoch, index: Index) {
         self.acknowledged = self.acknowledged.max(Position::new(epoch, index));
     }
 
@@ -56,6 +57,12 @@ impl Link {
 }
 
 impl Voter {
+    /// The first end of a snapshot that is of use to this member.
+    #[must_use]
+    pub fn snapshot_wanted_from(&self, member: Member) -> Index {
+        self.links.get(&member).and_then(|link| link.stateless).unwrap_or_default()
+    }
+
     /// Whether anything came from this member within the suspicion time.
     pub(crate) fn is_heard(&self, member: Member) -> bool {
         let heard = self.links.get(&member).and_then(|link| link.heard);
@@ -114,7 +121,7 @@ impl Voter {
                 Standing::Amnesiac(amnesia) => Some(amnesia),
                 Standing::Settled | Standing::Unsettled(_) => None,
             },
-            stateless: !self.has_state,
+            stateless: (!self.has_state).then(|| history.base().index()),
         }
     }
 
@@ -213,11 +220,12 @@ impl Voter {
         }
         if let Some(link) = self.links.get_mut(&envelope.from) {
             link.fresh = hello.fresh;
+            link.stateless = hello.stateless;
         }
         if hello.amnesia == Some(Amnesia::Copied) {
             self.alarm(Alarm::CopiedDirectory { of: envelope.from });
         }
-        if hello.stateless {
+        if hello.stateless.is_some() {
             self.give_state(envelope.from);
         }
         if self.is_fresh() && self.everyone_is_fresh() {

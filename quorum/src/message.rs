@@ -115,8 +115,8 @@ pub struct Hello {
     pub refused: Option<Started>,
     /// Whether the sender has lost what it promised, and how that was found.
     pub amnesia: Option<Amnesia>,
-    /// Whether the sender has no state, and wants the master's newest snapshot.
-    pub stateless: bool,
+    /// Of a sender without a state: where its journal begins. Only a snapshot from there on gives it one.
+    pub stateless: Option<Index>,
 }
 
 /// How many starts back a greeting leads.

@@ -67,8 +67,4 @@ fn damage_on_the_disk_has_an_exit_code_of_its_own() {
         damage(&data.join(copy), 100);
     }
     check(&wall, &["config", "check"], 5, "both copies of the identity are damaged");
-
-    let wall = Wall::make();
-    std::fs::remove_dir_all(wall.pc().join("data").join("journal")).unwrap();
-    check(&wall, &["--config", "master.toml"], 5, "journal");
 }

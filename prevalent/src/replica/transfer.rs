@@ -103,8 +103,16 @@ impl<S: Prevalent> Replica<S> {
         if !self.transfers.expected.remove(&to) {
             return;
         }
-        let Some(snapshot) = newest.filter(|found| found.index() >= self.journal.base().index()) else {
-            tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby waits for the next one");
+        // A standby without a state needs one that its own journal leads on from.
+        let first = self.journal.base().index().max(self.voter.snapshot_wanted_from(to));
+        let Some(snapshot) = newest.filter(|found| found.index() >= first) else {
+            if self.voter.snapshot_wanted_from(to) > Index::NONE
+                && let Some(engine) = &self.engine
+            {
+                self.jobs.snapshotting.want(engine.applied());
+            } else {
+                tracing::error!(%to, "no valid snapshot covers what the journal has dropped; this standby waits for the next one");
+            }
             self.transfers.missing.insert(to, now.time + LOOK_AGAIN_AFTER);
             return;
         };

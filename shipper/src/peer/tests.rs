@@ -93,7 +93,7 @@ fn hello() -> Message {
         processes: [position::ProcessNumber(u64::MAX); quorum::PROCESSES_MAX],
         refused: None,
         amnesia: None,
-        stateless: false,
+        stateless: Some(Index(7)),
     })
 }
 
