@@ -170,7 +170,8 @@ fn threads_share_syncs_and_each_gets_its_own_answer() {
         (0..16).flat_map(|t| (0..50).map(move |number| t * 100 + number * 2)).collect();
     expected.sort_unstable();
     assert_eq!(found, expected, "nothing was doubled or lost");
-    assert!(machine.syncs() - before <= 801, "no command needs more than one sync");
+    // Beside them a few for spare segments, their folder, and the newest segment's name in the ballot.
+    assert!(machine.syncs() - before <= 840, "no command needs more than one sync");
 }
 
 #[test]

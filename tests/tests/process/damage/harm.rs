@@ -92,8 +92,10 @@ impl Harm {
         const MISSING: &[Finding] = &[Finding::Missing];
         const EITHER: &[Finding] = &[Finding::Sound, Finding::Missing];
         match (place.holds, self) {
-            // The other copy is good; a hint is no promise; and what is hidden counts no more.
-            (Holds::Ballot | Holds::Mark, _) => SOUND,
+            // The other copy is good.
+            (Holds::Ballot, _) => SOUND,
+            // A hint is no promise, but without it a torn end cannot be told from one that was acknowledged.
+            (Holds::Mark, _) => EITHER,
             (Holds::Folder, _) => MISSING,
             (Holds::Frame, Harm::Flip { .. } | Harm::Truncate { .. } | Harm::Delete) => MISSING,
             (Holds::Blank, Harm::Flip { .. } | Harm::Zero { .. } | Harm::Extend { .. }) => SOUND,
