@@ -5,7 +5,7 @@ use journal::{
     UnverifiedFrames,
 };
 use position::{
-    Amnesia, Ballot, ClusterId, FrameId, History, Incarnation, Index, Member, MemberId, Mutant,
+    Amnesia, Ballot, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Mutant,
     ProcessNumber, Standing, Tail, Tip,
 };
 use quorum::{Membership, Start, Times, Voter};
@@ -199,7 +199,12 @@ impl<S: Prevalent> Replica<S> {
         recovered.journal.set_sizes(options.segment_sizes);
         let has_state = recovered.journal.base().index() <= engine.applied().index();
         let membership = newest_membership(&recovered.journal, &engine);
-        let alone = options.sole || membership.voters().len() == 1;
+        // If the list of voters is what is damaged: whoever took part in an epoch and remembers no peer was alone in it.
+        let knows_nobody =
+            meta.as_ref().is_some_and(|meta| meta.peers.is_empty() && meta.ballot.epoch > Epoch::NONE);
+        let alone = options.sole
+            || membership.voters().len() == 1
+            || (membership.voters().is_empty() && knows_nobody);
         let mut ballot = match &meta {
             Some(meta) => found_ballot(meta, &recovered),
             None => Ballot::founded(),
