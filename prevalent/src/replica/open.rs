@@ -199,9 +199,11 @@ impl<S: Prevalent> Replica<S> {
         recovered.journal.set_sizes(options.segment_sizes);
         let has_state = recovered.journal.base().index() <= engine.applied().index();
         let membership = newest_membership(&recovered.journal, &engine);
-        // If the list of voters is what is damaged: whoever took part in an epoch and remembers no peer was alone in it.
-        let knows_nobody =
-            meta.as_ref().is_some_and(|meta| meta.peers.is_empty() && meta.ballot.epoch > Epoch::NONE);
+        // If the list of voters is what is damaged: whoever counted in an epoch and remembers no peer was alone in it.
+        let knows_nobody = meta.as_ref().is_some_and(|meta| {
+            let counted = meta.ballot.epoch > Epoch::NONE && meta.ballot.standing == Standing::Settled;
+            counted && meta.peers.is_empty()
+        });
         let alone = options.sole
             || membership.voters().len() == 1
             || (membership.voters().is_empty() && knows_nobody);
