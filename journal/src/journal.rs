@@ -129,8 +129,8 @@ impl Sizes {
     /// at most 32 MiB: some seconds of the heaviest load, for a disk that takes as long.
     pub const USUAL: Sizes =
         Sizes { first: FIRST_SEGMENT_BYTES, later: SEGMENT_BYTES, reserve: 4096, unsynced_segments_max: 3 };
-    /// A few frames fill a segment. Only for those who write no frame of more than 16 KiB.
-    pub const SMALL: Sizes = Sizes { first: 2560, later: 16_896, reserve: 512, unsynced_segments_max: 20 };
+    /// A few frames fill a segment. Only for those who write no frame of more than 64 KiB.
+    pub const SMALL: Sizes = Sizes { first: 2560, later: 66_048, reserve: 512, unsynced_segments_max: 20 };
 }
 
 impl Journal {

@@ -75,7 +75,7 @@ impl Voter {
         if Mutant::SettlesByHeartbeat.is_active() {
             self.note_masters_last(last.index(), history);
         }
-        self.commit_through(commit.min(self.matched));
+        self.commit_what_is_matched(commit, history);
         if self.matched > Index::NONE {
             self.acknowledge(None);
         } else {
@@ -105,14 +105,20 @@ impl Voter {
         let Some(through) = frames.last().map(|last| last.last) else { return };
         let adopting = Adopting::Followed { through, commit: append.commit };
         if !self.adopt_after_conflict(envelope, frames, adopting, history) {
-            self.hold(through, append.commit);
+            self.hold(through, append.commit, history);
         }
     }
 
+    /// The master's commit, as far as the journal is the master's. Where several frames are damaged together their
+    /// ends are not known: what is committed in there shows once they are mended.
+    fn commit_what_is_matched(&mut self, commit: Index, history: &impl History) {
+        self.commit_through(history.tip_at_or_below(commit.min(self.matched)).index());
+    }
+
     /// The journal holds the master's frames up to here.
-    fn hold(&mut self, through: Index, commit: Index) {
+    fn hold(&mut self, through: Index, commit: Index, history: &impl History) {
         self.matched = self.matched.max(through);
-        self.commit_through(commit.min(self.matched));
+        self.commit_what_is_matched(commit, history);
         if self.durable >= through {
             // Nothing new will become durable, so nothing else would answer.
             self.acknowledge(None);
