@@ -130,7 +130,7 @@ impl Voter {
     pub(crate) fn on_adopted(&mut self, tip: Tip, history: &impl History) {
         assert_eq!(tip, history.tip(), "the journal ends where it is said to");
         match self.adopting.take().expect("asserted by the caller") {
-            Adopting::Followed { through, commit } => self.hold(through.min(tip.index()), commit),
+            Adopting::Followed { through, commit } => self.hold(through.min(tip.index()), commit, history),
             Adopting::Pulled { through } if tip == through => self.pull_on(tip),
             Adopting::Pulled { .. } => self.back_off(),
             Adopting::Found => {}
