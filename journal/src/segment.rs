@@ -220,7 +220,8 @@ impl SegmentHeader {
             return Err(SegmentFlaw::Format { found: u32_at(FORMAT_AT) });
         }
         let life = ClusterLife(u64_at(LIFE_AT));
-        if life != ClusterLife::FIRST {
+        // Lives were not counted at first: such a segment says 0.
+        if life > ClusterLife::FIRST {
             return Err(SegmentFlaw::Life { found: life });
         }
         let position = Position::new(Epoch(u64_at(PREVIOUS_EPOCH_AT)), Index(u64_at(PREVIOUS_INDEX_AT)));

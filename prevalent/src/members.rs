@@ -54,6 +54,17 @@ impl MemberList {
     /// Reads the payload of a members entry; `None` if it is none, or says what this version does not know.
     #[must_use]
     pub fn decode(payload: &[u8]) -> Option<MemberList> {
+        MemberList::decode_numbered(payload).or_else(|| MemberList::decode_founding(payload))
+    }
+
+    /// A list as it was laid out before lists had numbers: there was only the founding one.
+    fn decode_founding(payload: &[u8]) -> Option<MemberList> {
+        let (voters, rest) = postcard::take_from_bytes::<Vec<VoterInfo>>(payload).ok()?;
+        let membership = Membership::new(voters).ok()?;
+        rest.is_empty().then(|| MemberList::founding(membership))
+    }
+
+    fn decode_numbered(payload: &[u8]) -> Option<MemberList> {
         let (Payload { life, number, members }, rest) = postcard::take_from_bytes(payload).ok()?;
         if !rest.is_empty() || life != ClusterLife::FIRST || number < FOUNDING_NUMBER {
             return None;

@@ -114,7 +114,8 @@ fn check_tag(file: SegmentName, found: &JournalTag, expected: &JournalTag) -> Re
     if let Some((what, found, expected)) = pairs.into_iter().find(|(_, found, expected)| found != expected) {
         return Err(JournalError::WrongTag { file, what, found, expected });
     }
-    if found.layout != expected.layout {
+    // Segments from before there were fingerprints say 0.
+    if found.layout != expected.layout && found.layout != 0 {
         let (schema, found, expected) = (expected.schema.0, found.layout, expected.layout);
         return Err(JournalError::OtherLayout { file, schema, found, expected });
     }

@@ -14,6 +14,9 @@ const MAGIC: [u8; 8] = *b"PVMETA01";
 /// it, and the other copy is whole.
 pub(super) const META_BYTES: usize = 2048;
 
+/// The length of a copy before peers were remembered.
+const FIRST_BYTES: usize = 512;
+
 type Bytes = [u8; META_BYTES];
 
 const CHECKSUM: usize = 8;
@@ -90,10 +93,17 @@ pub(super) fn encode(meta: &Meta) -> Bytes {
 
 /// `None`: damaged. Every byte that means nothing must be zero, so that what is read is what would be written.
 pub(super) fn decode(bytes: &[u8]) -> Option<Meta> {
-    let bytes: &Bytes = bytes.try_into().ok()?;
-    if bytes[..8] != MAGIC || bytes[CHECKSUM..GENERATION] != checksum(bytes) {
+    if bytes.get(..8)? != MAGIC || bytes.get(CHECKSUM..GENERATION)? != checksum(bytes) {
         return None;
     }
+    let widened;
+    let bytes: &Bytes = match bytes.len() {
+        FIRST_BYTES => {
+            widened = widen(bytes)?;
+            &widened
+        }
+        _ => bytes.try_into().ok()?,
+    };
     let (processes, peers) = (usize::from(bytes[PROCESS_COUNT]), usize::from(bytes[PEER_COUNT]));
     if processes > Meta::PROCESSES_MAX || peers > Memory::PEERS_MAX {
         return None;
@@ -201,7 +211,18 @@ fn peer_at(bytes: &Bytes, at: usize) -> KnownPeer {
     }
 }
 
-fn checksum(bytes: &Bytes) -> [u8; 8] {
+/// A copy as it was laid out before peers were remembered. Its doubt is of no use: it names no newest segment.
+fn widen(bytes: &[u8]) -> Option<Bytes> {
+    let mut wide = [0; META_BYTES];
+    wide[..TAIL].copy_from_slice(bytes.get(..TAIL)?);
+    if bytes[STANDING] != 0 {
+        // What was in doubt stands elsewhere there. Whoever then counts only once it is taken in anew loses nothing.
+        (wide[STANDING], wide[AMNESIA]) = (2, 1);
+    }
+    Some(wide)
+}
+
+fn checksum(bytes: &[u8]) -> [u8; 8] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&bytes[..CHECKSUM]).update(&bytes[GENERATION..]);
     hasher.finalize().as_bytes()[..8].try_into().expect("eight of thirty-two bytes")
