@@ -144,7 +144,9 @@ impl Examined {
 }
 
 fn is_fleet(tag: &JournalTag) -> bool {
-    *tag == journal_tag::<Fleet>(tag.cluster)
+    // Segments from before there were fingerprints of the layout say 0.
+    let ours = journal_tag::<Fleet>(tag.cluster);
+    *tag == ours || *tag == JournalTag { layout: 0, ..ours }
 }
 
 /// The end of the newest snapshot that can be used.

@@ -219,6 +219,8 @@ fn widen(bytes: &[u8]) -> Option<Bytes> {
         // What was in doubt stands elsewhere there. Whoever then counts only once it is taken in anew loses nothing.
         (wide[STANDING], wide[AMNESIA]) = (2, 1);
     }
+    let sum = checksum(&wide);
+    put(&mut wide, CHECKSUM, &sum);
     Some(wide)
 }
 
@@ -330,6 +332,26 @@ mod tests {
         }
         for end in 0..META_BYTES {
             assert_eq!(decode(&encode(&example())[..end]), None, "{end} bytes");
+        }
+    }
+
+    #[test]
+    fn a_copy_from_before_peers_were_remembered_is_read() {
+        let mut old = encode(&example())[..FIRST_BYTES].to_vec();
+        old[TAIL..].fill(0);
+        for (standing, expected) in [(0, Standing::Settled), (1, Standing::Amnesiac(Amnesia::OldBallot))] {
+            old[STANDING] = standing;
+            let sum = checksum(&old);
+            old[CHECKSUM..GENERATION].copy_from_slice(&sum);
+            let read = decode(&old).unwrap();
+            assert_eq!(
+                (read.me, read.boots, read.ballot.epoch),
+                (example().me, example().boots, example().ballot.epoch)
+            );
+            assert_eq!((read.ballot.standing, read.peers.len(), read.newest_segment), (expected, 0, None));
+            old[BOOTS] ^= 1;
+            assert_eq!(decode(&old), None, "damaged");
+            old[BOOTS] ^= 1;
         }
     }
 }
