@@ -117,7 +117,9 @@ impl Standing {
         self.master = None;
         for (address, reached) in &self.voters {
             let Reached::Connected { voter, view, connection } = reached else { continue };
-            if newest.is_none_or(|newest| (view.epoch, view.master) > (newest.epoch, newest.master)) {
+            // A voter that has lost its journal does not know the members before a master has sent it theirs.
+            let rank = |view: &ClusterView| (view.epoch, view.master, !view.members.is_empty());
+            if newest.is_none_or(|newest| rank(view) > rank(newest)) {
                 newest = Some(view);
             }
             let says_so = view.master == Some(*voter);
@@ -128,7 +130,10 @@ impl Standing {
         }
         // With nobody connected, the last view is the best there is.
         if let Some(newest) = newest {
-            self.view = newest.clone();
+            let known = std::mem::replace(&mut self.view, newest.clone());
+            if newest.members.is_empty() {
+                self.view.members = known.members;
+            }
         }
     }
 }
