@@ -65,8 +65,9 @@ async fn a_voter_whose_disk_is_damaged_anywhere_counts_again() {
         if found == Finding::Missing {
             let said = fs::read(&log).unwrap().split_off(usize::try_from(said_before).unwrap());
             let said = String::from_utf8_lossy(&said).into_owned();
-            // What a good copy was for is named by the file that is damaged, not by that of the copy.
-            let name = if place.holds == Holds::Hidden { "journal/" } else { place.file_name() };
+            // What a good copy was for is named by the file that is damaged, and a file that is gone by its neighbour.
+            let is_elsewhere = place.holds == Holds::Hidden || harm == Harm::Delete;
+            let name = if is_elsewhere { "journal/" } else { place.file_name() };
             let named = said
                 .lines()
                 .any(|line| (line.contains("WARN") || line.contains("ERROR")) && line.contains(name));

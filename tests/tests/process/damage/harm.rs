@@ -98,7 +98,7 @@ impl Harm {
             (Holds::Mark, _) => EITHER,
             (Holds::Folder, _) => MISSING,
             (Holds::Frame, Harm::Flip { .. } | Harm::Truncate { .. } | Harm::Delete) => MISSING,
-            (Holds::Blank, Harm::Flip { .. } | Harm::Zero { .. } | Harm::Extend { .. }) => SOUND,
+            (Holds::Blank, Harm::Flip { .. } | Harm::Extend { .. }) => SOUND,
             // These may reach into the neighbourhood, or change nothing, or be told by somebody else.
             _ => EITHER,
         }
