@@ -100,6 +100,7 @@ impl Mutant {
                 | Mutant::SettlesWhenWritten
                 | Mutant::SettlesLostSuffix
                 | Mutant::SettlesInEpochOfDoubt
+                | Mutant::ForgetsMark
         )
     }
 
