@@ -22,7 +22,7 @@ pub use documents::parse;
 pub use exit::Exit;
 pub use log::{Log, LogFormat, start_log};
 pub use path::{path_argument, plain};
-pub use print::{complain, conclude, is_broken_pipe, printable, say};
+pub use print::{complain, conclude, is_broken_pipe, say};
 pub use replacement::replace_file;
 pub use service::{InstallArguments, Service, ServiceError, ServiceName, ServiceOrder, Writes, uninstall};
 pub use stop::stop_requested;

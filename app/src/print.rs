@@ -8,12 +8,6 @@ use crate::Exit;
 /// What Windows also says of a pipe without a reader.
 const PIPE_NOT_CONNECTED: i32 = 233;
 
-/// A text from elsewhere as it may stand on a terminal: control characters have no place there.
-#[must_use]
-pub fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
-}
-
 /// Prints a line to standard output.
 ///
 /// # Errors

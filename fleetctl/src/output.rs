@@ -78,7 +78,7 @@ impl Layout {
             Some(master) => format!("master {master}"),
             None => "no master".to_owned(),
         };
-        let finding = |one: &VoterFinding| format!("! {}: {}\n", one.voter, app::printable(&one.finding));
+        let finding = |one: &VoterFinding| format!("! {}: {}\n", one.voter, fleet::one_line(&one.finding));
         format!(
             "{master} in epoch {}, voters {}\n{}{}",
             cluster.epoch.0,
@@ -296,7 +296,7 @@ mod tests {
             findings: vec!["mark: it is\ndamaged".into()],
         };
         let shown = WIDE.status(&ClusterLine::of(&view, std::iter::once(damaged)), &Status::default());
-        assert!(shown.contains("\n! pc2: mark: it is damaged\n"), "{shown}");
+        assert!(shown.contains("\n! pc2: mark: it is\\ndamaged\n"), "{shown}");
         view.master = None;
         let shown = WIDE.status(&ClusterLine::of(&view, nothing()), &Status::default());
         assert!(shown.starts_with("no master in epoch 7"));

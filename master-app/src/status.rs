@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use app::{Exit, complain, printable, say};
+use app::{Exit, complain, say};
 use fleet::Fleet;
 use serde::Serialize;
 use shipper::{Client, ClientError, ClientOptions, Reached, VoterStatus};
@@ -65,7 +65,7 @@ fn describe(line: &Line) -> String {
         .disk_waits_ms
         .map_or_else(String::new, |waits| format!(" · its disk has not answered for {} s", waits / 1000));
     let findings: String =
-        status.findings.iter().map(|finding| format!("\n{:21}   {}", "", printable(finding))).collect();
+        status.findings.iter().map(|finding| format!("\n{:21}   {}", "", fleet::one_line(finding))).collect();
     format!(
         "{:21} {name:8} {:10} epoch {} · journal {} · durable {} · committed {} · applied {} · outcomes {}{waits}{findings}",
         line.address,

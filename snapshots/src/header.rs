@@ -123,8 +123,7 @@ impl Header {
             return Err(Flaw::Header);
         }
         let life = ClusterLife(u64::from_le_bytes(array(block, LIFE)));
-        // Lives were not counted at first: such a file says 0.
-        if life > ClusterLife::FIRST {
+        if life != ClusterLife::FIRST {
             return Err(Flaw::Life { found: life });
         }
         let type_name = u32::from_le_bytes(array(block, TYPE_NAME_BYTES));

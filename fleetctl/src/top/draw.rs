@@ -305,7 +305,8 @@ fn title(buffer: &mut Buffer, area: Rect, text: &str) {
 /// Writes a line of an area, as much of it as fits. Control characters have no place on a screen.
 pub(super) fn line(buffer: &mut Buffer, area: Rect, row: u16, text: &str, style: Style) {
     if row < area.height {
-        let text = clipped(&app::printable(text), usize::from(area.width));
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        let text = clipped(&text, usize::from(area.width));
         buffer.set_stringn(area.x, area.y + row, text, usize::from(area.width), style);
     }
 }
