@@ -61,9 +61,7 @@ fn describe(line: &Line) -> String {
     let Some(status) = &line.status else { return format!("{:21} does not answer", line.address) };
     let name = status.view.members.iter().find(|member| member.id == status.voter);
     let name = name.map_or_else(|| format!("voter {}", status.voter), |member| member.name.clone());
-    let waits = status
-        .disk_waits_ms
-        .map_or_else(String::new, |waits| format!(" · its disk has not answered for {} s", waits / 1000));
+    let waits = status.disk_trouble().map_or_else(String::new, |trouble| format!(" · {trouble}"));
     let findings: String =
         status.findings.iter().map(|finding| format!("\n{:21}   {}", "", fleet::one_line(finding))).collect();
     format!(

@@ -267,7 +267,9 @@ fn a_store_keeps_its_state_where_the_disk_has_spoiled_what_led_to_it() {
     let store = Store::<Numbers>::open(folder.path()).unwrap();
     let pending: Vec<_> = (0..500).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
     assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
-    (0..300).for_each(|number| drop(store.execute(10_000 + number * 2).unwrap()));
+    for number in 0..300 {
+        store.execute(10_000 + number * 2).unwrap();
+    }
     drop(store);
     let store = Store::<Numbers>::open(folder.path()).unwrap();
     let before = numbers(&store);
