@@ -29,7 +29,7 @@ pub(crate) struct Listing {
 
 /// A line of `inspect snapshots --json`.
 #[derive(Serialize)]
-struct Line<'a> {
+struct FileLine<'a> {
     file: &'a str,
     bytes: u64,
     valid: bool,
@@ -96,8 +96,8 @@ impl Listing {
         self
     }
 
-    fn line(&self) -> Line<'_> {
-        Line {
+    fn line(&self) -> FileLine<'_> {
+        FileLine {
             file: &self.name,
             bytes: self.bytes,
             valid: self.found.is_ok(),
@@ -154,7 +154,7 @@ pub(crate) fn print(place: &Place, json: bool, out: &mut dyn Write) -> anyhow::R
         Place::Snapshot(file) => vec![listing_of(file)],
     };
     if json {
-        let lines: Vec<Line<'_>> = listings.iter().map(Listing::line).collect();
+        let lines: Vec<FileLine<'_>> = listings.iter().map(Listing::line).collect();
         writeln!(out, "{}", fleet::to_json(&lines))?;
     } else if listings.is_empty() {
         writeln!(out, "there are no snapshots")?;

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use app::{Exit, Service, ServiceOrder, StartArguments, Supervisor, Writes, path_argument, say};
 use clap::{Parser, Subcommand};
-use quorum::Founding;
+use quorum::FoundingRule;
 
 use crate::config::Config;
 use crate::exit::exit_of;
@@ -93,9 +93,9 @@ fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
         Some(Order::Service(order)) => service(order, &arguments).map(|()| Exit::Done),
         None => {
             let founding = match (arguments.standby, arguments.found_with_majority) {
-                (true, _) => Founding::Never,
-                (false, true) => Founding::Majority,
-                (false, false) => Founding::All,
+                (true, _) => FoundingRule::Never,
+                (false, true) => FoundingRule::Majority,
+                (false, false) => FoundingRule::All,
             };
             let runtime = runtime()?;
             let done = runtime.block_on(run::run(config, founding, supervisor));

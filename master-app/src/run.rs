@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use app::{Exit, Supervisor};
 use fleet::Fleet;
-use quorum::Founding;
+use quorum::FoundingRule;
 use shipper::{Running, VoterOptions, run_voter};
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,11 @@ use crate::{gate, presence};
 const STOP_WITHIN: Duration = Duration::from_secs(4);
 
 /// Runs the voter.
-pub(crate) async fn run(config: &Path, founding: Founding, supervisor: &Supervisor) -> anyhow::Result<Exit> {
+pub(crate) async fn run(
+    config: &Path,
+    founding: FoundingRule,
+    supervisor: &Supervisor,
+) -> anyhow::Result<Exit> {
     let settings = Config::read(config)?;
     let options = VoterOptions {
         listen: settings.listen,

@@ -17,7 +17,7 @@ const TIME_OUT: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
-struct Line {
+struct VoterLine {
     address: String,
     #[serde(flatten)]
     status: Option<VoterStatus>,
@@ -40,8 +40,10 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     drop(tokio::time::timeout(GRACE, all_tried).await);
     let statuses = client.status().await;
     client.close().await;
-    let lines: Vec<Line> =
-        statuses.into_iter().map(|(address, status)| Line { address: address.to_string(), status }).collect();
+    let lines: Vec<VoterLine> = statuses
+        .into_iter()
+        .map(|(address, status)| VoterLine { address: address.to_string(), status })
+        .collect();
     if json {
         say(serde_json::to_string_pretty(&lines)?)?;
     } else {
@@ -57,7 +59,7 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
     }
 }
 
-fn describe(line: &Line) -> String {
+fn describe(line: &VoterLine) -> String {
     let Some(status) = &line.status else { return format!("{:21} does not answer", line.address) };
     let name = status.view.members.iter().find(|member| member.id == status.voter);
     let name = name.map_or_else(|| format!("voter {}", status.voter), |member| member.name.clone());

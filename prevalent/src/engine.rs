@@ -13,7 +13,7 @@ use position::{ChainHash, Index, Mutant, Tip};
 
 use crate::answer::Tag;
 use crate::execution::{Failure, execute};
-use crate::kept::Verdict;
+use crate::kept::SequenceStatus;
 use crate::registration::read_registration;
 use crate::session::Seat;
 use crate::{Actor, Admission, Answers, CodecError, Moment, Prevalent, Sessions};
@@ -327,14 +327,16 @@ impl<S: Prevalent> Engine<S> {
         let mut executed = index;
         let executes_twice = Mutant::ExecutesTwice.is_active();
         match self.sessions.judge(seat, sequence, lowest) {
-            Verdict::Answered(_) if executes_twice => self.execute_again(index, seat, entry, answers)?,
-            Verdict::Answered(kept) => {
+            SequenceStatus::Answered(_) if executes_twice => {
+                self.execute_again(index, seat, entry, answers)?
+            }
+            SequenceStatus::Answered(kept) => {
                 answers.bytes.extend_from_slice(kept.bytes);
                 executed = kept.executed;
             }
-            Verdict::Forgotten => answers.push_tag(Tag::Forgotten),
-            Verdict::TooFar => answers.push_tag(Tag::TooFar),
-            Verdict::New => {
+            SequenceStatus::Forgotten => answers.push_tag(Tag::Forgotten),
+            SequenceStatus::TooFar => answers.push_tag(Tag::TooFar),
+            SequenceStatus::New => {
                 let start = answers.bytes.len();
                 if self.panics.contains(&index) {
                     answers.push_tag(Tag::Panicked);

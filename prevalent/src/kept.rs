@@ -31,7 +31,7 @@ pub struct KeptAnswer<'a> {
 
 /// What a session's history says about a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict<'a> {
+pub(crate) enum SequenceStatus<'a> {
     /// Never executed.
     New,
     /// Executed; this was the answer.
@@ -91,15 +91,15 @@ impl Kept {
     }
 
     /// The one rule of exactly-once, used before a command is journaled and again when it is applied.
-    pub(crate) fn judge(&self, sequence: Sequence, lowest: Sequence) -> Verdict<'_> {
+    pub(crate) fn judge(&self, sequence: Sequence, lowest: Sequence) -> SequenceStatus<'_> {
         let lowest = self.lowest.max(lowest);
         if sequence < lowest {
-            return Verdict::Forgotten;
+            return SequenceStatus::Forgotten;
         }
         match self.answer(sequence) {
-            Some(answer) => Verdict::Answered(answer),
-            None if sequence.0 - lowest.0 >= SESSION_WINDOW => Verdict::TooFar,
-            None => Verdict::New,
+            Some(answer) => SequenceStatus::Answered(answer),
+            None if sequence.0 - lowest.0 >= SESSION_WINDOW => SequenceStatus::TooFar,
+            None => SequenceStatus::New,
         }
     }
 
@@ -134,7 +134,10 @@ impl Kept {
     /// Keeps the answer of a sequence that [`Kept::judge`] called new.
     pub(crate) fn keep(&mut self, sequence: Sequence, executed: Index, answer: &[u8]) {
         assert!(!answer.is_empty(), "an answer begins with a tag");
-        assert!(matches!(self.judge(sequence, self.lowest), Verdict::New), "{sequence} is answered twice");
+        assert!(
+            matches!(self.judge(sequence, self.lowest), SequenceStatus::New),
+            "{sequence} is answered twice"
+        );
         if self.bytes.len() > 2 * self.live + SLACK_BYTES {
             self.drop_dead_bytes(answer.len());
         }
@@ -180,20 +183,20 @@ mod tests {
     use super::*;
     use crate::Random;
 
-    fn check(kept: &Kept, sequence: u64, expected: Verdict<'_>) {
+    fn check(kept: &Kept, sequence: u64, expected: SequenceStatus<'_>) {
         assert_eq!(kept.judge(Sequence(sequence), Sequence(0)), expected, "sequence {sequence}");
     }
 
     #[test]
     fn a_sequence_is_new_once() {
         let mut kept = Kept::starting_at(Sequence(1));
-        check(&kept, 0, Verdict::Forgotten);
-        check(&kept, 1, Verdict::New);
+        check(&kept, 0, SequenceStatus::Forgotten);
+        check(&kept, 1, SequenceStatus::New);
         kept.keep(Sequence(1), Index(9), b"one");
-        check(&kept, 1, Verdict::Answered(KeptAnswer { executed: Index(9), bytes: b"one" }));
+        check(&kept, 1, SequenceStatus::Answered(KeptAnswer { executed: Index(9), bytes: b"one" }));
         kept.forget_below(Sequence(2));
-        check(&kept, 1, Verdict::Forgotten);
-        check(&kept, 2, Verdict::New);
+        check(&kept, 1, SequenceStatus::Forgotten);
+        check(&kept, 2, SequenceStatus::New);
         assert_eq!(kept.live_bytes(), 0);
     }
 
@@ -201,22 +204,22 @@ mod tests {
     fn a_gap_stays_open_for_the_sequence_that_was_overtaken() {
         let mut kept = Kept::starting_at(Sequence(1));
         kept.keep(Sequence(3), Index(9), b"three");
-        check(&kept, 2, Verdict::New);
+        check(&kept, 2, SequenceStatus::New);
         kept.keep(Sequence(2), Index(10), b"two");
-        check(&kept, 1, Verdict::New);
-        check(&kept, 2, Verdict::Answered(KeptAnswer { executed: Index(10), bytes: b"two" }));
+        check(&kept, 1, SequenceStatus::New);
+        check(&kept, 2, SequenceStatus::Answered(KeptAnswer { executed: Index(10), bytes: b"two" }));
         kept.forget_below(Sequence(3));
-        check(&kept, 3, Verdict::Answered(KeptAnswer { executed: Index(9), bytes: b"three" }));
+        check(&kept, 3, SequenceStatus::Answered(KeptAnswer { executed: Index(9), bytes: b"three" }));
     }
 
     #[test]
     fn the_window_moves_with_the_lowest_that_the_command_itself_names() {
         let kept = Kept::starting_at(Sequence(1));
-        check(&kept, SESSION_WINDOW, Verdict::New);
-        check(&kept, SESSION_WINDOW + 1, Verdict::TooFar);
-        assert_eq!(kept.judge(Sequence(SESSION_WINDOW + 1), Sequence(2)), Verdict::New);
-        assert_eq!(kept.judge(Sequence(1), Sequence(2)), Verdict::Forgotten);
-        check(&kept, u64::MAX, Verdict::TooFar);
+        check(&kept, SESSION_WINDOW, SequenceStatus::New);
+        check(&kept, SESSION_WINDOW + 1, SequenceStatus::TooFar);
+        assert_eq!(kept.judge(Sequence(SESSION_WINDOW + 1), Sequence(2)), SequenceStatus::New);
+        assert_eq!(kept.judge(Sequence(1), Sequence(2)), SequenceStatus::Forgotten);
+        check(&kept, u64::MAX, SequenceStatus::TooFar);
     }
 
     #[test]
@@ -225,11 +228,11 @@ mod tests {
         kept.keep(Sequence(2), Index(1), b"two");
         kept.forget_below(Sequence(u64::MAX));
         assert_eq!(kept.live_bytes(), 0);
-        check(&kept, u64::MAX, Verdict::New);
+        check(&kept, u64::MAX, SequenceStatus::New);
         assert_eq!(kept.iter().count(), 0);
         kept.keep(Sequence(u64::MAX), Index(2), b"last");
         let last = KeptAnswer { executed: Index(2), bytes: b"last" };
-        check(&kept, u64::MAX, Verdict::Answered(last));
+        check(&kept, u64::MAX, SequenceStatus::Answered(last));
         assert_eq!(kept.iter().collect::<Vec<_>>(), [(Sequence(u64::MAX), last)]);
     }
 

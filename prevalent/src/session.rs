@@ -10,7 +10,7 @@ use journal::{Sequence, SessionId};
 use position::Index;
 
 use crate::Actor;
-use crate::kept::{Kept, KeptAnswer, Verdict};
+use crate::kept::{Kept, KeptAnswer, SequenceStatus};
 use crate::registration::{actor_of, role_code};
 
 /// So many sessions may exist. A full table refuses to register more: nobody's session is taken away for
@@ -151,10 +151,10 @@ impl Sessions {
             return Admission::WrongActor;
         }
         match self.judge(Seat(at), sequence, lowest) {
-            Verdict::New => Admission::New,
-            Verdict::Answered(answer) => Admission::Answered(answer),
-            Verdict::Forgotten => Admission::Forgotten,
-            Verdict::TooFar => Admission::Busy,
+            SequenceStatus::New => Admission::New,
+            SequenceStatus::Answered(answer) => Admission::Answered(answer),
+            SequenceStatus::Forgotten => Admission::Forgotten,
+            SequenceStatus::TooFar => Admission::Busy,
         }
     }
 
@@ -169,10 +169,10 @@ impl Sessions {
 
     /// Judges a command when it is applied: the same rule as in [`Sessions::admit`], on a table that is
     /// by now the same everywhere.
-    pub(crate) fn judge(&self, seat: Seat, sequence: Sequence, lowest: Sequence) -> Verdict<'_> {
+    pub(crate) fn judge(&self, seat: Seat, sequence: Sequence, lowest: Sequence) -> SequenceStatus<'_> {
         let kept = &self.list[seat.0].kept;
         match kept.judge(sequence, lowest) {
-            Verdict::New if !self.has_room(kept, lowest) => Verdict::TooFar,
+            SequenceStatus::New if !self.has_room(kept, lowest) => SequenceStatus::TooFar,
             verdict => verdict,
         }
     }
@@ -322,7 +322,7 @@ impl SessionImage {
                 rest.split_at_checked(answer.length as usize).ok_or("answers longer than their bytes")?;
             rest = behind;
             let sequence = Sequence(answer.sequence);
-            if bytes.is_empty() || kept.judge(sequence, sequence.min(kept.lowest())) != Verdict::New {
+            if bytes.is_empty() || kept.judge(sequence, sequence.min(kept.lowest())) != SequenceStatus::New {
                 return Err("answers out of order, or outside of their session's window");
             }
             kept.keep(sequence, Index(answer.executed), bytes);
@@ -409,7 +409,7 @@ mod tests {
             let actor = if [1, 70].contains(&index) { somebody() } else { node(index) };
             let id = sessions.register(Index(index), actor, NOW).unwrap();
             let seat = sessions.seat(id).unwrap();
-            if sessions.judge(seat, Sequence(1), Sequence(1)) == Verdict::New && index < 70 {
+            if sessions.judge(seat, Sequence(1), Sequence(1)) == SequenceStatus::New && index < 70 {
                 sessions.keep(seat, Sequence(1), Index(100 + index), &large);
             }
         }

@@ -11,7 +11,7 @@ use position::{Ballot, Epoch, FrameId, History, Index, Member, MemberId, Mutant,
 
 use crate::message::{Envelope, Fetch, FetchOutcome, FetchReply, Message, ProbeReply, Refusal, Want};
 use crate::standby::Adopting;
-use crate::voter::{Founding, Role, RoleName};
+use crate::voter::{FoundingRule, Role, RoleName};
 use crate::{Effect, Kind, Time, Voter};
 
 /// Asks everyone whether they would elect anyone now.
@@ -91,7 +91,7 @@ impl Voter {
 
     /// Whether this voter would stand if everyone agreed.
     pub(crate) fn may_stand(&self, history: &impl History) -> bool {
-        let waits_to_be_founded = self.founding == Founding::Never && self.holds_only_founding(history);
+        let waits_to_be_founded = self.founding == FoundingRule::Never && self.holds_only_founding(history);
         self.may_stand_somewhen() && !waits_to_be_founded
     }
 
@@ -170,7 +170,7 @@ impl Voter {
         }
         let willing = 1 + probing.replies.values().filter(|reply| reply.certain && !reply.contact).count();
         let founding = self.holds_only_founding(history)
-            && self.founding != Founding::Majority
+            && self.founding != FoundingRule::Majority
             && probing.replies.values().all(|reply| reply.last <= mine);
         // Nobody has more than the founding frame, as far as is known: then everyone must be known. Who is
         // not certain must have been asked as well, but need not be certain: a majority of others is.

@@ -16,7 +16,7 @@
 //!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId,
 //!     ProcessNumber, Tail, Tip,
 //! };
-//! use quorum::{Effect, Founding, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
+//! use quorum::{Effect, FoundingRule, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
 //!
 //! /// A journal with the founding frame, and with frames of one entry each after it.
 //! struct Journal(Vec<FrameId>);
@@ -57,7 +57,7 @@
 //!         commit: Index(1),
 //!         tail: Tail::Clean,
 //!         repairs: Vec::new(),
-//!         founding: Founding::All,
+//!         founding: FoundingRule::All,
 //!         times: Times::LAN,
 //!         seed: 1,
 //!     },
@@ -81,12 +81,12 @@
 mod candidate;
 mod effect;
 mod invariants;
+mod jitter;
 mod link;
 mod master;
 mod membership;
 mod memory;
 mod message;
-mod random;
 mod read;
 mod settle;
 mod standby;
@@ -102,4 +102,4 @@ pub use message::{
     ProbeReply, Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
-pub use voter::{Founding, RoleName, Start, Voter, VoterView};
+pub use voter::{FoundingRule, RoleName, Start, Voter, VoterView};

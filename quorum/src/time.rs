@@ -58,7 +58,7 @@ pub struct Times {
     /// Without a round for this long, a master is given up: four heartbeats and two late timers of 15 ms
     /// (Windows) would be 130 ms; the fourth heartbeat is due at 100 ms, so 120 ms leaves it one.
     pub suspicion: Duration,
-    /// Random addition to the suspicion, so that equal ranks of journals do not probe at once.
+    /// Jitter addition to the suspicion, so that equal ranks of journals do not probe at once.
     pub jitter: Duration,
     /// Bounds of δ, the time that a round trip and a durable vote take on this network and disk.
     pub delta_min: Duration,

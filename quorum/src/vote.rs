@@ -4,7 +4,7 @@ use position::{Ballot, Epoch, History, Member, Mutant, Position, Standing, Vote}
 
 use crate::Voter;
 use crate::message::{Envelope, Message, Refusal};
-use crate::voter::Founding;
+use crate::voter::FoundingRule;
 
 /// A vote that was decided and waits for the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Voter {
     /// A directory as the founder made it: nothing but the founding frame, and no vote ever. Unless the
     /// operator says otherwise, it may be a fresh copy of one that had more.
     pub(crate) fn is_pristine(&self, history: &impl History) -> bool {
-        self.founding != Founding::Majority
+        self.founding != FoundingRule::Majority
             && !Mutant::TrustsPristine.is_active()
             && self.ballot.epoch == Epoch::NONE
             && self.holds_only_founding(history)

@@ -13,10 +13,10 @@ use position::{
 
 use crate::candidate::{Campaign, Probing, Pulling};
 use crate::effect::{Alarm, Effect, Input};
+use crate::jitter::Jitter;
 use crate::link::Link;
 use crate::master::Mastership;
 use crate::message::{Envelope, Message, PROCESSES_MAX};
-use crate::random::Random;
 use crate::settle::Doubt;
 use crate::standby::Adopting;
 use crate::vote::Grant;
@@ -30,7 +30,7 @@ const EPOCH_JUMP_MAX: u64 = 1 << 32;
 
 /// Who must answer before a cluster that holds only its founding frame elects its first master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Founding {
+pub enum FoundingRule {
     /// All voters: a machine whose folder was copied afresh looks just as empty.
     All,
     /// A majority, by the operator's explicit word that no directory was copied afresh. It also lets such
@@ -73,7 +73,7 @@ pub struct Start {
     /// Frames in the middle that are damaged, to be had from others.
     pub repairs: Vec<FrameId>,
     /// Who founds.
-    pub founding: Founding,
+    pub founding: FoundingRule,
     /// The protocol's times.
     pub times: Times,
     /// Seed of its chance.
@@ -154,12 +154,12 @@ pub struct Voter {
     pub(crate) process: ProcessNumber,
     counter: u64,
     pub(crate) times: Times,
-    pub(crate) random: Random,
+    pub(crate) random: Jitter,
     pub(crate) started: Time,
     pub(crate) now: Time,
 
     pub(crate) membership: Membership,
-    pub(crate) founding: Founding,
+    pub(crate) founding: FoundingRule,
     pub(crate) links: BTreeMap<Member, Link>,
     pub(crate) greet_at: Time,
 
@@ -211,7 +211,7 @@ impl Voter {
             process: start.process,
             counter: 0,
             times: start.times,
-            random: Random::seeded(start.seed),
+            random: Jitter::seeded(start.seed),
             started: now,
             now,
             membership: Membership::unknown(),

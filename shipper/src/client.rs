@@ -264,7 +264,8 @@ impl<S: Prevalent> Client<S> {
     }
 
     /// The state at a moment of the past, with the newest `lines_max` commands that led to it. It is replayed
-    /// on this machine, which takes as long as that takes; a moment later than now is now.
+    /// on this machine, which takes as long as that takes; a moment later than now is now. While there is a master,
+    /// every command that was answered before this call counts as past.
     ///
     /// # Errors
     /// If no voter keeps that moment, or none answers.
@@ -360,7 +361,7 @@ pub struct VoterConnection(pub(crate) quinn::Connection);
 
 impl VoterConnection {
     /// Holds a conversation of one question and one answer.
-    async fn ask(&self, ask: Ask, payload: Bytes) -> Result<(Answered, Bytes), WireError> {
+    pub(crate) async fn ask(&self, ask: Ask, payload: Bytes) -> Result<(Answered, Bytes), WireError> {
         let (mut reader, _writer) = self.open(ask, payload).await?;
         reader.next().await?.ok_or(WireError::Truncated)
     }

@@ -10,6 +10,7 @@
 //! |---|---|---|---|
 //! | `Commands` | – | [`Submit`], any number | [`Told`], any number |
 //! | `Read` | query | – | one [`Answered`] |
+//! | `Commit` | – | – | one `Answered::Answer` without a payload: what is committed by now |
 //! | `Watch` | query | – | `Answered::Answer` on every change, the latest if the client is slow |
 //! | `Follow` | – | – | `Answered::Snapshot…` if need be, then `Answered::Frames` for ever |
 //! | `Status` | – | – | one [`Answered`] |
@@ -54,10 +55,13 @@ pub(crate) enum Ask {
         after: Tip,
     },
     Status,
-    /// `entries`: how much of the journal before that moment is wanted too, if it is kept.
+    Commit,
+    /// `entries`: how much of the journal before that moment is wanted too, if it is kept. `least`: a voter that
+    /// does not know yet that this entry is committed has too little to answer.
     Past {
         at: PastAt,
         entries: u32,
+        least: Index,
     },
 }
 
@@ -267,8 +271,9 @@ mod tests {
         let position = Position::new(Epoch(3), Index(900));
         check(&Ask::Follow { after: Tip { position, hash: ChainHash([7; 32]) } }, ASKED);
         check(&Ask::Read, ASKED);
-        check(&Ask::Past { at: PastAt::Index(Index(900)), entries: 1 << 30 }, ASKED);
-        check(&Ask::Past { at: PastAt::Time(-1), entries: 0 }, ASKED);
+        check(&Ask::Past { at: PastAt::Index(Index(900)), entries: 1 << 30, least: Index(900) }, ASKED);
+        check(&Ask::Commit, ASKED);
+        check(&Ask::Past { at: PastAt::Time(-1), entries: 0, least: Index::NONE }, ASKED);
         check(&Answered::Past { first: Index(3), at: Index(900) }, ANSWERED);
         check(&Submit::Register, SUBMITTED);
         check(&Submit::Batch { attempt: 300 }, SUBMITTED);

@@ -80,7 +80,7 @@ enum Place {
 
 /// What an attempt to connect gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Admittance {
     Admitted(Place),
     /// The other end shall prove its address and come again.
     ToProve,
@@ -93,30 +93,30 @@ impl UnderWay {
     fn judge(&mut self, incoming: Incoming) -> Option<(Place, Incoming)> {
         let (address, proved) = (incoming.remote_address().ip(), incoming.remote_address_validated());
         match self.place(address, proved) {
-            Verdict::Admitted(place) => return Some((place, incoming)),
+            Admittance::Admitted(place) => return Some((place, incoming)),
             // An error says that it is proved already, which it is not.
-            Verdict::ToProve => drop(incoming.retry()),
-            Verdict::Ignored => incoming.ignore(),
+            Admittance::ToProve => drop(incoming.retry()),
+            Admittance::Ignored => incoming.ignore(),
         }
         None
     }
 
-    fn place(&mut self, address: IpAddr, proved: bool) -> Verdict {
+    fn place(&mut self, address: IpAddr, proved: bool) -> Admittance {
         if !proved {
             if self.unproved == UNPROVED_MAX {
-                return Verdict::ToProve;
+                return Admittance::ToProve;
             }
             // Not counted by its address: anybody could keep another out in this way.
             self.unproved += 1;
-            return Verdict::Admitted(Place::Unproved);
+            return Admittance::Admitted(Place::Unproved);
         }
         let of_address = self.by_address.get(&address).copied().unwrap_or(0);
         if self.proved == PROVED_MAX || of_address == PROVED_PER_ADDRESS_MAX {
-            return Verdict::Ignored;
+            return Admittance::Ignored;
         }
         self.proved += 1;
         self.by_address.insert(address, of_address + 1);
-        Verdict::Admitted(Place::Proved(address))
+        Admittance::Admitted(Place::Proved(address))
     }
 
     fn remove(&mut self, place: Place) {
@@ -145,25 +145,26 @@ mod tests {
     fn who_proves_its_address_gets_in_whatever_others_pretend() {
         let mut under_way = UnderWay::default();
         for _ in 0..UNPROVED_MAX {
-            assert_eq!(under_way.place(address(1), false), Verdict::Admitted(Place::Unproved));
+            assert_eq!(under_way.place(address(1), false), Admittance::Admitted(Place::Unproved));
         }
-        assert_eq!(under_way.place(address(1), false), Verdict::ToProve);
-        assert_eq!(under_way.place(address(1), true), Verdict::Admitted(Place::Proved(address(1))));
+        assert_eq!(under_way.place(address(1), false), Admittance::ToProve);
+        assert_eq!(under_way.place(address(1), true), Admittance::Admitted(Place::Proved(address(1))));
         under_way.remove(Place::Unproved);
-        assert_eq!(under_way.place(address(2), false), Verdict::Admitted(Place::Unproved));
+        assert_eq!(under_way.place(address(2), false), Admittance::Admitted(Place::Unproved));
     }
 
     #[test]
     fn one_address_does_not_take_the_places_of_others() {
         let mut under_way = UnderWay::default();
-        let mut fill =
-            |number| (0..100).filter(|_| under_way.place(address(number), true) != Verdict::Ignored).count();
+        let mut fill = |number| {
+            (0..100).filter(|_| under_way.place(address(number), true) != Admittance::Ignored).count()
+        };
         assert_eq!(fill(1), PROVED_PER_ADDRESS_MAX);
         assert_eq!(fill(2), PROVED_PER_ADDRESS_MAX);
         let more: usize = (3..100).map(fill).sum();
         assert_eq!(more, PROVED_MAX - 2 * PROVED_PER_ADDRESS_MAX);
         under_way.remove(Place::Proved(address(2)));
-        assert_eq!(under_way.place(address(1), true), Verdict::Ignored);
-        assert_eq!(under_way.place(address(50), true), Verdict::Admitted(Place::Proved(address(50))));
+        assert_eq!(under_way.place(address(1), true), Admittance::Ignored);
+        assert_eq!(under_way.place(address(50), true), Admittance::Admitted(Place::Proved(address(50))));
     }
 }

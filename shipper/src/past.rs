@@ -23,6 +23,8 @@ use crate::wire::{MessageReader, WireError};
 
 /// A voter that is connected over another connection already answers within this.
 const DIAL_WITHIN: Duration = Duration::from_secs(1);
+/// A master answers that within a round, if it still is one.
+const COMMIT_WITHIN: Duration = Duration::from_secs(1);
 /// Snapshots beyond this are not what this is for.
 const SNAPSHOT_BYTES_MAX: u64 = 1 << 30;
 /// As much as a journal may hold.
@@ -103,9 +105,11 @@ impl<S: Prevalent> Past<S> {
         time_out: Duration,
     ) -> Result<Past<S>, PastError> {
         let entries = u32::try_from(lines_max).unwrap_or(u32::MAX);
+        let least = least(standing, at).await?;
+        let ask = Ask::Past { at, entries, least };
         let mut last = PastError::NoVoter { tried: standing.tried() };
         for address in standing.voters_with_time() {
-            let received = match timeout(time_out, receive(endpoint, address, at, entries)).await {
+            let received = match timeout(time_out, receive(endpoint, address, ask)).await {
                 Ok(Ok(received)) => received,
                 Ok(Err(error)) => {
                     last = error;
@@ -138,20 +142,28 @@ impl Standing {
     }
 }
 
-async fn receive(
-    endpoint: &Endpoint,
-    address: SocketAddr,
-    at: PastAt,
-    entries: u32,
-) -> Result<Received, PastError> {
+/// What a voter must know to be committed before it may answer: all that was when this was asked, so that nobody
+/// misses in the past what was answered to them. Without a master, whatever a voter has is the best there is.
+async fn least(standing: &Standing, at: PastAt) -> Result<Index, PastError> {
+    let Some(master) = &standing.master else { return Ok(Index::NONE) };
+    let asked = timeout(COMMIT_WITHIN, master.connection.ask(Ask::Commit, Bytes::new()));
+    let Ok(Ok((Answered::Answer { index, .. }, _))) = asked.await else {
+        return Err(PastError::Interrupted);
+    };
+    Ok(match at {
+        PastAt::Index(at) => index.min(at),
+        PastAt::Time(_) => index,
+    })
+}
+
+async fn receive(endpoint: &Endpoint, address: SocketAddr, ask: Ask) -> Result<Received, PastError> {
     // A connection of its own: a snapshot on it delays nobody's commands.
     let Ok(link) = endpoint.dial(address, None, Protocol::Client, DIAL_WITHIN).await else {
         return Err(PastError::Interrupted);
     };
     let connection = link.connection.clone();
     let received = async {
-        let (mut reader, _writer) =
-            VoterConnection(link.connection).open(Ask::Past { at, entries }, Bytes::new()).await?;
+        let (mut reader, _writer) = VoterConnection(link.connection).open(ask, Bytes::new()).await?;
         read(&mut reader).await
     };
     // It may be, and the past of a large state takes a master longer than it bears silence.

@@ -241,7 +241,8 @@ impl Conversation {
             Ask::Watch => self.watch(payload, &mut writer).await?,
             Ask::Follow { after } => self.follow(after, &mut writer).await?,
             Ask::Status => self.status(&mut writer).await?,
-            Ask::Past { at, entries } => self.past(at, entries, &mut writer).await?,
+            Ask::Commit => self.commit(&mut writer).await?,
+            Ask::Past { at, entries, least } => self.past(at, entries, least, &mut writer).await?,
         }
         writer.finish();
         Ok(())
@@ -263,17 +264,12 @@ impl Conversation {
         let (reply, answer) = oneshot::channel();
         let bytes = query.len();
         let asked = self.admit(&query).and_then(|()| self.ask(ToLoop::Read { query, reply }, bytes));
-        let answer = match asked {
-            Ok(()) => tokio::select! {
-                answer = answer => answer.unwrap_or(Err(Denied::NotMaster)),
-                () = writer.stopped() => return Ok(()),
-            },
-            Err(denied) => Err(denied),
-        };
-        match answer {
-            Ok(answer) => write_answer(answer, writer).await,
-            Err(denied) => tell(&Answered::from(denied), writer).await,
-        }
+        answer_once(asked, answer, writer).await
+    }
+
+    async fn commit(&self, writer: &mut MessageWriter) -> Result<(), ConversationError> {
+        let (reply, answer) = oneshot::channel();
+        answer_once(self.ask(ToLoop::Commit { reply }, 0), answer, writer).await
     }
 
     async fn watch(&self, query: Bytes, writer: &mut MessageWriter) -> Result<(), ConversationError> {
@@ -326,6 +322,25 @@ impl Conversation {
 
     fn admit(&self, query: &[u8]) -> Result<(), Denied> {
         self.service.gate.query(&self.actor, query).map_err(Denied::Refused)
+    }
+}
+
+/// Passes the loop's answer on, if it was asked and its client still waits.
+async fn answer_once(
+    asked: Result<(), Denied>,
+    answer: oneshot::Receiver<Result<Answer, Denied>>,
+    writer: &mut MessageWriter,
+) -> Result<(), ConversationError> {
+    let answer = match asked {
+        Ok(()) => tokio::select! {
+            answer = answer => answer.unwrap_or(Err(Denied::NotMaster)),
+            () = writer.stopped() => return Ok(()),
+        },
+        Err(denied) => Err(denied),
+    };
+    match answer {
+        Ok(answer) => write_answer(answer, writer).await,
+        Err(denied) => tell(&Answered::from(denied), writer).await,
     }
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use position::MemberId;
 use prevalent::{Now, OpenError, Options, Prevalent, Replica};
-use quorum::{Founding, Time};
+use quorum::{FoundingRule, Time};
 use storage::{Disk, DiskError, FineTimers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -49,7 +49,7 @@ pub struct VoterOptions {
     /// Where voters may be, for a machine whose data directory was wiped.
     pub voters: Vec<SocketAddr>,
     /// Who founds the cluster.
-    pub founding: Founding,
+    pub founding: FoundingRule,
     /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
     pub history_bytes_max: u64,
 }

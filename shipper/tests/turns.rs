@@ -67,7 +67,7 @@ fn found(folder: &Path) -> VoterOptions {
         data,
         certificates: folder.join("voter"),
         voters: vec![address],
-        founding: quorum::Founding::All,
+        founding: quorum::FoundingRule::All,
         history_bytes_max: 0,
     }
 }

@@ -12,11 +12,11 @@
 //! cache stays; it may let go of clean pages, and then the disk's older bytes are read.
 
 mod calls;
+mod chance;
 mod contents;
 mod damage;
 mod machine;
 mod names;
-mod random;
 mod stuck;
 pub(crate) mod system;
 

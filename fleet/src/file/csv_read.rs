@@ -19,7 +19,7 @@ struct Column {
 }
 
 /// A line, and what is needed to say where something in it is.
-struct Line<'a> {
+struct Row<'a> {
     number: u64,
     cells: csv::StringRecord,
     columns: &'a [Column],
@@ -51,7 +51,7 @@ pub(super) fn read(text: &str, mappings: &[Mapping]) -> Result<Configuration, Pr
     let mut table = Table::default();
     for record in records.into_iter().skip(usize::from(!headless)) {
         let number = record.position().map_or(1, csv::Position::line);
-        let line = Line { number, cells: record, columns: &columns };
+        let line = Row { number, cells: record, columns: &columns };
         table.add(&line)?;
     }
     if table.nodes.is_empty() {
@@ -142,7 +142,7 @@ struct Table {
 }
 
 impl Table {
-    fn add(&mut self, line: &Line<'_>) -> Result<(), Problem> {
+    fn add(&mut self, line: &Row<'_>) -> Result<(), Problem> {
         if line.cells.len() != line.columns.len() {
             let problem = FileProblem::Cells { expected: line.columns.len(), found: line.cells.len() };
             return Err((InFile::Line(line.number), problem));
@@ -163,7 +163,7 @@ impl Table {
     }
 }
 
-impl Line<'_> {
+impl Row<'_> {
     fn entry(&self) -> Result<NodeEntry, Problem> {
         let mut entry = NodeEntry::default();
         for (at, (column, cell)) in self.columns.iter().zip(&self.cells).enumerate() {

@@ -34,7 +34,7 @@ pub struct Options {
     /// learns and never counts. `None`: such a directory is refused.
     pub learner: Option<(ClusterId, MemberId)>,
     /// Who founds.
-    pub founding: quorum::Founding,
+    pub founding: quorum::FoundingRule,
     /// When snapshots are due; the same on all voters.
     pub snapshot_rule: SnapshotRule,
     /// The directory is an embedded store's: whatever it has lost, nobody else has it.
@@ -63,7 +63,7 @@ impl Options {
     pub fn new(process: u64) -> Options {
         Options {
             learner: None,
-            founding: quorum::Founding::All,
+            founding: quorum::FoundingRule::All,
             snapshot_rule: SnapshotRule::default(),
             sole: false,
             salvage: false,

@@ -1,7 +1,7 @@
 //! How a cluster begins: once, and by everyone.
 
 use position::{Amnesia, Index, Standing};
-use quorum::Founding;
+use quorum::FoundingRule;
 
 use crate::cluster::{A, B, C, Cluster, Disk};
 
@@ -41,7 +41,7 @@ fn founding_needs_all() {
 #[test]
 fn founding_with_a_majority_is_the_operators_word() {
     let mut cluster = Cluster::founded(3, 1);
-    cluster.founding = Founding::Majority;
+    cluster.founding = FoundingRule::Majority;
     cluster.start(A);
     cluster.start(B);
     cluster.run_until(500, "A leads", |cluster| cluster.master() == Some(A));
@@ -115,7 +115,7 @@ fn second_founding(replaced: Disk, b_knows_of_the_epoch: bool) {
         cluster.run(2_000);
         assert_eq!(cluster.master(), None);
         cluster.kill(B);
-        cluster.founding = Founding::Majority;
+        cluster.founding = FoundingRule::Majority;
         cluster.start(B);
     }
     // Or B does, with what it has pulled from A.

@@ -1,11 +1,15 @@
 //! What a voter gives of the past: a snapshot and the frames behind it, from which whoever asked makes the state
 //! of that moment and the log up to it.
 //!
-//! Any voter answers, as far as it has applied: a standby has the time.
+//! Any voter answers: a standby has the time. It is asked for no less than what was committed when its client
+//! asked the master, so that whoever has changed something finds it in the past too.
+
+use std::time::Duration;
 
 use position::{Index, Tip};
 use snapshots::Opened;
 use tokio::sync::oneshot;
+use tokio::time::sleep;
 
 use super::follow::{within, write_snapshot};
 use super::{Conversation, ConversationError, Denied, Followed, Good, Kept, Share, ToLoop, tell};
@@ -14,6 +18,10 @@ use crate::wire::MessageWriter;
 
 /// So much of the journal is sent at most for the sake of the log.
 const ENTRIES_MAX: u32 = 500_000;
+
+/// How often a voter looks whether it has heard of a commit, and how many times: a few heartbeats long.
+const COMMIT_TRY_PERIOD: Duration = Duration::from_millis(10);
+const COMMIT_TRIES_MAX: usize = 20;
 
 /// Where replaying begins.
 struct Begin {
@@ -35,10 +43,11 @@ impl Conversation {
         &self,
         at: PastAt,
         entries: u32,
+        least: Index,
         writer: &mut MessageWriter,
     ) -> Result<(), ConversationError> {
         let begun = match self.share(Good::Snapshots) {
-            Ok(share) => self.begin(at, entries, share).await,
+            Ok(share) => self.begin(at, entries, least, share).await,
             Err(denied) => Err(denied),
         };
         match begun {
@@ -47,17 +56,30 @@ impl Conversation {
         }
     }
 
-    async fn begin(&self, at: PastAt, entries: u32, share: Share) -> Result<Begun, Denied> {
+    async fn begin(&self, at: PastAt, entries: u32, least: Index, share: Share) -> Result<Begun, Denied> {
         self.may_see_all()?;
-        let (reply, kept) = oneshot::channel();
-        self.ask(ToLoop::Past { at, reply }, 0)?;
-        let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
+        let kept = self.kept(at, least).await?;
         let finding = tokio::task::spawn_blocking(move || {
             let begin = find(&kept, entries)?;
             // It is held here too, since the reading goes on when its client is gone.
             Ok(Begun { at: kept.at, begin, _share: share })
         });
         finding.await.expect("reading snapshots does not panic")
+    }
+
+    /// What is kept, once this voter knows that `least` is committed. A standby hears of that with the next
+    /// heartbeat; one that does not is behind, and another is to be asked.
+    async fn kept(&self, at: PastAt, least: Index) -> Result<Kept, Denied> {
+        for _ in 0..COMMIT_TRIES_MAX {
+            let (reply, kept) = oneshot::channel();
+            self.ask(ToLoop::Past { at, reply }, 0)?;
+            let kept = kept.await.map_err(|_stopping| Denied::NotMaster)?;
+            if kept.commit >= least {
+                return Ok(kept);
+            }
+            sleep(COMMIT_TRY_PERIOD).await;
+        }
+        Err(Denied::Busy)
     }
 
     /// Sends what leads to the moment.

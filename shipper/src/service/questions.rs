@@ -76,6 +76,11 @@ pub enum ToLoop {
         /// Where the answer goes. Closed: nobody waits any more.
         reply: oneshot::Sender<Result<Answer, Denied>>,
     },
+    /// Say what is committed, when a read index has passed: the answer has no archive.
+    Commit {
+        /// Where the answer goes. Closed: nobody waits any more.
+        reply: oneshot::Sender<Result<Answer, Denied>>,
+    },
     /// Answer this query now, after a read index, and whenever the answer has changed.
     Watch {
         /// A well-formed archive.
@@ -187,6 +192,8 @@ pub struct Kept {
     pub base: Tip,
     /// The last entry of the moment that was asked for, as far as it is committed.
     pub at: Index,
+    /// The last entry that this voter knows to be committed.
+    pub commit: Index,
 }
 
 /// Why a question is not answered.

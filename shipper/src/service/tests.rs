@@ -454,12 +454,49 @@ async fn ask_for_past(
     writer.finish();
     let ToLoop::Past { reply, .. } = bench.asked().await else { panic!("not asked for the past") };
     let shelf = Shelf::new(Disk::open(folder).unwrap());
-    reply.send(Kept { shelf, base: Tip::NONE, at: Index(9) }).unwrap();
+    reply.send(Kept { shelf, base: Tip::NONE, at: Index(9), commit: Index(9) }).unwrap();
     let ToLoop::Follow { reply, .. } = bench.asked().await else { panic!("not asked for frames") };
     (MessageReader::new(receive, ANSWERED), reply)
 }
 
-const PAST: Ask = Ask::Past { at: PastAt::Index(Index(9)), entries: 1 };
+/// Answers the next question about the past as a voter that knows so much to be committed.
+async fn keep_until(bench: &mut Bench, folder: &std::path::Path, commit: u64) {
+    let (at, reply) = loop {
+        match bench.asked().await {
+            ToLoop::Past { at: PastAt::Index(at), reply } => break (at, reply),
+            // Of an answer before, which its client has given up.
+            ToLoop::Follow { .. } => {}
+            other => panic!("asked for {other:?}"),
+        }
+    };
+    let shelf = Shelf::new(Disk::open(folder).unwrap());
+    let commit = Index(commit);
+    reply.send(Kept { shelf, base: Tip::NONE, at: at.min(commit), commit }).unwrap();
+}
+
+#[tokio::test]
+async fn who_has_not_heard_of_a_commit_gives_no_past_without_it() {
+    let (mut bench, folder) = (Bench::new(8), tempfile::tempdir().unwrap());
+    let visitor = bench.connect(viewer()).await;
+    let asked = async {
+        for commit in [7, 8, 9] {
+            keep_until(&mut bench, folder.path(), commit).await;
+        }
+    };
+    let (answered, ()) = tokio::join!(visitor.ask(PAST, &[]), asked);
+    assert_eq!(answered, Answered::Past { first: Index(0), at: Index(9) });
+    let never = async {
+        loop {
+            keep_until(&mut bench, folder.path(), 8).await;
+        }
+    };
+    tokio::select! {
+        answered = visitor.ask(PAST, &[]) => assert_eq!(answered, Answered::Busy),
+        () = never => unreachable!(),
+    }
+}
+
+const PAST: Ask = Ask::Past { at: PastAt::Index(Index(9)), entries: 1, least: Index(9) };
 
 #[tokio::test]
 async fn so_many_ask_for_the_past_at_once_and_the_next_is_told_that_the_voter_is_busy() {

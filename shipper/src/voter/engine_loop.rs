@@ -250,6 +250,10 @@ impl<S: Prevalent> EngineLoop<S> {
                 let token = self.watches.read(query, reply, place);
                 self.step(Input::Read(token))
             }
+            ToLoop::Commit { reply } => {
+                let token = self.watches.commit(reply, place);
+                self.step(Input::Read(token))
+            }
             ToLoop::Watch { query, changes } => {
                 let token = self.watches.watch(query, changes, place);
                 self.step(Input::Read(token))
@@ -409,8 +413,8 @@ impl<S: Prevalent> EngineLoop<S> {
             PastAt::Index(index) => index,
             PastAt::Time(wall_time) => journal.index_at(wall_time),
         };
-        let at = at.min(self.replica.voter().commit());
-        Kept { shelf: self.replica.shelf().clone(), base: journal.base(), at }
+        let commit = self.replica.voter().commit();
+        Kept { shelf: self.replica.shelf().clone(), base: journal.base(), at: at.min(commit), commit }
     }
 
     fn push_view(&mut self) {

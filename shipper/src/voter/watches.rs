@@ -31,6 +31,7 @@ pub(crate) struct Watches {
 #[derive(Debug)]
 enum Asked {
     Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
+    Commit { reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
     Watch { query: Bytes, changes: watch::Sender<Option<Answer>>, place: Place },
 }
 
@@ -57,6 +58,15 @@ impl Watches {
         place: Place,
     ) -> ReadToken {
         self.wait(Asked::Read { query, reply, place })
+    }
+
+    /// What is committed, to be told once a read index has passed.
+    pub(crate) fn commit(
+        &mut self,
+        reply: oneshot::Sender<Result<Answer, Denied>>,
+        place: Place,
+    ) -> ReadToken {
+        self.wait(Asked::Commit { reply, place })
     }
 
     /// A query to be answered after a read index, and at every change from then on.
@@ -109,6 +119,10 @@ impl Watches {
                 Asked::Read { reply, .. } if reply.is_closed() => continue,
                 Asked::Read { query, reply, place: _place } => {
                     let _gone = reply.send(present.answer(&query));
+                }
+                Asked::Commit { reply, place: _place } => {
+                    let _gone = reply.send(Ok(present.with(Bytes::new())));
+                    continue;
                 }
                 Asked::Watch { changes, .. } if changes.is_closed() => continue,
                 Asked::Watch { query, changes, place: _place } => {
@@ -165,7 +179,7 @@ impl Watches {
 impl Asked {
     fn deny(self) {
         match self {
-            Asked::Read { reply, .. } => {
+            Asked::Read { reply, .. } | Asked::Commit { reply, .. } => {
                 let _gone = reply.send(Err(Denied::NotMaster));
             }
             // Dropping the sender sends the client to ask the next master.
@@ -206,9 +220,13 @@ impl<S: Prevalent> Present<'_, S> {
     fn answer(&self, query: &[u8]) -> Result<Answer, Denied> {
         let mut archive = Vec::new();
         match answer_query(self.state, query, &mut archive) {
-            Ok(()) => Ok(Answer { epoch: self.epoch, index: self.index, archive: archive.into() }),
+            Ok(()) => Ok(self.with(archive.into())),
             Err(error) => Err(Denied::Refused(error.to_string())),
         }
+    }
+
+    fn with(&self, archive: Bytes) -> Answer {
+        Answer { epoch: self.epoch, index: self.index, archive }
     }
 }
 
@@ -342,5 +360,23 @@ mod tests {
         assert!(!watches.has_due());
         let told: Vec<_> = latest.iter_mut().map(|latest| news(latest).unwrap().0).collect();
         assert_eq!(told, [2, 2, 2, 3, 3], "each once");
+    }
+
+    #[test]
+    fn a_commit_is_told_when_its_read_index_has_passed_and_by_the_master_only() {
+        let mut watches = Watches::default();
+        let mut ask = || {
+            let (reply, answer) = oneshot::channel();
+            (watches.commit(reply, Place::of_nobody()), answer)
+        };
+        let ((told, mut answer), (_denied, mut no_answer)) = (ask(), ask());
+        watches.answer(&at(&Number(4)), || true);
+        assert!(answer.try_recv().is_err(), "no read index has passed");
+        watches.release(told);
+        watches.answer(&at(&Number(5)), || true);
+        let expected = Answer { epoch: Epoch(1), index: Index(5), archive: Bytes::new() };
+        assert_eq!(answer.try_recv(), Ok(Ok(expected)));
+        watches.dismiss();
+        assert_eq!(no_answer.try_recv(), Ok(Err(Denied::NotMaster)));
     }
 }

@@ -334,7 +334,11 @@ impl World {
     fn answer(&self, query: &[u8]) -> Answer {
         let mut archive = Vec::new();
         answer_query(self.engine.state(), query, &mut archive).unwrap();
-        Answer { epoch: self.epoch, index: self.engine.applied().index(), archive: archive.into() }
+        self.answer_with(archive.into())
+    }
+
+    fn answer_with(&self, archive: Bytes) -> Answer {
+        Answer { epoch: self.epoch, index: self.engine.applied().index(), archive }
     }
 
     fn tell_watchers(&mut self) {
@@ -383,6 +387,8 @@ impl World {
                 replies.send(FromLoop::NotMaster);
             }
             ToLoop::Read { reply, .. } if !leads => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Commit { reply } if !leads => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Commit { reply } => drop(reply.send(Ok(self.answer_with(Bytes::new())))),
             ToLoop::Watch { .. } if !leads => {}
             ToLoop::Register { replies, .. } if self.full > 0 => {
                 self.full -= 1;
@@ -418,8 +424,8 @@ impl World {
                     PastAt::Time(seconds) => Index(u64::try_from(seconds).unwrap()),
                 };
                 let base = self.journal.first().map_or(self.engine.applied(), |(previous, ..)| *previous);
-                let at = at.min(self.engine.applied().index());
-                drop(reply.send(Kept { shelf: self.snapshots.clone(), base, at }));
+                let commit = self.engine.applied().index();
+                drop(reply.send(Kept { shelf: self.snapshots.clone(), base, at: at.min(commit), commit }));
             }
         }
     }

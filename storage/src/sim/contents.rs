@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::random::{Random, Survival};
+use super::chance::{Chance, Survival};
 
 /// What a disk writes whole or not at all.
 pub(super) const SECTOR_BYTES: usize = 512;
@@ -137,7 +137,7 @@ impl Contents {
 
     /// Part of what should have become durable does. The rest is dropped, page by page: it can be read until the
     /// cache lets go of it, and no sync will write it. Of a dropped page some sectors may have arrived.
-    pub(super) fn fail_sync(&mut self, random: &mut Random) {
+    pub(super) fn fail_sync(&mut self, random: &mut Chance) {
         let survival = Survival::draw(random);
         let mut waiting: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
         for sector in self.unsynced.keys().filter(|sector| !self.dropped.contains(&page_of(**sector))) {
@@ -166,7 +166,7 @@ impl Contents {
 
     /// The process ends and the machine goes on. The cache keeps what was not synced. It may let go of what it
     /// takes for clean: then the disk's older bytes are read.
-    pub(super) fn lose_process(&mut self, random: &mut Random) {
+    pub(super) fn lose_process(&mut self, random: &mut Chance) {
         if self.dropped.is_empty() && !self.length_dropped {
             return;
         }
@@ -186,7 +186,7 @@ impl Contents {
     }
 
     /// Each unsynced sector ends up as it was last synced or in some version since; so does the length.
-    pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Random) {
+    pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Chance) {
         let dropped = std::mem::take(&mut self.dropped);
         for (sector, Versions(versions)) in std::mem::take(&mut self.unsynced) {
             if !dropped.contains(&page_of(sector)) && survival.survives(random) {
@@ -383,7 +383,7 @@ mod tests {
             contents.sync();
             contents.write(5_000, &[2; 100]);
             sync(&mut contents);
-            let mut random = Random::new(seed);
+            let mut random = Chance::new(seed);
             contents.lose_power(Survival::draw(&mut random), &mut random);
             let bytes = contents.to_vec();
             assert_eq!(bytes[..5_000], [1; 5_000]);

@@ -1,10 +1,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::chance::{Chance, Survival};
 use super::contents::Contents;
 use super::damage::{Damage, FileCopy};
 use super::names::{FileId, Names, folder_of};
-use super::random::{Random, Survival};
 use super::stuck::Stuck;
 use crate::FileEntry;
 
@@ -14,7 +14,7 @@ const VOLUME_BYTES: u64 = 1 << 40;
 /// The state of a simulated machine's disk, shared by all handles.
 #[derive(Debug)]
 pub(super) struct Machine {
-    random: Random,
+    random: Chance,
     /// Counts restarts: handles of an earlier life are dead.
     life: u64,
     names: Names,
@@ -38,7 +38,7 @@ pub struct Image {
 impl Machine {
     pub(super) fn new(seed: u64) -> Machine {
         Machine {
-            random: Random::new(seed),
+            random: Chance::new(seed),
             life: 0,
             names: Names::default(),
             files: BTreeMap::new(),

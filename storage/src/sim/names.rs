@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::random::{Random, Survival};
+use super::chance::{Chance, Survival};
 
 /// A file apart from its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ impl Names {
     }
 
     /// Part of the folder's changes reach the disk, the rest are dropped.
-    pub(super) fn fail_sync(&mut self, folder: &str, random: &mut Random) {
+    pub(super) fn fail_sync(&mut self, folder: &str, random: &mut Chance) {
         let survival = Survival::draw(random);
         let waiting = |change: &mut Change| change.folder == folder && !change.dropped;
         let arrives = |change: &mut Change| waiting(change) && survival.survives(random);
@@ -97,7 +97,7 @@ impl Names {
     }
 
     /// The process ends and the machine goes on: the cache may let go of what was dropped.
-    pub(super) fn lose_process(&mut self, random: &mut Random) {
+    pub(super) fn lose_process(&mut self, random: &mut Chance) {
         if !self.unsynced.iter().any(|change| change.dropped) {
             return;
         }
@@ -108,7 +108,7 @@ impl Names {
     }
 
     /// Any subset of the unsynced changes reaches the disk, in their order.
-    pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Random) {
+    pub(super) fn lose_power(&mut self, survival: Survival, random: &mut Chance) {
         for change in std::mem::take(&mut self.unsynced) {
             if !change.dropped && survival.survives(random) {
                 change.apply(&mut self.durable);

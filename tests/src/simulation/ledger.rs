@@ -8,13 +8,13 @@ use prevalent::{Moment, Prevalent};
 #[derive(Archive, Serialize, Deserialize, Debug, Default)]
 #[rkyv(crate = prevalent::rkyv)]
 pub(super) struct Ledger {
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<LedgerRow>,
 }
 
 /// One append that was executed.
 #[derive(Archive, Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq)]
 #[rkyv(crate = prevalent::rkyv)]
-pub(super) struct Line {
+pub(super) struct LedgerRow {
     pub(super) index: u64,
     pub(super) client: u32,
     pub(super) number: u64,
@@ -54,14 +54,14 @@ impl Ledger {
         Reading { length: self.lines.len() as u64, check }
     }
 
-    fn append(&mut self, index: u64, client: u32, number: u64, padding: &[u8]) -> Line {
+    fn append(&mut self, index: u64, client: u32, number: u64, padding: &[u8]) -> LedgerRow {
         let mut check = self.reading().check;
         let padding = padding.iter().fold(0_u64, |sum, &byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
         for word in [index, u64::from(client), number, padding] {
             // The multiplier of Knuth's MMIX generator: this need not withstand anyone, only show a difference.
             check = (check ^ word).wrapping_mul(6_364_136_223_846_793_005).rotate_left(29);
         }
-        let line = Line { index, client, number, check };
+        let line = LedgerRow { index, client, number, check };
         self.lines.push(line);
         line
     }
@@ -70,7 +70,7 @@ impl Ledger {
 impl Prevalent for Ledger {
     type Command = Write;
     /// The line, and the length of the ledger with it.
-    type Outcome = (u64, Line);
+    type Outcome = (u64, LedgerRow);
     /// The number that was refused.
     type Rejection = u64;
     type Query = ();
@@ -79,7 +79,7 @@ impl Prevalent for Ledger {
     const NAME: &'static str = "simulated-ledger";
     const SCHEMA: Schema = Schema(1);
 
-    fn execute(&mut self, write: Write, at: &Moment<'_>) -> Result<(u64, Line), u64> {
+    fn execute(&mut self, write: Write, at: &Moment<'_>) -> Result<(u64, LedgerRow), u64> {
         match write {
             Write::Append { client, number, padding } => {
                 let line = self.append(at.index.0, client, number, &padding);

@@ -10,7 +10,7 @@ use journal::Journal;
 use position::{ChainHash, Epoch, History, Index, Position, Tip};
 use prevalent::Engine;
 
-use super::ledger::{Ledger, Line};
+use super::ledger::{Ledger, LedgerRow};
 use super::machine::{Life, Process};
 
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ pub(super) struct Oracle {
     /// The hash over all answers, after each frame.
     answered: BTreeMap<Index, ChainHash>,
     /// The ledger that everybody must have.
-    pub(super) lines: Vec<Line>,
+    pub(super) lines: Vec<LedgerRow>,
     appended: BTreeMap<(u32, u64), u64>,
     /// Snapshots by name, as first seen.
     snapshots: BTreeMap<String, Vec<u8>>,
@@ -107,7 +107,7 @@ impl Oracle {
     }
 
     /// I8: nothing is executed twice.
-    fn add_line(&mut self, line: Line) {
+    fn add_line(&mut self, line: LedgerRow) {
         let before = self.appended.insert((line.client, line.number), line.index);
         assert_eq!(
             before, None,

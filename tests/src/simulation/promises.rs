@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use journal::{Sequence, SessionId};
 use prevalent::Reply;
 
-use super::ledger::{Ledger, Line, Reading};
+use super::ledger::{Ledger, LedgerRow, Reading};
 use super::oracle::Oracle;
 
 /// The length of the ledger that something which begins now must see.
@@ -43,7 +43,7 @@ impl Promises {
         }
     }
 
-    pub(super) fn is_appended(&mut self, oracle: &Oracle, began: Floor, length: u64, line: Line) {
+    pub(super) fn is_appended(&mut self, oracle: &Oracle, began: Floor, length: u64, line: LedgerRow) {
         let place = usize::try_from(length - 1).expect("a short ledger");
         assert_eq!(oracle.lines.get(place), Some(&line), "a line was acknowledged that nobody has");
         assert!(

@@ -9,7 +9,7 @@ use std::process::Command;
 
 use anyhow::{Context, bail, ensure};
 
-use crate::windows::imports::{self, Verdict};
+use crate::windows::imports::{self, ImportCheck};
 use crate::windows::toolchain::GCC;
 
 /// Where the functions are declared that Rust programs import.
@@ -137,8 +137,8 @@ pub(crate) fn prove_gate() -> anyhow::Result<()> {
     }
     for ((body, verdict), (.., expected)) in imports::judge(&files)?.iter().zip(programs) {
         let right = match (verdict, expected) {
-            (Verdict::Accepted { .. }, None) => true,
-            (Verdict::Refused(reasons), Some(expected)) => {
+            (ImportCheck::Accepted { .. }, None) => true,
+            (ImportCheck::Refused(reasons), Some(expected)) => {
                 reasons.iter().any(|reason| reason.contains(expected))
             }
             _ => false,

@@ -104,10 +104,10 @@ pub(crate) fn check(executables: &[Executable]) -> anyhow::Result<()> {
     let mut refused = 0;
     for (name, verdict) in judge(&files)? {
         match verdict {
-            Verdict::Accepted { imports } => {
+            ImportCheck::Accepted { imports } => {
                 eprintln!("{name}: {imports} imports, all of which Windows 7 SP1 has")
             }
-            Verdict::Refused(reasons) => {
+            ImportCheck::Refused(reasons) => {
                 refused += 1;
                 eprintln!("{name} would not start on Windows 7 SP1:\n    {}", reasons.join("\n    "));
             }
@@ -119,7 +119,7 @@ pub(crate) fn check(executables: &[Executable]) -> anyhow::Result<()> {
 
 /// What the gate says of an executable.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum ImportCheck {
     /// It starts on Windows 7 SP1.
     Accepted { imports: usize },
     /// It does not, for these reasons.
@@ -130,7 +130,7 @@ pub(crate) enum Verdict {
 ///
 /// # Errors
 /// If one is no executable, or the compiler cannot be asked.
-pub(crate) fn judge(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<(String, Verdict)>> {
+pub(crate) fn judge(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<(String, ImportCheck)>> {
     let mut all = Vec::new();
     for (name, bytes) in files {
         all.push((name, imports_of(bytes).with_context(|| format!("cannot judge {name}"))?));
@@ -142,9 +142,9 @@ pub(crate) fn judge(files: &[(String, Vec<u8>)]) -> anyhow::Result<Vec<(String, 
         let fault_of = |import| fault(import, &declarations).map(|fault| format!("{import}: {fault}"));
         let reasons: Vec<String> = imports.iter().filter_map(fault_of).collect();
         if reasons.is_empty() {
-            Verdict::Accepted { imports: imports.len() }
+            ImportCheck::Accepted { imports: imports.len() }
         } else {
-            Verdict::Refused(reasons)
+            ImportCheck::Refused(reasons)
         }
     };
     Ok(all.iter().map(|(name, imports)| ((*name).clone(), verdict(imports))).collect())

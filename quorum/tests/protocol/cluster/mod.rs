@@ -15,7 +15,7 @@ use position::{
     Standing, Tail, Tip,
 };
 use quorum::{
-    Envelope, Founding, Input, Kind, Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times,
+    Envelope, FoundingRule, Input, Kind, Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times,
     Voter, VoterInfo, check_state, check_step,
 };
 
@@ -112,7 +112,7 @@ pub(crate) struct Cluster {
     events: BTreeMap<(Time, u64), Event>,
     numbers: u64,
     pub(crate) standby_only: BTreeSet<MemberId>,
-    pub(crate) founding: Founding,
+    pub(crate) founding: FoundingRule,
     /// How many frames were sent, repetitions included.
     pub(crate) frames_sent: usize,
     pub(crate) trace: Option<Vec<String>>,
@@ -154,7 +154,7 @@ impl Cluster {
             events: BTreeMap::new(),
             numbers: 0,
             standby_only: BTreeSet::new(),
-            founding: Founding::All,
+            founding: FoundingRule::All,
             frames_sent: 0,
             trace: None,
             last_acks: BTreeMap::new(),
@@ -229,7 +229,7 @@ impl Cluster {
         assert!(!self.is_up(id), "{id:?} runs already");
         self.numbers += 1;
         let (life, seed) = (self.numbers, self.dice.next());
-        let founding = if self.standby_only.contains(&id) { Founding::Never } else { self.founding };
+        let founding = if self.standby_only.contains(&id) { FoundingRule::Never } else { self.founding };
         let disk = self.disks.get_mut(&id).expect("a machine");
         disk.life = life;
         disk.processes.insert(0, ProcessNumber(life));

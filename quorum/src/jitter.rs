@@ -1,11 +1,11 @@
 /// The protocol's only source of chance: seeded by the driver, part of the state, so that a run repeats.
 /// (Steele, Lea and Flood's SplitMix64.)
 #[derive(Clone, Debug)]
-pub(crate) struct Random(u64);
+pub(crate) struct Jitter(u64);
 
-impl Random {
-    pub(crate) fn seeded(seed: u64) -> Random {
-        Random(seed)
+impl Jitter {
+    pub(crate) fn seeded(seed: u64) -> Jitter {
+        Jitter(seed)
     }
 
     pub(crate) fn next_u64(&mut self) -> u64 {

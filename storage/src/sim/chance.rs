@@ -1,11 +1,11 @@
 /// SplitMix64 (Steele, Lea, Flood 2014): small, seeded, and the same on every platform for ever, so that a
 /// failing seed still fails next year.
 #[derive(Clone, Debug)]
-pub(super) struct Random(u64);
+pub(super) struct Chance(u64);
 
-impl Random {
-    pub(super) fn new(seed: u64) -> Random {
-        Random(seed)
+impl Chance {
+    pub(super) fn new(seed: u64) -> Chance {
+        Chance(seed)
     }
 
     fn next(&mut self) -> u64 {
@@ -35,7 +35,7 @@ pub(super) struct Survival {
 }
 
 impl Survival {
-    pub(super) fn draw(random: &mut Random) -> Survival {
+    pub(super) fn draw(random: &mut Chance) -> Survival {
         let percent = match random.below(4) {
             0 => 0,
             1 => 100,
@@ -44,7 +44,7 @@ impl Survival {
         Survival { percent }
     }
 
-    pub(super) fn survives(self, random: &mut Random) -> bool {
+    pub(super) fn survives(self, random: &mut Chance) -> bool {
         random.percent(self.percent)
     }
 }
