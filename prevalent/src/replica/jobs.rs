@@ -313,7 +313,7 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn look_after_spares(&mut self, now: Now) {
         if now.time.since(self.jobs.spares_tried) >= SPARES_RETRY_PERIOD {
             self.jobs.spares_tried = now.time;
-            self.journal.try_spares_again();
+            self.journal.try_again();
         }
     }
 
