@@ -14,7 +14,7 @@ use fleet::{Fleet, Format};
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
 use quorum::{Kind, Membership, VoterInfo};
-use shipper::{Authority, Holder, Name};
+use shipper::{Authority, Holder, Name, Serial};
 use storage::Disk;
 
 use crate::folders::{self, AUTHORITY, OPERATOR, VIEWER};
@@ -179,19 +179,19 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
 
     for info in founding.membership.voters() {
         let pc = folder.join(&info.name);
-        authority.issue(Holder::Voter(info.member.id), &pc.join("certificates").join("voter"))?;
+        authority.issue(Holder::Voter(info.member.id), Serial::FIRST, &pc.join("certificates").join("voter"))?;
         write(&pc.join("master.toml"), &master_config(&info.address, &addresses))?;
         let disk: Disk = Disk::open(pc.join("data"))?;
         founding.write::<Fleet>(&disk, info.member)?;
     }
     for name in names {
         let pc = folder.join(name);
-        authority.issue(Holder::Node(Name::new(name)?), &pc.join("certificates").join("node"))?;
+        authority.issue(Holder::Node(Name::new(name)?), Serial::FIRST, &pc.join("certificates").join("node"))?;
         write(&pc.join("node.toml"), &node_config(&addresses))?;
     }
     for (name, holder) in [(OPERATOR, Holder::Operator as fn(Name) -> Holder), (VIEWER, Holder::Viewer)] {
         let person = folder.join(name);
-        authority.issue(holder(Name::new(name)?), &person.join("certificates"))?;
+        authority.issue(holder(Name::new(name)?), Serial::FIRST, &person.join("certificates"))?;
         write(&person.join("fleetctl.toml"), &fleetctl_config(&addresses))?;
     }
     Ok(())

@@ -28,7 +28,7 @@ pub use client::{
 pub use conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
-pub use identity::{Holder, Identity, IdentityError, Name};
+pub use identity::{Holder, Identity, IdentityError, Name, Serial};
 pub use listener::serve_clients;
 pub use observer::{Condition, Lines, NextLine, Observer, ObserverError, ObserverOptions, Progress};
 pub use past::{Past, PastError};

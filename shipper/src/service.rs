@@ -307,7 +307,7 @@ impl Conversation {
     fn may_see_all(&self) -> Result<(), Denied> {
         match self.actor.role {
             Role::Node => Err(Denied::Refused(format!("a {} may not see the whole state", self.actor.role))),
-            Role::Voter | Role::Operator | Role::Viewer => Ok(()),
+            Role::Voter | Role::Operator | Role::Viewer | Role::Admin => Ok(()),
         }
     }
 

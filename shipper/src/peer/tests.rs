@@ -6,7 +6,7 @@ use quorum::{Append, Hello, Seen};
 use super::*;
 use crate::conversation::MemberAddress;
 use crate::wire::encode_prefix;
-use crate::{Authority, Credentials, Gate, Service};
+use crate::{Authority, Credentials, Gate, Serial, Service};
 
 const CLUSTER: ClusterId = ClusterId(3);
 
@@ -22,7 +22,7 @@ struct Voter {
 impl Voter {
     fn start(authority: &Authority, id: u16, address: SocketAddr) -> Voter {
         let (id, folder) = (MemberId(id), tempfile::tempdir().unwrap());
-        authority.issue(Holder::Voter(id), folder.path()).unwrap();
+        authority.issue(Holder::Voter(id), Serial::FIRST, folder.path()).unwrap();
         let endpoint = Endpoint::listen(address, Credentials::load(folder.path()).unwrap()).unwrap();
         let (to_loop, inbox) = mpsc::channel(PEER_INBOX_MAX);
         let (clients, _) = mpsc::channel(1);

@@ -43,6 +43,7 @@ impl Place {
         let identity = crate::Identity {
             cluster: position::ClusterId(0),
             holder: crate::Holder::Voter(position::MemberId(0)),
+            serial: crate::Serial::FIRST,
         };
         Place(
             Arc::<super::Shares>::default().take(&Arc::new(identity), &[]).expect("nothing is always there"),

@@ -15,7 +15,7 @@ use crate::conversation::{ANSWERED, PastAt, QUERY_BYTES_MAX, Submit, TOLD, Told}
 use crate::endpoint::{Endpoint, Protocol};
 use crate::socket::Sockets;
 use crate::socket::tests::Cable;
-use crate::{Authority, Credentials, Holder, Name};
+use crate::{Authority, Credentials, Holder, Name, Serial};
 
 /// Answers with what it is asked; commands are texts.
 #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn holder(&self, holder: Holder) -> Arc<Identity> {
-        Arc::new(Identity { cluster: ClusterId(5), holder })
+        Arc::new(Identity { cluster: ClusterId(5), holder, serial: Serial::FIRST })
     }
 
     /// What the loop is asked next.
@@ -88,7 +88,7 @@ impl Bench {
 
 fn endpoint(authority: &Authority, holder: Holder) -> Endpoint {
     let folder = tempfile::tempdir().unwrap();
-    authority.issue(holder, folder.path()).unwrap();
+    authority.issue(holder, Serial::FIRST, folder.path()).unwrap();
     Endpoint::listen(([127, 0, 0, 1], 0).into(), Credentials::load(folder.path()).unwrap()).unwrap()
 }
 
@@ -393,7 +393,7 @@ async fn whoever_answers_gets_in_past_a_hundred_that_never_do() {
     let mut flood = JoinSet::new();
     for _ in 0..100 {
         let folder = tempfile::tempdir().unwrap();
-        bench.authority.issue(node("mute"), folder.path()).unwrap();
+        bench.authority.issue(node("mute"), Serial::FIRST, folder.path()).unwrap();
         let credentials = Credentials::load(folder.path()).unwrap();
         let sockets = Sockets::Cabled(Arc::new(Cable::half_broken()));
         let mute = Endpoint::open(([127, 0, 0, 1], 0).into(), credentials, false, sockets).unwrap();

@@ -15,11 +15,7 @@ use journal::{Entries, Entry, EntryKind, Frame, FrameBuilder, Schema, Sequence, 
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
 use prevalent::rkyv;
 use prevalent::{Answers, Engine, Moment, Prevalent, answer_query, registration};
-use shipper::{
-    Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
-    Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Service, ToLoop, VoterStatus,
-    serve_clients,
-};
+use shipper::{Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate, Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Serial, Service, ToLoop, VoterStatus, serve_clients};
 use snapshots::Shelf;
 use storage::Disk;
 use tokio::runtime::Runtime;
@@ -132,7 +128,7 @@ impl FakeCluster {
 
     fn start_voter(&self, id: MemberId, authority: &Authority) {
         let folder = self.folder.path().join(format!("voter-{id}"));
-        authority.issue(Holder::Voter(id), &folder).unwrap();
+        authority.issue(Holder::Voter(id), Serial::FIRST, &folder).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (view, views) = watch::channel(ClusterView::default());
@@ -238,7 +234,7 @@ impl FakeCluster {
 
     fn identity(&self, holder: Holder) -> PathBuf {
         let folder = self.folder.path().join(holder.name());
-        Authority::load(self.folder.path()).unwrap().issue(holder, &folder).unwrap();
+        Authority::load(self.folder.path()).unwrap().issue(holder, Serial::FIRST, &folder).unwrap();
         folder
     }
 }
