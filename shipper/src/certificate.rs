@@ -21,7 +21,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::identity::{Holder, Identity, Serial, IdentityError, authority_cluster, authority_uri};
+use crate::identity::{Holder, Identity, IdentityError, Serial, authority_cluster, authority_uri};
 
 /// The authority's certificate, in every folder.
 pub(crate) const AUTHORITY_FILE: &str = "ca.pem";

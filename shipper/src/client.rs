@@ -21,10 +21,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use prevalent::{CodecError, Prevalent, Reply, ReplyError};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::certificate::CertificateError;
+use crate::cluster_status::{Asked, ClusterStatus};
 use crate::conversation::{ANSWERED, Answered, Ask, PastAt, QUERY_BYTES_MAX, VoterStatus};
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, EndpointError};
@@ -43,6 +45,9 @@ const ADDRESSES_MAX: usize = 16;
 const ORDERS_MAX: usize = 16;
 /// A read that met no master, or a busy one, is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// A loop that is not stuck answers within milliseconds. One that is busy with a large frame on a slow PC may take
+/// many times as long, and is no news.
+const STATUS_WITHIN: Duration = Duration::from_secs(2);
 
 /// One voter may take so long to send what it keeps of the past: a large snapshot, over a slow link.
 pub(crate) const PAST_WITHIN: Duration = Duration::from_secs(60);
@@ -243,24 +248,54 @@ impl<S: Prevalent> Client<S> {
         Ok(Watch::start(self.clone(), self.encode_query(query)?))
     }
 
-    /// Asks each voter that is connected how it is.
+    /// Asks each voter that is connected how it is, all at once.
     pub async fn status(&self) -> Vec<(SocketAddr, Option<VoterStatus>)> {
-        let deadline = Instant::now() + self.shared.time_out;
-        let standing = self.standing();
-        let mut statuses = Vec::new();
-        for (address, reached) in standing.voters {
-            let status = match reached {
-                Reached::Connected { connection, .. } => {
-                    match timeout_at(deadline, connection.ask(Ask::Status, Bytes::new())).await {
-                        Ok(Ok((Answered::Status(status), _))) => Some(status),
-                        _ => None,
+        let status = |(address, asked)| match asked {
+            Asked::Answered(status) => (address, Some(*status)),
+            Asked::Silent { .. } | Asked::Unreachable { .. } => (address, None),
+        };
+        self.ask_all().await.into_iter().map(status).collect()
+    }
+
+    /// How the cluster is: waits until each known voter was tried, asks all that are connected, and draws the
+    /// conclusions. It takes a few seconds at most, whoever does not answer.
+    pub async fn cluster_status(&self) -> ClusterStatus {
+        let mut standings = self.standings();
+        let connecting = |standing: &Standing| {
+            standing.voters.values().any(|reached| matches!(reached, Reached::Connecting))
+        };
+        // Whoever has not come to an end by then is shown so.
+        drop(timeout(STATUS_WITHIN, standings.wait_for(|standing| !connecting(standing))).await);
+        let asked = self.ask_all().await;
+        ClusterStatus::conclude(&self.standing().view, asked)
+    }
+
+    /// Each voter has its own limit: that one is stuck says nothing of the others.
+    async fn ask_all(&self) -> Vec<(SocketAddr, Asked)> {
+        let waited = STATUS_WITHIN.min(self.shared.time_out);
+        let mut asking = JoinSet::new();
+        for (address, reached) in self.standing().voters {
+            asking.spawn(async move {
+                let asked = match reached {
+                    Reached::Connected { connection, .. } => {
+                        match timeout(waited, connection.ask(Ask::Status, Bytes::new())).await {
+                            Ok(Ok((Answered::Status(status), _))) => Asked::Answered(Box::new(status)),
+                            Ok(Ok(_)) => {
+                                Asked::Unreachable { reason: "it answers something else".to_owned() }
+                            }
+                            Ok(Err(error)) => Asked::Unreachable { reason: error.to_string() },
+                            Err(_elapsed) => Asked::Silent { waited },
+                        }
                     }
-                }
-                Reached::Connecting | Reached::Unreachable { .. } => None,
-            };
-            statuses.push((address, status));
+                    Reached::Connecting => Asked::Unreachable { reason: "no answer yet".to_owned() },
+                    Reached::Unreachable { reason } => Asked::Unreachable { reason },
+                };
+                (address, asked)
+            });
         }
-        statuses
+        let mut all = asking.join_all().await;
+        all.sort_by_key(|(address, _)| *address);
+        all
     }
 
     /// The state at a moment of the past, with the newest `lines_max` commands that led to it. It is replayed

@@ -62,7 +62,9 @@ pub enum IdentityError {
         bytes: usize,
     },
     /// The certificate has no URI, or more than one, of the form this project writes.
-    #[error("the certificate names {found} holders of the form {SCHEME}CLUSTER/ROLE/NAME/SERIAL; one is expected")]
+    #[error(
+        "the certificate names {found} holders of the form {SCHEME}CLUSTER/ROLE/NAME/SERIAL; one is expected"
+    )]
     NotOne {
         /// How many it names.
         found: usize,
@@ -218,8 +220,7 @@ impl Identity {
     pub fn of_uri(uri: &str) -> Result<Identity, IdentityError> {
         let parse = || {
             let mut parts = uri.strip_prefix(SCHEME)?.split('/');
-            let (cluster, role, name, serial) =
-                (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+            let (cluster, role, name, serial) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
             let holder = Holder::parse(Role::from_name(role)?, name)?;
             let identity =
                 Identity { cluster: parse_cluster(cluster)?, holder, serial: Serial::parse(serial)? };

@@ -7,6 +7,7 @@
 mod backoff;
 mod certificate;
 mod client;
+mod cluster_status;
 mod conversation;
 mod credentials;
 mod endpoint;
@@ -25,6 +26,7 @@ pub use certificate::{Authority, CertificateError};
 pub use client::{
     Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
 };
+pub use cluster_status::{ClusterStatus, Trouble, VoterCondition, VoterReport};
 pub use conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};

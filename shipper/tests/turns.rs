@@ -10,7 +10,9 @@ use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
 use prevalent::{Founding, Moment, Prevalent};
 use quorum::{Kind, Membership, VoterInfo};
-use shipper::{Authority, Client, ClientOptions, Gate, Holder, Name, Running, Serial, Turns, VoterOptions, run_voter};
+use shipper::{
+    Authority, Client, ClientOptions, Gate, Holder, Name, Running, Serial, Turns, VoterOptions, run_voter,
+};
 use storage::Disk;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -53,7 +55,9 @@ fn found(folder: &Path) -> VoterOptions {
     let (cluster, member) = (ClusterId(7), Member { id: MemberId(1), incarnation: Incarnation(9) });
     let authority = Authority::create(cluster).unwrap();
     authority.issue(Holder::Voter(member.id), Serial::FIRST, &folder.join("voter")).unwrap();
-    authority.issue(Holder::Operator(Name::new("operator").unwrap()), Serial::FIRST, &folder.join("operator")).unwrap();
+    authority
+        .issue(Holder::Operator(Name::new("operator").unwrap()), Serial::FIRST, &folder.join("operator"))
+        .unwrap();
     let info =
         VoterInfo { member, name: "pc1".to_owned(), address: address.to_string(), rank: 1, kind: Kind::Data };
     let data = folder.join("data");

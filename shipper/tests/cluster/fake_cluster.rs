@@ -15,7 +15,11 @@ use journal::{Entries, Entry, EntryKind, Frame, FrameBuilder, Schema, Sequence, 
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
 use prevalent::rkyv;
 use prevalent::{Answers, Engine, Moment, Prevalent, answer_query, registration};
-use shipper::{Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate, Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Serial, Service, ToLoop, VoterStatus, serve_clients};
+use shipper::{
+    Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
+    Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Serial, Service, ToLoop, VoterStatus,
+    serve_clients,
+};
 use snapshots::Shelf;
 use storage::Disk;
 use tokio::runtime::Runtime;
