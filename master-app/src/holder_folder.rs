@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context;
-use shipper::{Authority, Holder, Serial};
+use shipper::{Authority, Holder};
+
+use crate::ledger::Issued;
 
 /// The configurations of a cluster, which all name the same voters.
 pub(crate) struct HolderFolders<'a> {
@@ -25,17 +27,12 @@ impl<'a> HolderFolders<'a> {
         HolderFolders { authority, addresses: addresses.join(", ") }
     }
 
-    /// Writes what a holder needs into a folder. `listen` is where a voter listens: nobody else does.
-    pub(crate) fn write(
-        &self,
-        folder: &Path,
-        holder: Holder,
-        serial: Serial,
-        listen: Option<SocketAddr>,
-    ) -> anyhow::Result<()> {
-        let (certificates, file, text) = match (&holder, listen) {
+    /// Writes what a holder needs into a folder.
+    pub(crate) fn write(&self, folder: &Path, issued: &Issued) -> anyhow::Result<()> {
+        let holder = issued.holder()?;
+        let (certificates, file, text) = match (&holder, issued.address) {
             (Holder::Voter(_), Some(listen)) => {
-                ("certificates/voter", "master.toml", master_config(listen, &self.addresses))
+                ("certificates/voter", "master.toml", master_config(&issued.name, listen, &self.addresses))
             }
             (Holder::Voter(_), None) => unreachable!("a voter listens somewhere"),
             (Holder::Node(_), _) => ("certificates/node", "node.toml", node_config(&self.addresses)),
@@ -43,15 +40,16 @@ impl<'a> HolderFolders<'a> {
                 ("certificates", "fleetctl.toml", fleetctl_config(&self.addresses))
             }
         };
-        self.authority.issue(holder, serial, &folder.join(certificates))?;
+        self.authority.issue(holder, issued.serial, &folder.join(certificates))?;
         let path = folder.join(file);
         std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     }
 }
 
-fn master_config(listen: SocketAddr, addresses: &str) -> String {
+fn master_config(name: &str, listen: SocketAddr, addresses: &str) -> String {
     format!(
         "# The voter of this PC. Start it with: master --config master.toml\n\
+         name = \"{name}\"\n\
          listen = \"{listen}\"\n\
          data = \"data\"\n\
          # So much of the past is kept to be looked at, in MiB (0 to 255).\n\

@@ -124,9 +124,8 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
     let mut infos = Vec::new();
     for (place, voter) in arguments.voters.iter().enumerate() {
         let issued = ledger.issue(Role::Voter, &voter.name, Some(voter.address))?;
-        let holder = issued.holder()?;
-        let Holder::Voter(id) = holder else { unreachable!("it was issued for a voter") };
-        folders.write(&folder.join(&voter.name), holder, issued.serial, issued.address)?;
+        let Holder::Voter(id) = issued.holder()? else { unreachable!("it was issued for a voter") };
+        folders.write(&folder.join(&voter.name), &issued)?;
         infos.push(VoterInfo {
             member: Member { id, incarnation: Incarnation(u128::from_le_bytes(random()?)) },
             name: voter.name.clone(),
@@ -144,7 +143,7 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
     let people = [(Role::Admin, ADMIN), (Role::Operator, OPERATOR), (Role::Viewer, VIEWER)];
     for (role, name) in nodes.chain(people) {
         let issued = ledger.issue(role, name, None)?;
-        folders.write(&folder.join(name), issued.holder()?, issued.serial, None)?;
+        folders.write(&folder.join(name), &issued)?;
     }
     ledger.write(&folder.join(AUTHORITY))
 }

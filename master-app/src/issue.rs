@@ -83,11 +83,10 @@ pub(crate) fn issue(arguments: &IssueArguments, which: Which) -> anyhow::Result<
         Which::First => open.ledger.issue(*role, name, *address)?,
         Which::Next => open.ledger.renew(*role, name, *address)?,
     };
-    let holder = issued.holder()?;
     let voters = if arguments.voters.is_empty() { newest_voters(&open) } else { arguments.voters.clone() };
     let folders = HolderFolders::new(&authority, voters);
     new.fill(|making| {
-        folders.write(making, holder, issued.serial, issued.address)?;
+        folders.write(making, &issued)?;
         if *role == Role::Voter {
             // Empty: who starts in it gets its identity from the cluster, so that two copies make one voter.
             let data = making.join("data");

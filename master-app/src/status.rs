@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use app::{Exit, complain, say};
+use app::{Exit, say};
 use fleet::Fleet;
 use shipper::{Client, ClientError, ClientOptions};
 
@@ -30,12 +30,15 @@ pub(crate) async fn status(config: &Path, json: bool) -> anyhow::Result<Exit> {
         status.lines().iter().try_for_each(|line| say(fleet::one_line(line)))?;
     }
     match master {
-        Ok(()) if status.is_well() => Ok(Exit::Done),
-        Ok(()) => Ok(Exit::Failed),
-        Err(error @ ClientError::NoMaster { .. }) => {
-            complain(format_args!("master: {error}"));
-            Ok(Exit::NoMaster)
-        }
-        Err(error) => Err(error.into()),
+        Ok(()) | Err(ClientError::NoMaster { .. }) => {}
+        Err(error) => return Err(error.into()),
     }
+    // A master that was there a moment ago is none now.
+    Ok(if status.master.is_none() {
+        Exit::NoMaster
+    } else if status.is_well() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
 }

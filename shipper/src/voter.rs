@@ -40,6 +40,8 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 /// How a voter is run.
 #[derive(Clone, Debug)]
 pub struct VoterOptions {
+    /// What its PC is called. Only a voter that no list names yet is asked for it.
+    pub name: String,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its data directory.

@@ -65,6 +65,7 @@ fn found(folder: &Path) -> VoterOptions {
     let membership = Membership::new(vec![info]).unwrap();
     Founding { cluster, membership }.write::<Holding>(&disk, member).unwrap();
     VoterOptions {
+        name: "pc1".to_owned(),
         listen: address,
         data,
         certificates: folder.join("voter"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use journal::{Entries, Entry, PAYLOAD_BYTES_MAX, Schema};
 use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
-use prevalent::{Moment, Prevalent};
+use prevalent::{Actor, Moment, Prevalent, Role};
 use quinn::{ConnectionError, VarInt};
 use snapshots::Shelf;
 use storage::Disk;
@@ -554,4 +554,16 @@ async fn a_follower_gives_up_only_where_there_is_no_hope() {
     check_behind(of_this, false, |answered| matches!(answered, Answered::Refused { .. })).await;
     check_behind(of_this, true, |answered| *answered == Answered::Busy).await;
     check_behind(of_a_later, false, |answered| *answered == Answered::NotMaster).await;
+}
+
+#[test]
+fn only_an_admin_changes_the_cluster() {
+    let gate = crate::Gate::new::<Echo>(|_, _| Ok(()), |_, _| Ok(()));
+    for role in Role::ALL {
+        let asked = gate.change_of_cluster(&Actor { name: "ann".into(), role });
+        assert_eq!(asked.is_ok(), role == Role::Admin, "{role}");
+        if let Err(reason) = asked {
+            assert!(reason.contains(role.name()) && reason.contains("master issue admin NAME"), "{reason}");
+        }
+    }
 }

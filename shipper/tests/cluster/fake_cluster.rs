@@ -92,6 +92,9 @@ struct World {
     script: VecDeque<(usize, Event)>,
     cluster_time: Duration,
     busy: bool,
+    /// The voter that does not say how it is, and who waits for it.
+    stuck: Option<MemberId>,
+    unanswered: Vec<oneshot::Sender<VoterStatus>>,
     /// So many registrations find no room.
     full: usize,
 }
@@ -120,6 +123,8 @@ impl FakeCluster {
             script: VecDeque::new(),
             cluster_time: Duration::ZERO,
             busy: false,
+            stuck: None,
+            unanswered: Vec::new(),
             full: 0,
         };
         let cluster = FakeCluster { folder, world: Arc::new(Mutex::new(world)) };
@@ -159,6 +164,11 @@ impl FakeCluster {
 
     pub(crate) fn promote(&self, id: u16) {
         self.world().promote(MemberId(id));
+    }
+
+    /// From now on this voter's loop answers nobody's question how it is.
+    pub(crate) fn be_stuck(&self, id: u16) {
+        self.world().stuck = Some(MemberId(id));
     }
 
     pub(crate) fn kill(&self, id: u16) {
@@ -382,6 +392,8 @@ impl World {
     fn step(&mut self, me: MemberId, asked: ToLoop) {
         let leads = self.master == Some(me);
         match asked {
+            // A loop that is stuck keeps the question; the connection lives on.
+            ToLoop::Status { reply } if self.stuck == Some(me) => self.unanswered.push(reply),
             ToLoop::Status { reply } => drop(reply.send(self.status(me))),
             ToLoop::Register { replies, .. } | ToLoop::Commands { replies, .. } if !leads => {
                 replies.send(FromLoop::NotMaster);
