@@ -13,7 +13,7 @@ use clap::Args;
 use fleet::{Fleet, Format};
 use position::{ClusterId, Incarnation, Member};
 use prevalent::{Founding, Role};
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use shipper::{Authority, Holder};
 use storage::Disk;
 
@@ -126,16 +126,12 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
         let issued = ledger.issue(Role::Voter, &voter.name, Some(voter.address))?;
         let Holder::Voter(id) = issued.holder()? else { unreachable!("it was issued for a voter") };
         folders.write(&folder.join(&voter.name), &issued)?;
-        infos.push(VoterInfo {
-            member: Member { id, incarnation: Incarnation(u128::from_le_bytes(random()?)) },
-            name: voter.name.clone(),
-            address: voter.address.to_string(),
-            rank: u32::try_from(arguments.voters.len() - place)?,
-            kind: Kind::Data,
-        });
+        let member = Member { id, incarnation: Incarnation(u128::from_le_bytes(random()?)) };
+        let rank = u32::try_from(arguments.voters.len() - place)?;
+        infos.push(MemberInfo::founder(member, &voter.name, &voter.address.to_string(), rank));
     }
-    let founding = Founding { cluster, membership: Membership::new(infos)? };
-    for info in founding.membership.voters() {
+    let founding = Founding { cluster, membership: Membership::founding(infos)? };
+    for info in founding.membership.members() {
         let disk: Disk = Disk::open(folder.join(&info.name).join("data"))?;
         founding.write::<Fleet>(&disk, info.member)?;
     }

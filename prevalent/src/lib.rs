@@ -40,7 +40,7 @@ pub use image::ImageError;
 pub use journal::{Schema, Sequence, SessionId};
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use line::{Line, LineError, RawLine, lines};
-pub use members::{MemberList, decode_members};
+pub use members::decode_members;
 pub use prevalent::{Moment, Prevalent, Random};
 pub use registration::{ActorTooLong, read_registration, registration};
 pub use replay::ReplayError;
