@@ -22,6 +22,7 @@ mod replay;
 mod replica;
 mod retention;
 mod session;
+mod session_client;
 mod snapshot_head;
 mod snapshotter;
 mod store;
@@ -49,6 +50,7 @@ pub use replica::{
     RebuildError, Refused, Replica, ScrubFound, Unanswered,
 };
 pub use session::{Admission, SESSION_IDLE, SESSIONS_MAX, SESSIONS_PER_ACTOR_MAX, Session, Sessions};
+pub use session_client::{BatchMax, COMMANDS_MAX, Heard, Say, SessionClient};
 pub use snapshot_head::{PassedOverError, is_snapshot_of};
 pub use snapshotter::{LoadError, Loaded, Made, PassedOver, SnapshotJob, SnapshotJobError, load};
 pub use store::{ExecuteError, Pending, Store, StoreFailed, StoreOpenError, wall_time};
