@@ -318,6 +318,21 @@ impl<W> SessionClient<W> {
         (0..count).filter_map(move |_| at.map(|at| self.remove(at)))
     }
 
+    /// There was no room for this command, and it was not journaled on this attempt. That is certain to be the only
+    /// one if the command was sent on this stream alone. Else a former master may have journaled it, and this one
+    /// execute that: it is sent again, until the session tells its answer.
+    pub fn not_now(&mut self, session: SessionId, sequence: Sequence) -> Heard<W> {
+        let at = if self.session() == Some(session) { self.position(sequence) } else { None };
+        match at {
+            Some(at) if at < self.earlier => {
+                self.send_again_from(sequence);
+                Heard::PutOff
+            }
+            Some(at) => Heard::Answer(self.remove(at)),
+            None => Heard::Stale,
+        }
+    }
+
     /// Takes out the first command, whose time is over: who waited, and whether it may have been executed.
     pub fn give_up_first(&mut self) -> Option<(W, bool)> {
         let was_sent = self.numbered > 0;

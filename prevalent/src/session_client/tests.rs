@@ -170,6 +170,23 @@ fn a_refused_command_leaves_the_others() {
     assert_eq!(refused(&mut client, SESSION, 4, 9), ["d"], "what was never sent was not refused");
 }
 
+/// Found by the simulator, once it ran this client: a master had journaled the command and died, and the next one had
+/// the entry, but no room for another.
+#[test]
+fn what_a_former_master_may_have_journaled_is_not_given_up_for_want_of_room() {
+    let mut client = client(&["a", "b"]);
+    check(&mut client, &[(1, 1, "a"), (2, 1, "b")]);
+    assert_eq!(client.not_now(SESSION, Sequence(2)), Heard::Answer("b"), "nobody else has ever seen it");
+    client.disconnected();
+    push(&mut client, "c");
+    check(&mut client, &[(1, 1, "a"), (3, 1, "c")]);
+    assert_eq!(client.not_now(SESSION, Sequence(1)), Heard::PutOff);
+    assert_eq!(client.not_now(SESSION, Sequence(3)), Heard::Answer("c"));
+    check(&mut client, &[(1, 1, "a")]);
+    assert_eq!(answered(&mut client, 1), Heard::Answer("a"));
+    assert_eq!(client.not_now(SESSION, Sequence(1)), Heard::Stale);
+}
+
 #[test]
 fn a_caller_that_leaves_early_enough_has_sent_nothing() {
     let mut client = client(&["a", "b"]);

@@ -89,6 +89,17 @@ impl<S: Prevalent> Backlog<S> {
         }
     }
 
+    /// There was no room for a command. `false`: it is sent again after a while, since a former master may have
+    /// journaled it.
+    pub(crate) fn not_now(&mut self, session: SessionId, sequence: Sequence, reason: String) -> bool {
+        match self.session.not_now(session, sequence) {
+            Heard::Answer(caller) => caller.tell(Err(ClientError::NotNow { reason })),
+            Heard::PutOff => return false,
+            Heard::SessionLost(_) | Heard::Stale => {}
+        }
+        true
+    }
+
     /// No session can be opened.
     pub(crate) fn refuse_all(&mut self, reason: &str) {
         for caller in self.session.give_up_all() {
@@ -178,6 +189,9 @@ mod tests {
         assert!(matches!(answers[1].try_recv(), Ok(Ok(Reply::Panicked))));
         assert!(!backlog.answer(SESSION, Sequence(3), &[7]), "put off");
         backlog.session.disconnected();
+        assert_eq!(backlog.say().0, Say::Commands { attempt: 0 });
+        assert!(!backlog.not_now(SESSION, Sequence(3), "full".to_owned()), "it may have been journaled");
+        assert!(answers[2].try_recv().is_err());
         assert!(backlog.answer(SESSION, Sequence(3), &[3]), "unknown session");
         assert!(matches!(answers[2].try_recv(), Ok(Err(ClientError::SessionExpired))));
     }

@@ -188,8 +188,9 @@ impl<S: Prevalent> Courier<S> {
                 self.backlog.refused(SessionId(session), Sequence(sequence), refused);
             }
             Told::NotNow { session, sequence, reason } => {
-                let not_now = ClientError::NotNow { reason };
-                self.backlog.refused(SessionId(session), Sequence(sequence), not_now);
+                if !self.backlog.not_now(SessionId(session), Sequence(sequence), reason) {
+                    self.pause();
+                }
             }
             Told::NotMaster => self.give_up_stream(),
         }
