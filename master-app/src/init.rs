@@ -13,7 +13,7 @@ use clap::Args;
 use fleet::{Fleet, Format};
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use shipper::{Authority, Holder, Name};
 use storage::Disk;
 
@@ -165,19 +165,14 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
     for (id, voter) in (1..).zip(&arguments.voters) {
         let incarnation = Incarnation(u128::from_le_bytes(random()?));
         let rank = u32::try_from(arguments.voters.len())? - u32::from(id) + 1;
-        infos.push(VoterInfo {
-            member: Member { id: MemberId(id), incarnation },
-            name: voter.name.clone(),
-            address: voter.address.to_string(),
-            rank,
-            kind: Kind::Data,
-        });
+        let member = Member { id: MemberId(id), incarnation };
+        infos.push(MemberInfo::founder(member, &voter.name, &voter.address.to_string(), rank));
     }
-    let membership = Membership::new(infos)?;
+    let membership = Membership::founding(infos)?;
     let founding = Founding { cluster, membership };
     let addresses = addresses_of(&arguments.voters);
 
-    for info in founding.membership.voters() {
+    for info in founding.membership.members() {
         let pc = folder.join(&info.name);
         authority.issue(Holder::Voter(info.member.id), &pc.join("certificates").join("voter"))?;
         write(&pc.join("master.toml"), &master_config(&info.address, &addresses))?;

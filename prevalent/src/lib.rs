@@ -42,7 +42,7 @@ pub use image::ImageError;
 pub use journal::{Schema, Sequence, SessionId};
 pub use kept::{KeptAnswer, SESSION_WINDOW};
 pub use line::{Line, LineError, RawLine, lines};
-pub use members::{MemberList, decode_members};
+pub use members::decode_members;
 pub use node::{AnswersTo, Node, Order, Refusal, Words};
 pub use prevalent::{Moment, Prevalent, Random};
 pub use registration::{ActorTooLong, read_registration, registration};

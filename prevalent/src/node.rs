@@ -16,30 +16,30 @@
 
 mod asker;
 mod latest;
+mod reader;
 mod words;
 
-use std::collections::BTreeMap;
 use std::ops::Deref;
 
 use journal::{Entries, MetaOrder, SyncOrder};
-use quorum::ReadToken;
+use quorum::{Change, ChangeOrder};
 
 use crate::replica::{Effects, Fatal, Input, Job, Now, Outgoing, Replica};
 use crate::{Actor, Prevalent};
 use asker::Askers;
 use latest::Latest;
+use reader::Readers;
 pub use words::{AnswersTo, Refusal, Words};
 
-/// A replica with those who wait for it: a `C` for each batch of commands or registration, an `R` for each read.
+/// A replica with those who wait for it: a `C` for each batch of commands or registration, an `R` for each read, and for
+/// each change of the members.
 #[derive(Debug)]
 pub struct Node<S: Prevalent, C, R> {
     replica: Replica<S>,
     effects: Effects<S>,
     ballots: Latest<MetaOrder>,
     askers: Askers<C>,
-    /// Reads under way, in the order in which they came.
-    readers: BTreeMap<ReadToken, R>,
-    reads: u64,
+    readers: Readers<R>,
 }
 
 /// Work for the driver's threads, disks and links.
@@ -64,8 +64,7 @@ impl<S: Prevalent, C: Clone, R> Node<S, C, R> {
             effects: Effects::new(),
             ballots: Latest::default(),
             askers: Askers::default(),
-            readers: BTreeMap::new(),
-            reads: 0,
+            readers: Readers::default(),
         }
     }
 
@@ -113,10 +112,25 @@ impl<S: Prevalent, C: Clone, R> Node<S, C, R> {
     /// # Errors
     /// See [`Node::step`].
     pub fn read(&mut self, now: Now, who: R) -> Result<(), Fatal> {
-        self.reads += 1;
-        let token = ReadToken(self.reads);
-        self.readers.insert(token, who);
+        let token = self.readers.admit_read(who);
         self.step(now, Input::Read(token))
+    }
+
+    /// Takes an operator's change of the members: `who` is told what became of it, or denied if nobody knows. It counts
+    /// for the list of the number `expected` only, if one is named; with `dry_run` nothing is changed.
+    ///
+    /// # Errors
+    /// See [`Node::step`].
+    pub fn change(
+        &mut self,
+        now: Now,
+        who: R,
+        change: &Change,
+        expected: Option<u64>,
+        dry_run: bool,
+    ) -> Result<(), Fatal> {
+        let token = self.readers.admit_change(who);
+        self.step(now, Input::Change(ChangeOrder { token, change, expected, dry_run }))
     }
 
     /// No more input is at hand: ticks if that is due, and packs what has come into one frame.

@@ -9,7 +9,7 @@ use journal::Schema;
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::rkyv::{Archive, Deserialize, Serialize};
 use prevalent::{Founding, Moment, Prevalent};
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use shipper::{
     Authority, Client, ClientOptions, Gate, Holder, Name, Running, Turns, VoterOptions, run_voter,
 };
@@ -56,11 +56,10 @@ fn found(folder: &Path) -> VoterOptions {
     let authority = Authority::create(cluster).unwrap();
     authority.issue(Holder::Voter(member.id), &folder.join("voter")).unwrap();
     authority.issue(Holder::Operator(Name::new("operator").unwrap()), &folder.join("operator")).unwrap();
-    let info =
-        VoterInfo { member, name: "pc1".to_owned(), address: address.to_string(), rank: 1, kind: Kind::Data };
+    let info = MemberInfo::founder(member, "pc1", &address.to_string(), 1);
     let data = folder.join("data");
     let disk: Disk = Disk::open(&data).unwrap();
-    let membership = Membership::new(vec![info]).unwrap();
+    let membership = Membership::founding(vec![info]).unwrap();
     Founding { cluster, membership }.write::<Holding>(&disk, member).unwrap();
     VoterOptions {
         listen: address,

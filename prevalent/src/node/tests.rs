@@ -2,7 +2,7 @@ use std::convert::Infallible;
 
 use journal::{Entry, EntryKind, Sequence, SessionId};
 use position::{ClusterId, Incarnation, Member, MemberId};
-use quorum::{Kind, Membership, Time, VoterInfo};
+use quorum::{MemberInfo, Membership, Time};
 use storage::{Disk, SimDisk};
 
 use super::*;
@@ -18,20 +18,15 @@ struct Rig {
     words: Words<&'static str, &'static str>,
 }
 
-fn info(id: u16) -> VoterInfo {
-    VoterInfo {
-        member: Member { id: MemberId(id), incarnation: Incarnation(1) },
-        name: format!("pc{id}"),
-        address: String::new(),
-        rank: u32::from(id),
-        kind: Kind::Data,
-    }
+fn info(id: u16) -> MemberInfo {
+    let member = Member { id: MemberId(id), incarnation: Incarnation(1) };
+    MemberInfo::founder(member, &format!("pc{id}"), "", u32::from(id))
 }
 
 impl Rig {
     fn open(voters: u16) -> Rig {
         let disk: Disk = SimDisk::new(1).disk();
-        let membership = Membership::new((1..=voters).map(info).collect()).unwrap();
+        let membership = Membership::founding((1..=voters).map(info).collect()).unwrap();
         Founding { cluster: ClusterId(1), membership }.write::<Tally>(&disk, info(1).member).unwrap();
         let node = Node::new(Replica::open(NOW, disk, &Options::new(1)).unwrap());
         Rig { node, words: Words::default() }
@@ -214,4 +209,19 @@ fn frames_are_applied_within_a_bound() {
     assert_eq!(rig.node.applied().index().0, before + 1);
     rig.settle();
     assert_eq!(rig.node.applied().index().0, before + 3);
+}
+
+#[test]
+fn a_change_of_the_members_is_answered_to_whoever_wants_it() {
+    let nobody = Change::Remove { name: "nobody".to_owned() };
+    let mut rig = Rig::lead();
+    rig.node.read(NOW, "reader").unwrap();
+    rig.node.change(NOW, "admin", &nobody, None, false).unwrap();
+    rig.settle();
+    assert!(matches!(rig.words.changes[..], [("admin", Err(_))]), "{:?}", rig.words.changes);
+    assert_eq!(rig.words.released, ["reader"]);
+    let mut standby = Rig::open(3);
+    standby.node.change(NOW, "admin", &nobody, None, true).unwrap();
+    standby.settle();
+    assert_eq!(standby.words.denied, ["admin"]);
 }

@@ -1,12 +1,12 @@
 //! What a driver tells clients, readers and people.
 
-use std::collections::BTreeMap;
 use std::ops::Range;
 
-use quorum::{Alarm, ReadToken};
+use quorum::{Alarm, ChangeRefused};
 
 use crate::Prevalent;
 use crate::node::asker::Askers;
+use crate::node::reader::Readers;
 use crate::replica::{Answered, Effects, Unanswered};
 
 /// What is to be told, in the order of its fields. Reusable: the memory stays.
@@ -20,7 +20,10 @@ pub struct Words<C, R> {
     bytes: Vec<u8>,
     /// Reads that may now be answered from the state.
     pub released: Vec<R>,
-    /// Reads that this voter cannot answer: it does not lead, or no more.
+    /// What became of changes of the members: the number of the list, or why it was refused.
+    pub changes: Vec<(R, Result<u64, ChangeRefused>)>,
+    /// Reads and changes that this voter cannot answer: it does not lead, or no more. A change that waited may yet be
+    /// made.
     pub denied: Vec<R>,
     /// What a person should know.
     pub alarms: Vec<Alarm>,
@@ -68,6 +71,7 @@ impl<C, R> Default for Words<C, R> {
             answers: Vec::new(),
             bytes: Vec::new(),
             released: Vec::new(),
+            changes: Vec::new(),
             denied: Vec::new(),
             alarms: Vec::new(),
             stepped_down: false,
@@ -94,6 +98,7 @@ impl<C, R> Words<C, R> {
         self.answers.clear();
         self.bytes.clear();
         self.released.clear();
+        self.changes.clear();
         self.denied.clear();
         self.alarms.clear();
         self.dismissed.clear();
@@ -107,7 +112,7 @@ impl<C: Clone, R> Words<C, R> {
         &mut self,
         effects: &mut Effects<S>,
         askers: &mut Askers<C>,
-        readers: &mut BTreeMap<ReadToken, R>,
+        readers: &mut Readers<R>,
     ) {
         for unanswered in effects.unanswered.drain(..) {
             if let Some(to) = askers.settle(unanswered.client, unanswered.commands) {
@@ -124,9 +129,11 @@ impl<C: Clone, R> Words<C, R> {
                 self.groups.push(Group { to, answers });
             }
         }
-        let mut reader = |token: ReadToken| readers.remove(&token);
-        self.released.extend(effects.reads.drain(..).filter_map(&mut reader));
-        self.denied.extend(effects.unanswered_reads.drain(..).filter_map(&mut reader));
+        self.released.extend(effects.reads.drain(..).filter_map(|token| readers.read(token)));
+        let told = effects.changes.drain(..);
+        self.changes.extend(told.filter_map(|(token, result)| Some((readers.change(token)?, result))));
+        self.denied.extend(effects.unanswered_reads.drain(..).filter_map(|token| readers.read(token)));
+        self.denied.extend(effects.unanswered_changes.drain(..).filter_map(|token| readers.change(token)));
         self.alarms.append(&mut effects.alarms);
         (self.changed, self.applied) = (effects.changed, effects.applied.is_some());
         if effects.stepped_down {
@@ -135,9 +142,9 @@ impl<C: Clone, R> Words<C, R> {
     }
 
     /// Whoever waits for this voter as a master waits in vain.
-    pub(crate) fn dismiss(&mut self, askers: &mut Askers<C>, readers: &mut BTreeMap<ReadToken, R>) {
+    pub(crate) fn dismiss(&mut self, askers: &mut Askers<C>, readers: &mut Readers<R>) {
         self.stepped_down = true;
         self.dismissed.extend(askers.dismiss());
-        self.denied.extend(std::mem::take(readers).into_values());
+        self.denied.extend(readers.dismiss());
     }
 }

@@ -245,7 +245,7 @@ impl<S: Prevalent> Replica<S> {
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let id = spoiled.damage().id;
-        if self.voter.membership().voters().len() == 1 && !spoiled.is_mended() {
+        if self.voter.membership().voter_count() == 1 && !spoiled.is_mended() {
             tracing::error!(first = %id.first, last = %id.last, "these entries are in no other place: back the directory up now, before the store is closed");
             return Ok(());
         }

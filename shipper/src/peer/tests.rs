@@ -86,6 +86,7 @@ fn hello() -> Message {
         last: Position::NONE,
         durable: Index(0),
         certain: true,
+        counts: true,
         fresh: false,
         seen_of_you: Seen::default(),
         master: false,

@@ -322,7 +322,7 @@ impl<S: Prevalent> EngineLoop<S> {
     fn say_whom_it_waits_for(&self) {
         let unheard = self.node.unheard();
         if self.node.view().master.is_none() && !unheard.is_empty() {
-            let name = |id: &MemberId| self.node.membership().voter(*id).map_or("?", |voter| &voter.name);
+            let name = |id: &MemberId| self.node.membership().member(*id).map_or("?", |voter| &voter.name);
             let names: Vec<&str> = unheard.iter().map(name).collect();
             let founded = self.node.last().index() > Index(1);
             let needed =
@@ -448,6 +448,7 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
     match view.standing {
         position::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
         position::Standing::Settled => "learner".to_owned(),
+        position::Standing::Removed => "removed".to_owned(),
         position::Standing::Unsettled(_) => format!("{role}, unsettled"),
         position::Standing::Amnesiac(_) => format!("{role}, amnesiac"),
     }
@@ -455,10 +456,10 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
 
 fn cluster_view<S: Prevalent>(replica: &Replica<S>) -> ClusterView {
     let view = replica.view();
-    let member = |voter: &quorum::VoterInfo| {
+    let member = |voter: &quorum::MemberInfo| {
         let address = voter.address.parse().ok()?;
         Some(MemberAddress { id: voter.member.id, name: voter.name.clone(), address })
     };
-    let members = replica.membership().voters().iter().filter_map(member).collect();
+    let members = replica.membership().members().iter().filter_map(member).collect();
     ClusterView { epoch: view.epoch, master: view.master, members }
 }
