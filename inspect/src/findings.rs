@@ -76,7 +76,7 @@ fn promise(directory: &Directory, recovered: &Recovered) -> anyhow::Result<Vec<P
         Standing::Amnesiac(amnesia) => {
             vec![Problem::note_of_file("meta.0", Finding::LostPromise { amnesia })]
         }
-        Standing::Settled => Vec::new(),
+        Standing::Settled | Standing::Removed => Vec::new(),
     })
 }
 

@@ -73,6 +73,16 @@ mutants! {
     SettlesLostSuffix "mutant-settles-lost-suffix" "A doubt about a frame and what follows is settled by that frame."
     SettlesByMajority "mutant-settles-by-majority" "A doubt is settled by the absence of the frame on a majority."
     RetriesAsNew "mutant-retries-as-new" "The simulated client sends what it has no answer to under new sequences."
+    CountsLearners "mutant-counts-learners" "A learner counts in majorities."
+    CountsCommittedList "mutant-counts-committed-list" "A list counts only once it is committed."
+    ProposesEarly "mutant-proposes-early" "A list is proposed before a frame of the own epoch is committed."
+    ProposesTwoAtOnce "mutant-proposes-two-at-once" "A list is proposed before the one before it is committed."
+    ProposesWithoutMajority "mutant-proposes-without-majority" "A list is proposed whose majority is not there."
+    PromotesEarly "mutant-promotes-early" "A learner becomes a voter before it has what the master has."
+    TellsUncommittedLists "mutant-tells-uncommitted-lists" "Who is removed by a list that is not committed is told so."
+    BelievesOldLists "mutant-believes-old-lists" "A voter believes that it was removed by a list older than one that names it."
+    TakesAnyIncarnation "mutant-takes-any-incarnation" "Any copy of a directory takes the incarnation that was given to one process."
+    CountsAbsenceByOneList "mutant-counts-absence-by-one-list" "Absence is counted as if no neighbouring list had a voter more."
     SettlesInEpochOfDoubt "mutant-settles-in-epoch-of-doubt" "Absence counts of voters that may still acknowledge the frame in its epoch."
 }
 

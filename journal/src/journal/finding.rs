@@ -219,12 +219,14 @@ impl fmt::Display for Finding {
             ),
             Finding::LostPromise { amnesia } => write!(
                 f,
-                "this voter has lost what it promised: {}. It follows and does not vote any more. Take it out of the cluster and add it anew",
+                "this voter has lost what it promised: {}. It follows and does not vote any more. Readmit it: fleetctl cluster readmit NAME",
                 match amnesia {
                     Amnesia::OldBallot =>
                         "its journal or another voter knows of a later epoch than its ballot (meta.0, meta.1)",
                     Amnesia::Copied =>
                         "another voter knows of a later start: this is an old or a second copy of the folder",
+                    Amnesia::Superseded =>
+                        "it was readmitted while another process ran on its folder, or on a copy",
                 }
             ),
         }

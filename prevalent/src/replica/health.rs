@@ -86,13 +86,13 @@ impl Health {
     /// The ballot has changed.
     pub(crate) fn follow(&mut self, ballot: &Ballot) {
         match ballot.standing {
-            Standing::Settled => self.end(is_doubt),
+            Standing::Settled => self.end(|finding| is_doubt(finding) || finding.is_fatal_to_the_vote()),
             Standing::Unsettled(doubted) if !self.0.iter().any(is_doubt) => {
                 let found = Finding::still_in_doubt(&doubted);
                 found.iter().for_each(Finding::log);
                 self.0.extend(found);
             }
-            Standing::Unsettled(_) => {}
+            Standing::Unsettled(_) | Standing::Removed => {}
             Standing::Amnesiac(amnesia) => {
                 if !self.0.iter().any(Finding::is_fatal_to_the_vote) {
                     let lost = Finding::LostPromise { amnesia };

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use journal::{Chore, ChoreDone, GoodCopy, JournalError, RepairOrder};
-use position::{ClusterId, FrameId, Member, Tip};
+use position::{ClusterId, FrameId, Index, Member, Tip};
 use quorum::{Membership, Time};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
@@ -40,7 +40,7 @@ pub(crate) enum Work<S: Prevalent> {
     /// Builds the state again without the commands that panicked.
     Rebuild(Box<Rebuild<S>>),
     /// Makes the good copy of damaged frames durable, and what of it is the list of voters, if anything is.
-    Repair { order: Box<RepairOrder>, damaged: FrameId, membership: Option<Membership> },
+    Repair { order: Box<RepairOrder>, damaged: FrameId, lists: Vec<(Index, Membership)> },
     /// Reads again what the disk holds.
     Scrub(ScrubPiece),
     /// Writes the state as it is, where the disk has spoiled what led to it.
@@ -107,7 +107,7 @@ enum Outcome<S: Prevalent> {
 struct Repaired {
     damaged: FrameId,
     copy: Result<GoodCopy, JournalError>,
-    membership: Option<Membership>,
+    lists: Vec<(Index, Membership)>,
 }
 
 /// A job by what becomes of it if it panics.
@@ -203,8 +203,8 @@ impl<S: Prevalent> Work<S> {
             Work::Rebuild(rebuild) => {
                 Outcome::Rebuilt { number: rebuild.number, rebuilt: rebuild.run().map(Box::new) }
             }
-            Work::Repair { order, damaged, membership } => {
-                Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), membership }))
+            Work::Repair { order, damaged, lists } => {
+                Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), lists }))
             }
             Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
             Work::Keep(keeping) => Outcome::Kept(Box::new(keeping.run())),
@@ -346,8 +346,8 @@ impl<S: Prevalent> Replica<S> {
             Outcome::Rebuilt { number, rebuilt } => self.on_rebuilt(number, rebuilt, out)?,
             Outcome::Repaired(repaired) => {
                 self.jobs.end_repair();
-                if let Some(Repaired { damaged, copy, membership }) = repaired {
-                    self.on_repaired(now, damaged, copy, membership, out)?;
+                if let Some(Repaired { damaged, copy, lists }) = repaired {
+                    self.on_repaired(now, damaged, copy, lists, out)?;
                 }
             }
             Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,

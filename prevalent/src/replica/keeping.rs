@@ -53,7 +53,7 @@ impl<S: Prevalent> Keeping<S> {
 impl<S: Prevalent> Replica<S> {
     /// Whether nobody else has what this voter has.
     pub(crate) fn is_alone(&self) -> bool {
-        self.voter.membership().voters().len() == 1
+        self.voter.membership().voter_count() == 1
     }
 
     /// Has the state written, unless that is under way.

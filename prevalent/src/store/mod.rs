@@ -7,6 +7,7 @@
 mod group;
 mod pending;
 mod queue;
+mod round;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::{Journal, JournalError};
 use position::{ClusterId, Incarnation, Member, MemberId, Tip};
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use storage::{Disk, DiskError};
 
 use crate::replica::{Fatal, OpenError, Options, Replica, ScrubFound};
@@ -154,7 +155,7 @@ impl<S: Prevalent> Store<S> {
         let options = Options { sole: true, salvage, ..Options::new(u64::from_le_bytes(process)) };
         let clock = group::Clock::start();
         let replica = Replica::<S>::open(clock.now(), disk, &options)?;
-        let voters = replica.membership().voters().len();
+        let voters = replica.membership().voter_count();
         if voters != 1 {
             return Err(StoreOpenReason::NotAlone(voters));
         }
@@ -219,14 +220,8 @@ impl<S: Prevalent> Store<S> {
 }
 
 fn found_alone<S: Prevalent>(disk: &Disk, cluster: ClusterId, me: Member) -> Result<(), OpenError> {
-    let voter = VoterInfo {
-        member: me,
-        name: "embedded".to_owned(),
-        address: String::new(),
-        rank: 0,
-        kind: Kind::Data,
-    };
-    let membership = Membership::new(vec![voter]).expect("one data voter is a cluster");
+    let voter = MemberInfo::founder(me, "embedded", "", 0);
+    let membership = Membership::founding(vec![voter]).expect("one data voter is a cluster");
     Founding { cluster, membership }.write::<S>(disk, me)
 }
 

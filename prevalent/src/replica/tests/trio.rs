@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use journal::{Entry, EntryKind, Sequence, SessionId, Sizes, SyncOrder};
 use position::{ClusterId, Incarnation, MemberId};
-use quorum::{Kind, Time, VoterInfo};
+use quorum::{MemberInfo, Time};
 use storage::Disk;
 
 use super::super::*;
@@ -38,9 +38,8 @@ fn member(id: u16) -> Member {
     Member { id: MemberId(id), incarnation: Incarnation(u128::from(id)) }
 }
 
-fn info(id: u16) -> VoterInfo {
-    let (name, address) = (format!("pc{id}"), String::new());
-    VoterInfo { member: member(id), name, address, rank: id.into(), kind: Kind::Data }
+fn info(id: u16) -> MemberInfo {
+    MemberInfo::founder(member(id), &format!("pc{id}"), "", id.into())
 }
 
 /// Small segments, and a snapshot every so many entries.
@@ -57,7 +56,7 @@ pub(super) fn options(entries: u64, process: u64) -> Options {
 impl Trio {
     /// Founds a cluster on these disks, and waits until one leads.
     pub(super) fn found(disks: [Disk; 3], entries: u64) -> Trio {
-        let membership = Membership::new((1..=3).map(info).collect()).unwrap();
+        let membership = Membership::founding((1..=3).map(info).collect()).unwrap();
         let now = Now { time: Time::default(), wall_time: 0 };
         let open = |(id, disk): (u16, Disk)| {
             let founding = Founding { cluster: ClusterId(5), membership: membership.clone() };
