@@ -313,6 +313,10 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn look_after_spares(&mut self, now: Now) {
         if now.time.since(self.jobs.spares_tried) >= SPARES_RETRY_PERIOD {
             self.jobs.spares_tried = now.time;
+            // Others may have been taken in since the start.
+            if !self.is_alone() {
+                self.journal.keep_spares();
+            }
             self.journal.try_again();
         }
     }
