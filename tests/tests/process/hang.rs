@@ -12,16 +12,15 @@ use crate::trial::{Trial, more};
 
 /// Longer than the test takes.
 const DELAY_MICROSECONDS: u64 = 120_000_000;
-/// What is sent while the disk hangs: more than may wait for it.
-const FILLING_COMMANDS: u64 = 9_000;
+/// What is sent while the disk hangs: seventy times what the first segment of a young journal holds. What becomes of
+/// more than may wait for the disk is shown where nobody is slowed down by strace (`prevalent`).
+const FILLING_COMMANDS: u64 = 1_500;
 /// Spare segments that a voter keeps from its start.
 const SPARES: usize = 3;
-/// So many of the commands are fifty times what the first segment of a young journal holds.
-const FIFTY_FIRST_SEGMENTS: u64 = 1_000;
 /// A command that is refused for the moment is not repeated for longer.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(5);
-/// Commands under way at once.
-const ABREAST: u64 = 300;
+/// Commands under way at once: so few that strace, which stops the master at each call, is no reason to depose it.
+const ABREAST: u64 = 10;
 
 /// Holds up the syncs of a process until it is dropped.
 struct Hang(Child);
@@ -61,8 +60,7 @@ impl Drop for Hang {
     }
 }
 
-/// Sets long texts until more than a disk that hangs may leave waiting has been sent. What is refused for the moment is
-/// given up after a while: that is what a client does.
+/// Sets long texts. What is refused for the moment is given up after a while: that is what a client does.
 async fn fill(trial: &Trial) -> u64 {
     let text = "x".repeat(fleet::TEXT_BYTES_MAX);
     let client = trial.cluster.client("operator", GIVEN_UP_AFTER).unwrap();
@@ -123,7 +121,7 @@ async fn a_master_whose_disk_hangs_leads_on() {
     // The disks of the others make a majority: commands go on as long as there is a segment for them.
     let accepted = fill(&trial).await;
     println!("{accepted} commands were accepted while the disk hung");
-    assert!(accepted > FIFTY_FIRST_SEGMENTS, "{accepted}");
+    assert_eq!(accepted, FILLING_COMMANDS);
     let still = trial.master().await;
     assert_eq!((still.pc, still.epoch), (master.pc.clone(), master.epoch), "it leads on");
     drop(hang);
