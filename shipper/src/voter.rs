@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use position::MemberId;
 use prevalent::{Now, OpenError, Options, Prevalent, Replica};
-use quorum::{FoundingRule, Time};
+use quorum::{FoundingRule, Introduction, Time};
 use storage::{Disk, DiskError, FineTimers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -40,8 +40,10 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 /// How a voter is run.
 #[derive(Clone, Debug)]
 pub struct VoterOptions {
-    /// What its PC is called. Only a voter that no list names yet is asked for it.
+    /// What its PC is called: under this name it asks to be taken in, as long as no list has it.
     pub name: String,
+    /// Where the others reach it, if it knows: a list that says otherwise is put right.
+    pub reached_at: Option<SocketAddr>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its data directory.
@@ -168,6 +170,10 @@ async fn open_replica<S: Prevalent>(
     getrandom::fill(&mut process).map_err(|error| io::Error::other(error.to_string()))?;
     let replica_options = Options {
         learner: Some((credentials.cluster(), me)),
+        introduction: Introduction {
+            name: options.name.clone(),
+            address: options.reached_at.map(|address| address.to_string()).unwrap_or_default(),
+        },
         founding: options.founding,
         history_bytes_max: options.history_bytes_max,
         ..Options::new(u64::from_le_bytes(process))

@@ -70,7 +70,7 @@ impl Plan {
     pub(crate) fn of(change: &Change, voters: &Voters) -> Plan {
         let mut plan = Plan::default();
         match change {
-            Change::Add { name, spare, .. } => plan.add(name, *spare, voters),
+            Change::Add { name, spare } => plan.add(name, *spare, voters),
             Change::Remove { name } => plan.remove(name, voters),
             Change::Replace { old, with } => plan.replace(old, with, voters),
             Change::Readmit { name } => plan.readmit(name, voters),
@@ -83,9 +83,10 @@ impl Plan {
                 plan.does(format!("{name} has rank {rank}: of voters with equally complete journals the highest rank stands for election first"));
                 plan.does("the master stays who it is until the next election".to_owned());
             }
-            // Whatever a later version can change: the master says what comes of it.
-            #[allow(unreachable_patterns, reason = "not every version has more")]
-            _ => {}
+            Change::ReplaceAfter { seconds: 0 } => plan.does("no spare takes the place of a voter that stays away".to_owned()),
+            Change::ReplaceAfter { seconds } => {
+                plan.does(format!("a spare takes the place of a voter that stays away for {seconds} s"));
+            }
         }
         plan
     }
@@ -212,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_voter_more_is_not_always_better() {
-        let add = |spare| Change::Add { name: "pc10".into(), witness: false, spare };
+        let add = |spare| Change::Add { name: "pc10".into(), spare };
         check(&add(false), ("pc1 pc2 pc3", ""), &["4 voters, of which 3"], &["no more failures than 3"]);
         check(&add(false), ("pc1 pc2 pc3 pc4", ""), &["5 voters, of which 3"], &[]);
         check(&add(true), ("pc1 pc2 pc3", ""), &["it stays a spare"], &[]);
