@@ -299,10 +299,10 @@ impl Voter {
             (refused, _) => refused,
         })?;
         let me = |list: &Membership| list.member(self.me.id).cloned();
-        let stays = me(&next).filter(|info| info.member == self.me && info.successor.is_none());
-        if stays.is_none() {
-            let name = me(self.lists.newest()).map(|info| info.name).unwrap_or_default();
-            return Err(ChangeRefused::IsMaster(name));
+        let (now, then) = (me(self.lists.newest()), me(&next));
+        let fate = |info: &MemberInfo| (info.member, info.suffrage, info.successor);
+        if now.as_ref().map(fate) != then.as_ref().map(fate) {
+            return Err(ChangeRefused::IsMaster(now.map(|info| info.name).unwrap_or_default()));
         }
         self.check_list(&next)?;
         Ok(next)

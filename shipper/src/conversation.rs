@@ -207,6 +207,15 @@ pub struct VoterStatus {
     pub findings: Vec<String>,
 }
 
+impl VoterStatus {
+    /// That its disk hangs or is far too slow, in words, while it is.
+    #[must_use]
+    pub fn disk_trouble(&self) -> Option<String> {
+        let seconds = self.disk_waits_ms? / 1000;
+        Some(format!("its disk has not answered for {seconds} s"))
+    }
+}
+
 /// Maximum findings in one status. A disk that has more is known to be bad.
 pub(crate) const FINDINGS_MAX: usize = 16;
 

@@ -268,7 +268,7 @@ impl<S: Prevalent> Replica<S> {
         let health = Health::of(health, &ballot);
         let mut journal = recovered.journal;
         if !alone {
-            journal.keep_short_spare();
+            journal.keep_spares();
         }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 

@@ -349,6 +349,30 @@ impl<S: Prevalent> Group<S> {
         look(replica.engine().expect("the state is being rebuilt after a panic").state())
     }
 
+    /// Reads the next piece of everything again, and begins anew at the end.
+    #[cfg(test)]
+    pub(crate) fn scrub_piece(self: &Arc<Self>) {
+        let mut replica = self.write_replica();
+        let job = replica.next_scrub_job();
+        if replica.has_scrubbed() {
+            replica.begin_scrub(self.clock.now());
+        }
+        drop(replica);
+        if let Some(job) = job {
+            self.finish(job.run());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scrub_found(&self) -> ScrubFound {
+        self.replica.read().unwrap_or_else(PoisonError::into_inner).scrub_found()
+    }
+
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
+        replica.health().iter().map(ToString::to_string).collect()
+    }
+
     pub(crate) fn applied(&self) -> Tip {
         self.replica.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
@@ -465,7 +489,7 @@ fn rebuild_inline<S: Prevalent>(
     clock: Clock,
     effects: &mut Effects<S>,
 ) -> Result<(), Fatal> {
-    for job in effects.start.extract_if(.., |job| job.rebuilds_the_state()).collect::<Vec<_>>() {
+    for job in effects.start.extract_if(.., |job| job.holds_the_state()).collect::<Vec<_>>() {
         replica.step(clock.now(), Input::Finished(job.run()), effects)?;
     }
     Ok(())
