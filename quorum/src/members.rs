@@ -7,6 +7,8 @@ use position::{
     Amnesia, Ballot, Epoch, History, Incarnation, Index, Member, MemberId, Memory, Mutant, Standing,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::change::{Around, Outlook, next_step};
 use crate::effect::{ChangeOrder, ChangeToken};
 use crate::link::Link;
@@ -25,7 +27,7 @@ pub(crate) struct Taking {
 }
 
 /// What a member's word is worth, as far as another one knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     /// It counts.
     Counts,

@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prevalent::{CodecError, Prevalent, Reply, ReplyError};
+use quorum::{Change, ChangeRefused};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -27,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::certificate::CertificateError;
 use crate::cluster_status::{Asked, ClusterStatus};
-use crate::conversation::{ANSWERED, Answered, Ask, PastAt, QUERY_BYTES_MAX, VoterStatus};
+use crate::conversation::{ANSWERED, Answered, Ask, PastAt, QUERY_BYTES_MAX, VoterStatus, Members};
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::past::{Past, PastError};
@@ -117,6 +118,9 @@ pub enum ClientError {
     /// The command made the state's code panic.
     #[error("the command made the program panic; it was undone and changed nothing")]
     Panicked,
+    /// The members were not changed, or it is not known whether they were: the reason says which.
+    #[error(transparent)]
+    Unchanged(ChangeRefused),
     /// The command or query is larger than can be sent.
     #[error("{bytes} bytes were to be sent; at most {max} are possible. Nothing was changed")]
     TooLarge {
@@ -255,6 +259,54 @@ impl<S: Prevalent> Client<S> {
             Asked::Silent { .. } | Asked::Unreachable { .. } => (address, None),
         };
         self.ask_all().await.into_iter().map(status).collect()
+    }
+
+    /// The members of the cluster, as its master sees them.
+    ///
+    /// # Errors
+    /// If no master answers in time, or this certificate may not see it.
+    pub async fn members(&self) -> Result<Members, ClientError> {
+        match self.ask_master(Ask::Members, Bytes::new()).await? {
+            Answered::Members(members) => Ok(members),
+            _ => Err(self.no_master()),
+        }
+    }
+
+    /// Changes the members, and returns the number of the list that has the change, which is committed then. With
+    /// `expected` it is refused unless the list has that number. A dry run changes nothing, and returns the number
+    /// that the list would have.
+    ///
+    /// # Errors
+    /// [`ClientError::Unchanged`] if the change is refused, and if the master changed meanwhile, which leaves it open
+    /// whether it was made; [`ClientError::Refused`] if this certificate may not ask for it.
+    pub async fn change_members(
+        &self,
+        change: &Change,
+        expected: Option<u64>,
+        dry_run: bool,
+    ) -> Result<u64, ClientError> {
+        let payload = postcard::to_allocvec(change).expect("a change always encodes");
+        match self.ask_master(Ask::Change { expected, dry_run }, payload.into()).await? {
+            Answered::Changed { list } => Ok(list),
+            Answered::Unchanged(refused) => Err(ClientError::Unchanged(refused)),
+            _ => Err(self.no_master()),
+        }
+    }
+
+    /// Asks the master, and the next one if it is none or busy. A master that is lost after it was asked may have
+    /// done what it was asked for.
+    async fn ask_master(&self, ask: Ask, payload: Bytes) -> Result<Answered, ClientError> {
+        let deadline = Instant::now() + self.shared.time_out;
+        loop {
+            let master = self.master(deadline).await?;
+            match timeout_at(deadline, master.connection.ask(ask, payload.clone())).await {
+                Ok(Ok((Answered::Refused { reason }, _))) => return Err(ClientError::Refused { reason }),
+                Ok(Ok((Answered::NotMaster | Answered::Busy, _))) => tokio::time::sleep(RETRY_AFTER).await,
+                Ok(Ok((answered, _))) => return Ok(answered),
+                Ok(Err(_gone)) => return Err(ClientError::Unchanged(ChangeRefused::MasterChanged)),
+                Err(_elapsed) => return Err(self.no_master()),
+            }
+        }
     }
 
     /// How the cluster is: waits until each known voter was tried, asks all that are connected, and draws the

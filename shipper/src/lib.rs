@@ -27,7 +27,9 @@ pub use client::{
     Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
 };
 pub use cluster_status::{ClusterStatus, Trouble, VoterCondition, VoterReport};
-pub use conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
+pub use conversation::{
+    ClusterView, MemberAddress, MemberStatus, Members, NewcomerStatus, PastAt, StandbyStatus, VoterStatus,
+};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
 pub use identity::{Holder, Identity, IdentityError, Name, Serial};

@@ -106,8 +106,8 @@ async fn pair() -> (Voter, Voter, Authority) {
     let (mut a, mut b) =
         (Voter::start(&authority, 1, ANY_PORT.into()), Voter::start(&authority, 2, ANY_PORT.into()));
     let view = ClusterView { members: vec![a.address(), b.address()], ..ClusterView::default() };
-    a.peers.set_members(&view);
-    b.peers.set_members(&view);
+    a.peers.set_members(&view, &[]);
+    b.peers.set_members(&view, &[]);
     a.linked(b.id).await;
     b.linked(a.id).await;
     (a, b, authority)
