@@ -42,7 +42,7 @@ impl Session {
         }
         let (change, how) = order.change();
         let members = self.client.members().await?;
-        let expected = how.list.unwrap_or(members.number);
+        let expected = how.list.unwrap_or(members.list);
         let plan = Plan::of(&change, &Voters::of(&members));
         // Asked of the master in a dry run too: it alone knows whether the change is possible.
         let list = self.client.change_members(&change, Some(expected), how.dry_run).await?;

@@ -29,9 +29,9 @@ impl Conversation {
     ) -> Result<(), ConversationError> {
         let (reply, done) = oneshot::channel();
         let bytes = payload.len();
-        let asked = self.change_in(&payload).and_then(|change| {
-            self.ask(ToLoop::Change { change, expected, dry_run, reply }, bytes)
-        });
+        let asked = self
+            .change_in(&payload)
+            .and_then(|change| self.ask(ToLoop::Change { change, expected, dry_run, reply }, bytes));
         let answered = match asked {
             Ok(()) => done.await.unwrap_or(Err(Denied::NotMaster)).map(|done| match done {
                 Ok(list) => Answered::Changed { list },
@@ -48,7 +48,8 @@ impl Conversation {
             Role::Admin => {}
             Role::Voter | Role::Node | Role::Operator | Role::Viewer => {
                 let role = self.actor.role;
-                let reason = format!("a certificate of role admin may change the members; this one is of role {role}");
+                let reason =
+                    format!("a certificate of role admin may change the members; this one is of role {role}");
                 return Err(Denied::Refused(reason));
             }
         }
