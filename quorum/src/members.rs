@@ -166,6 +166,12 @@ impl Voter {
         heard.filter_map(waits).collect()
     }
 
+    /// Whether the list that counts is committed, as far as is known.
+    #[must_use]
+    pub fn list_is_committed(&self) -> bool {
+        self.lists.newest_at() <= self.commit
+    }
+
     /// Where other voters are to be reached, by what the list says and by what they say themselves.
     #[must_use]
     pub fn addresses(&self) -> Vec<(MemberId, String)> {
@@ -323,7 +329,7 @@ impl Voter {
     fn may_propose(&self) -> bool {
         let Some(mastership) = self.role.master() else { return false };
         let of_own_epoch = self.commit >= mastership.first_own || Mutant::ProposesEarly.is_active();
-        let one_at_a_time = self.lists.newest_at() <= self.commit || Mutant::ProposesTwoAtOnce.is_active();
+        let one_at_a_time = self.list_is_committed() || Mutant::ProposesTwoAtOnce.is_active();
         of_own_epoch && one_at_a_time
     }
 

@@ -34,7 +34,7 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::past::{Past, PastError};
 use crate::wire::{MessageReader, MessageWriter, WireError};
 
-use backlog::Order;
+use backlog::{Caller, Order};
 use courier::Courier;
 use member_file::MemberFile;
 pub use reach::{Reached, Standing};
@@ -143,7 +143,7 @@ pub enum ClientError {
 /// A connection to a cluster. Cheap to clone; the last clone closes it.
 pub struct Client<S: Prevalent> {
     shared: Arc<Shared>,
-    orders: mpsc::Sender<Order<Reply<S>>>,
+    orders: mpsc::Sender<Order<S>>,
 }
 
 struct Shared {
@@ -212,7 +212,7 @@ impl<S: Prevalent> Client<S> {
         }
         let deadline = Instant::now() + self.shared.time_out;
         let (reply, answer) = oneshot::channel();
-        let order = Order { payload: payload.into(), deadline, reply };
+        let order = Order { payload, caller: Caller { deadline, reply } };
         match timeout_at(deadline, self.orders.send(order)).await {
             Ok(Ok(())) => {
                 let shared = Arc::clone(&self.shared);
@@ -427,7 +427,7 @@ pub struct Submitted<S: Prevalent> {
     answer: oneshot::Receiver<Result<Reply<S>, ClientError>>,
     /// The client lives until the answer is there.
     _shared: Arc<Shared>,
-    _orders: mpsc::Sender<Order<Reply<S>>>,
+    _orders: mpsc::Sender<Order<S>>,
 }
 
 impl<S: Prevalent> Future for Submitted<S> {

@@ -58,6 +58,14 @@ pub struct VoterOptions {
     pub history_bytes_max: u64,
 }
 
+impl VoterOptions {
+    /// What this voter says of itself where the list of members does not.
+    fn introduction(&self) -> Introduction {
+        let address = self.reached_at.map(|address| address.to_string()).unwrap_or_default();
+        Introduction { name: self.name.clone(), address }
+    }
+}
+
 /// A voter could not start. Nothing was sent to anybody.
 #[derive(Debug, thiserror::Error)]
 pub enum VoterError {
@@ -170,10 +178,7 @@ async fn open_replica<S: Prevalent>(
     getrandom::fill(&mut process).map_err(|error| io::Error::other(error.to_string()))?;
     let replica_options = Options {
         learner: Some((credentials.cluster(), me)),
-        introduction: Introduction {
-            name: options.name.clone(),
-            address: options.reached_at.map(|address| address.to_string()).unwrap_or_default(),
-        },
+        introduction: options.introduction(),
         founding: options.founding,
         history_bytes_max: options.history_bytes_max,
         ..Options::new(u64::from_le_bytes(process))

@@ -7,6 +7,7 @@
 mod group;
 mod pending;
 mod queue;
+mod round;
 #[cfg(test)]
 mod tests;
 

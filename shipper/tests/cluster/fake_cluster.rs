@@ -399,6 +399,8 @@ impl World {
                 replies.send(FromLoop::NotMaster);
             }
             ToLoop::Read { reply, .. } if !leads => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Members { reply } => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Change { reply, .. } => drop(reply.send(Err(Denied::NotMaster))),
             ToLoop::Commit { reply } if !leads => drop(reply.send(Err(Denied::NotMaster))),
             ToLoop::Commit { reply } => drop(reply.send(Ok(self.answer_with(Bytes::new())))),
             ToLoop::Watch { .. } if !leads => {}
