@@ -267,7 +267,8 @@ mod tests {
             example().write(&machine.disk()).unwrap();
             machine.rot(damaged, 70, 1);
             // Something in every sector that is used differs.
-            let later = (0..16).fold(example(), |meta, start| meta.started_again(meta.ballot, ProcessNumber(start)));
+            let later =
+                (0..16).fold(example(), |meta, start| meta.started_again(meta.ballot, ProcessNumber(start)));
             machine.fail_next_sync();
             assert!(later.write(&machine.disk()).is_err());
             machine.power_cut();
