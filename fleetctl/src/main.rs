@@ -3,6 +3,7 @@
 
 mod action;
 mod arguments;
+mod cluster;
 mod files;
 mod live_copy;
 mod log;
@@ -38,16 +39,16 @@ fn main() -> Exit {
     let log = start_log(arguments.log_format, if across { "off" } else { "warn" });
     let done = run(arguments);
     drop(log);
-    conclude("fleetctl", done.map(|()| Exit::Done), exit_of)
+    conclude("fleetctl", done, exit_of)
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let options = options(&arguments.connection)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         if matches!(arguments.action, Action::Top) {
-            return top::run(options).await;
+            return top::run(options).await.map(|()| Exit::Done);
         }
         let actor = Credentials::load(&options.identity).map_err(ClientError::from)?.identity().actor();
         let client = Client::<Fleet>::connect(options.clone())?;
@@ -58,7 +59,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             layout: Layout { width: width() },
             json: arguments.json,
         };
-        let done = session.perform(arguments.action).await;
+        let done = match arguments.action {
+            Action::Cluster(action) => session.perform_on_cluster(action).await,
+            action => session.perform(action).await.map(|()| Exit::Done),
+        };
         client.close().await;
         done
     })

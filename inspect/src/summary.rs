@@ -149,6 +149,7 @@ impl Identity {
             voted_for: meta.ballot.voted_for.map(|vote| vote.candidate.to_string()),
             standing: match meta.ballot.standing {
                 Standing::Settled => "settled",
+                Standing::Removed => "removed",
                 Standing::Unsettled(_) => "unsettled",
                 Standing::Amnesiac(_) => "amnesiac",
             },

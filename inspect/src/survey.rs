@@ -59,7 +59,7 @@ impl Survey {
         }
         survey.tip = journal.tip();
         // A sole voter is its own majority, so all that it has written counts.
-        if survey.members.as_ref().is_some_and(|members| members.voters().len() == 1) {
+        if survey.members.as_ref().is_some_and(|members| members.voter_count() == 1) {
             survey.committed = survey.committed.max(survey.tip.index());
         }
         survey
@@ -74,12 +74,12 @@ impl VoterLine {
 
 /// The voters, as they are shown.
 pub(crate) fn voter_lines(members: &Membership) -> Vec<VoterLine> {
-    let line = |voter: &quorum::VoterInfo| VoterLine {
+    let line = |voter: &quorum::MemberInfo| VoterLine {
         id: voter.member.id.0,
         name: voter.name.clone(),
         address: voter.address.clone(),
         rank: voter.rank,
         witness: voter.kind == Kind::Witness,
     };
-    members.voters().iter().map(line).collect()
+    members.members().iter().map(line).collect()
 }

@@ -130,13 +130,14 @@ impl Meta {
     /// What of it the protocol changes.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        Memory { ballot: self.ballot, peers: self.peers.clone() }
+        Memory { me: self.me, list: self.list, ballot: self.ballot, peers: self.peers.clone() }
     }
 
     /// The next meta of the directory, with this memory.
     #[must_use]
     pub fn remembering(&self, memory: Memory) -> Meta {
-        Meta { ballot: memory.ballot, peers: memory.peers, ..self.next() }
+        let Memory { me, list, ballot, peers } = memory;
+        Meta { me, list, ballot, peers, ..self.next() }
     }
 
     /// The next meta of a process that starts with this ballot: one start more.
@@ -250,7 +251,7 @@ mod tests {
         };
         let later = older
             .with_newest_segment(SegmentName::journal(Index(500), Generation(3)))
-            .remembering(Memory { ballot: older.ballot, peers: (1..=16).map(peer).collect() });
+            .remembering(Memory { peers: (1..=16).map(peer).collect(), ..older.memory() });
         let (old, new) = (layout::encode(&older), layout::encode(&later));
         for torn in (0..1408).step_by(512) {
             let mixed = [&new[..torn], &old[torn..]].concat();
@@ -295,10 +296,8 @@ mod tests {
         let disk = machine.disk();
         let older = example();
         older.write(&disk).unwrap();
-        let later = older.remembering(Memory {
-            ballot: Ballot { epoch: Epoch(10), ..Ballot::founded() },
-            peers: Vec::new(),
-        });
+        let ballot = Ballot { epoch: Epoch(10), ..Ballot::founded() };
+        let later = older.remembering(Memory { ballot, ..older.memory() });
         disk.overwrite(COPIES[0], &layout::encode(&later)).unwrap();
         assert_eq!(Meta::read(&disk).unwrap(), FoundMeta::Good(later));
     }

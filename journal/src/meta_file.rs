@@ -104,10 +104,10 @@ mod tests {
         let me = Member { id: MemberId(3), incarnation: Incarnation(77) };
         let founded = Meta::founded(ClusterId(5), me);
         founded.write(&machine.disk()).unwrap();
-        let file = MetaFile::new(machine.disk(), founded);
+        let file = MetaFile::new(machine.disk(), founded.clone());
         // Ordered before the segment is noted, performed after it.
         let ballot = Ballot { epoch: Epoch(9), ..Ballot::founded() };
-        let memory = Memory { ballot, peers: Vec::new() };
+        let memory = Memory { ballot, ..founded.memory() };
         let order = file.remember(memory.clone());
         let newest = SegmentName::journal(Index(500), Generation(3));
         file.note_newest_segment(newest).unwrap();

@@ -298,8 +298,8 @@ fn meta() -> Meta {
     for process in 31..=33 {
         meta = meta.started_again(ballot, ProcessNumber(process));
     }
-    meta.list = 1;
-    meta.remembering(Memory { ballot, peers: vec![peer(1), peer(2)] }).with_newest_segment(newest)
+    let memory = Memory { me, list: 1, ballot, peers: vec![peer(1), peer(2)] };
+    meta.remembering(memory).with_newest_segment(newest)
 }
 
 #[test]

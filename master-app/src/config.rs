@@ -11,6 +11,10 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    /// What this PC is called. The cluster's list of members counts once the voter is in it; this is under which name
+    /// it asks to be taken in.
+    #[serde(deserialize_with = "name")]
+    pub(crate) name: String,
     /// Where this voter listens: an address of its PC, or 0.0.0.0 for all of them.
     #[serde(deserialize_with = "listen")]
     pub(crate) listen: SocketAddr,
@@ -23,6 +27,14 @@ pub(crate) struct Config {
     /// The voters' addresses, for a machine whose data directory was wiped and knows none, and where the
     /// certificates are.
     pub(crate) cluster: ClusterSettings,
+}
+
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match fleet::NodeName::parse(&name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(D::Error::custom(format!("{name:?} cannot be a PC's name: {problem}"))),
+    }
 }
 
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
@@ -63,7 +75,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.toml");
         let text = format!(
-            "listen = \"{listen}\"\ndata = \"data\"\nhistory_mib = {mib}\n\
+            "name = \"pc1\"\nlisten = \"{listen}\"\ndata = \"data\"\nhistory_mib = {mib}\n\
              [cluster]\nvoters = [\"10.0.0.1:7400\"]\ncertificates = \"c\"\n"
         );
         std::fs::write(&path, text).unwrap();
@@ -74,7 +86,7 @@ mod tests {
     fn more_of_the_past_than_fits_is_refused() {
         assert_eq!(read("10.0.0.1:7400", 255).unwrap().history_bytes_max(), 255 << 20);
         let refused = read("10.0.0.1:7400", 256).unwrap_err();
-        assert!(refused.contains("line 3") && refused.contains("256"), "{refused}");
+        assert!(refused.contains("line 4") && refused.contains("256"), "{refused}");
     }
 
     #[test]
@@ -82,7 +94,7 @@ mod tests {
         read("0.0.0.0:7400", 64).unwrap();
         for (listen, part) in [("[::]:7400", "no IPv4"), ("10.0.0.1:0", "no port"), ("pc1:7400", "address")] {
             let refused = read(listen, 64).unwrap_err();
-            assert!(refused.contains("line 1") && refused.contains(part), "{refused}");
+            assert!(refused.contains("line 2") && refused.contains(part), "{refused}");
         }
     }
 }

@@ -25,6 +25,7 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     let settings = Config::read(config)?;
     let options = VoterOptions {
+        name: settings.name.clone(),
         listen: settings.listen,
         data: settings.data.clone(),
         certificates: settings.cluster.certificates.clone(),

@@ -65,6 +65,8 @@ pub enum Standing {
     Unsettled(Doubted),
     /// The directory has lost what was voted: never again in this life.
     Amnesiac(Amnesia),
+    /// A committed list of members does not name it any more: never again in this life.
+    Removed,
 }
 
 /// How it was found that a directory has lost what was voted.
@@ -74,6 +76,8 @@ pub enum Amnesia {
     OldBallot,
     /// A peer remembers a later start, or another process: this is an old copy of a directory, or a second one.
     Copied,
+    /// The member was readmitted, and its new incarnation given to another process.
+    Superseded,
 }
 
 /// What made a voter unsettled. It is kept with the ballot: a later start sees a journal that may go on behind it.

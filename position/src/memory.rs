@@ -5,6 +5,10 @@ use crate::{Ballot, Epoch, Member, ProcessNumber};
 /// What a voter must not forget: what it promised, and what it knows of the others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Memory {
+    /// Who it is. It changes once it is given another incarnation.
+    pub me: Member,
+    /// The number of the newest list of members that names it; 0 before the first.
+    pub list: u64,
     /// What it promised.
     pub ballot: Ballot,
     /// The other voters, by id; at most [`Memory::PEERS_MAX`].

@@ -75,6 +75,16 @@ mutants! {
     RetriesAsNew "mutant-retries-as-new" "The simulated client sends what it has no answer to under new sequences."
     KeepsOldAcknowledgement "mutant-keeps-old-acknowledgement" "What a standby had acknowledged before its restart counts on."
     IgnoresProcessChain "mutant-ignores-process-chain" "A later start counts, whether or not it goes on from the one that is known."
+    CountsLearners "mutant-counts-learners" "A learner counts in majorities."
+    CountsCommittedList "mutant-counts-committed-list" "A list counts only once it is committed."
+    ProposesEarly "mutant-proposes-early" "A list is proposed before a frame of the own epoch is committed."
+    ProposesTwoAtOnce "mutant-proposes-two-at-once" "A list is proposed before the one before it is committed."
+    ProposesWithoutMajority "mutant-proposes-without-majority" "A list is proposed whose majority is not there."
+    PromotesEarly "mutant-promotes-early" "A learner becomes a voter before it has what the master has."
+    TellsUncommittedLists "mutant-tells-uncommitted-lists" "Who is removed by a list that is not committed is told so."
+    BelievesOldLists "mutant-believes-old-lists" "A voter believes that it was removed by a list older than one that names it."
+    TakesAnyIncarnation "mutant-takes-any-incarnation" "Any copy of a directory takes the incarnation that was given to one process."
+    CountsAbsenceByOneList "mutant-counts-absence-by-one-list" "Absence is counted as if no neighbouring list had a voter more."
     SettlesInEpochOfDoubt "mutant-settles-in-epoch-of-doubt" "Absence counts of voters that may still acknowledge the frame in its epoch."
 }
 
@@ -91,18 +101,24 @@ impl Mutant {
     pub fn is_within_reach(self) -> bool {
         !matches!(
             self,
-            Mutant::BelievesOldImage
-                | Mutant::KeepsStaleCompletion
+            Mutant::KeepsStaleCompletion
                 | Mutant::KeepsHiddenGeneration
+                | Mutant::KeepsOldAcknowledgement
                 | Mutant::RepairsByPosition
                 | Mutant::InstallsWithoutHash
-                | Mutant::TrustsPristine
-                | Mutant::CountsUncertain
-                | Mutant::SettlesByHeartbeat
-                | Mutant::SettlesWhenWritten
                 | Mutant::SettlesLostSuffix
                 | Mutant::SettlesInEpochOfDoubt
-                | Mutant::ForgetsMark
+                // The simulator changes no list of members yet.
+                | Mutant::CountsLearners
+                | Mutant::CountsCommittedList
+                | Mutant::ProposesEarly
+                | Mutant::ProposesTwoAtOnce
+                | Mutant::ProposesWithoutMajority
+                | Mutant::PromotesEarly
+                | Mutant::TellsUncommittedLists
+                | Mutant::BelievesOldLists
+                | Mutant::TakesAnyIncarnation
+                | Mutant::CountsAbsenceByOneList
         )
     }
 

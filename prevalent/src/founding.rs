@@ -12,7 +12,8 @@ use quorum::Membership;
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
-use crate::{MemberList, OpenError, Prevalent};
+use crate::members::encode_members;
+use crate::{OpenError, Prevalent};
 
 /// Lies in a directory from before the first file of its founding until after the last. What is found beside it
 /// without a good meta was never relied upon. Without it, a journal that has no meta has lost it, and may hold what
@@ -59,7 +60,7 @@ impl Founding {
         let tag = crate::journal_tag::<S>(self.cluster);
         let mut journal = Journal::create_with(disk.clone(), tag, Tip::NONE, sizes)?;
         let mut builder = FrameBuilder::new();
-        let members = MemberList::founding(self.membership.clone()).encode();
+        let members = encode_members(&self.membership);
         let fits = builder.push(&Entry::internal(EntryKind::Members, &members));
         fits.expect("a list of voters is small");
         let stamp = Stamp {

@@ -4,139 +4,134 @@
 //! other, and what a list means for majorities (`quorum`).
 
 use journal::{EntryKind, Frame};
-use position::ClusterLife;
-use quorum::{Membership, VoterInfo};
+use position::{ClusterLife, Index, Member};
+use quorum::{Kind, MemberInfo, Membership, Suffrage};
 use serde::{Deserialize, Serialize};
-
-/// The list that founds a cluster. Each further one counts one more.
-const FOUNDING_NUMBER: u64 = 1;
-
-/// A list of members with its number.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberList {
-    /// Counts the lists of the cluster. The founding one is number 1.
-    pub number: u64,
-    /// Who votes.
-    pub membership: Membership,
-}
-
-/// Whether a member votes. This version of the program writes voters only, and reads no list with a learner: it
-/// would count wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-enum Suffrage {
-    Voter,
-    Learner,
-}
 
 /// A format: the fields in this order, as postcard lays them out.
 #[derive(Serialize, Deserialize)]
 struct Payload {
     life: ClusterLife,
-    number: u64,
-    members: Vec<(VoterInfo, Suffrage)>,
+    list: Membership,
 }
 
-impl MemberList {
-    /// The list that founds a cluster of these voters.
-    #[must_use]
-    pub fn founding(membership: Membership) -> MemberList {
-        MemberList { number: FOUNDING_NUMBER, membership }
-    }
-
-    /// The payload of a members entry.
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let voters = self.membership.voters().iter();
-        let members = voters.map(|voter| (voter.clone(), Suffrage::Voter)).collect();
-        let payload = Payload { life: ClusterLife::FIRST, number: self.number, members };
-        postcard::to_allocvec(&payload).expect("a list of members always encodes")
-    }
-
-    /// Reads the payload of a members entry; `None` if it is none, or says what this version does not know.
-    #[must_use]
-    pub fn decode(payload: &[u8]) -> Option<MemberList> {
-        MemberList::decode_numbered(payload).or_else(|| MemberList::decode_founding(payload))
-    }
-
-    /// A list as it was laid out before lists had numbers: there was only the founding one.
-    fn decode_founding(payload: &[u8]) -> Option<MemberList> {
-        let (voters, rest) = postcard::take_from_bytes::<Vec<VoterInfo>>(payload).ok()?;
-        let membership = Membership::new(voters).ok()?;
-        rest.is_empty().then(|| MemberList::founding(membership))
-    }
-
-    fn decode_numbered(payload: &[u8]) -> Option<MemberList> {
-        let (Payload { life, number, members }, rest) = postcard::take_from_bytes(payload).ok()?;
-        if !rest.is_empty() || life != ClusterLife::FIRST || number < FOUNDING_NUMBER {
-            return None;
-        }
-        let voters = members.into_iter().map(|(info, suffrage)| match suffrage {
-            Suffrage::Voter => Some(info),
-            Suffrage::Learner => None,
-        });
-        let membership = Membership::new(voters.collect::<Option<_>>()?).ok()?;
-        Some(MemberList { number, membership })
-    }
+/// A member of a list of the first layout, which had voters only.
+#[derive(Deserialize)]
+struct FirstLayout {
+    member: Member,
+    name: String,
+    address: String,
+    rank: u32,
+    kind: Kind,
 }
 
-/// The list that a frame brings, if it does. Such a list is always a frame of its own.
-pub(crate) fn members_of(frame: &Frame<'_>) -> Option<Membership> {
-    let (_, entry) = frame.entries().next()?;
-    (entry.kind == EntryKind::Members).then(|| decode_members(entry.payload)).flatten()
+/// The payload of a members entry.
+pub(crate) fn encode_members(list: &Membership) -> Vec<u8> {
+    let payload = Payload { life: ClusterLife::FIRST, list: list.clone() };
+    postcard::to_allocvec(&payload).expect("a list of members always encodes")
 }
 
-/// The voters in the payload of a members entry; `None` if it is none.
+/// Reads the payload of a members entry; `None` if it is none, or says what this version does not know.
 #[must_use]
 pub fn decode_members(payload: &[u8]) -> Option<Membership> {
-    Some(MemberList::decode(payload)?.membership)
+    decode_numbered(payload).or_else(|| decode_first_layout(payload))
+}
+
+fn decode_numbered(payload: &[u8]) -> Option<Membership> {
+    let (Payload { life, list }, rest) = postcard::take_from_bytes(payload).ok()?;
+    (rest.is_empty() && life == ClusterLife::FIRST).then_some(list)
+}
+
+/// A list as it was laid out before lists had numbers: there was only the founding one.
+fn decode_first_layout(payload: &[u8]) -> Option<Membership> {
+    let (voters, rest) = postcard::take_from_bytes::<Vec<FirstLayout>>(payload).ok()?;
+    let voter = |FirstLayout { member, name, address, rank, kind }| MemberInfo {
+        member,
+        name,
+        address,
+        rank,
+        kind,
+        suffrage: Suffrage::Voter,
+        process: None,
+        successor: None,
+    };
+    let list = Membership::founding(voters.into_iter().map(voter).collect()).ok()?;
+    rest.is_empty().then_some(list)
+}
+
+/// The list that a frame brings, if it does, and the entry that is it. Such a list is always a frame of its own.
+pub(crate) fn members_of(frame: &Frame<'_>) -> Option<(Index, Membership)> {
+    let (index, entry) = frame.entries().next()?;
+    let list = (entry.kind == EntryKind::Members).then(|| decode_members(entry.payload)).flatten()?;
+    Some((index, list))
 }
 
 #[cfg(test)]
 mod tests {
-    use position::{Incarnation, Member, MemberId};
-    use quorum::Kind;
+    use position::{Incarnation, MemberId, ProcessNumber};
+    use quorum::{Purpose, Successor};
 
     use super::*;
 
-    fn list() -> MemberList {
-        let voter = |id: u16, kind| VoterInfo {
+    fn list() -> Membership {
+        let member = |id: u16, suffrage| MemberInfo {
             member: Member { id: MemberId(id), incarnation: Incarnation(300) },
             name: format!("pc{id}"),
             address: "a:1".to_owned(),
             rank: 9,
-            kind,
+            kind: Kind::Data,
+            suffrage,
+            process: None,
+            successor: None,
         };
-        MemberList {
-            number: 2,
-            membership: Membership::new(vec![voter(1, Kind::Data), voter(2, Kind::Witness)]).unwrap(),
-        }
+        let replaced = MemberInfo {
+            successor: Some(Successor { id: MemberId(3), removes: true }),
+            ..member(1, Suffrage::Voter)
+        };
+        let witness = MemberInfo { kind: Kind::Witness, ..member(2, Suffrage::Voter) };
+        let joins =
+            MemberInfo { process: Some(ProcessNumber(5)), ..member(3, Suffrage::Learner(Purpose::Join)) };
+        let spare = member(4, Suffrage::Learner(Purpose::Spare));
+        Membership::numbered(2, vec![replaced, witness, joins, spare]).unwrap()
     }
 
-    /// Life, number, how many; then of each: id, incarnation, name, address, rank, kind, suffrage.
-    const BYTES: &[u8] = b"\x01\x02\x02\
-        \x01\xac\x02\x03pc1\x03a:1\x09\x00\x00\
-        \x02\xac\x02\x03pc2\x03a:1\x09\x01\x00";
+    /// Life, number, seconds before a spare replaces a voter, how many; then of each: id, incarnation, name, address,
+    /// rank, kind, suffrage, process, successor.
+    const BYTES: &[u8] = b"\x01\x02\xd8\x04\x04\
+        \x01\xac\x02\x03pc1\x03a:1\x09\x00\x00\x00\x01\x03\x01\
+        \x02\xac\x02\x03pc2\x03a:1\x09\x01\x00\x00\x00\
+        \x03\xac\x02\x03pc3\x03a:1\x09\x00\x01\x00\x01\x05\x00\
+        \x04\xac\x02\x03pc4\x03a:1\x09\x00\x01\x01\x00\x00";
 
     #[test]
     fn a_list_is_written_as_documented_and_read_back() {
-        assert_eq!(list().encode(), BYTES);
-        assert_eq!(MemberList::decode(BYTES), Some(list()));
+        assert_eq!(encode_members(&list()), BYTES);
+        assert_eq!(decode_members(BYTES), Some(list()));
+    }
+
+    #[test]
+    fn a_list_of_the_first_layout_is_the_founding_one() {
+        let read = decode_members(b"\x01\x07\xac\x02\x03pc7\x03a:1\x09\x00").unwrap();
+        assert_eq!((read.number(), read.members().len()), (Membership::FOUNDING, 1));
+        let member = Member { id: MemberId(7), incarnation: Incarnation(300) };
+        assert!(read.counts(member) && read.members()[0].name == "pc7");
     }
 
     #[test]
     fn what_this_version_does_not_write_is_no_list() {
         for length in 0..BYTES.len() {
-            assert_eq!(MemberList::decode(&BYTES[..length]), None, "{length} bytes");
+            assert_eq!(decode_members(&BYTES[..length]), None, "{length} bytes");
         }
         let changed = |at: usize, byte: u8| {
             let mut bytes = BYTES.to_vec();
             bytes[at] = byte;
-            MemberList::decode(&bytes)
+            decode_members(&bytes)
         };
         assert_eq!(changed(0, 2), None, "another life of the cluster");
         assert_eq!(changed(1, 0), None, "a list without a number");
-        assert_eq!(changed(BYTES.len() - 1, 1), None, "a learner");
-        assert_eq!(changed(BYTES.len() - 1, 2), None, "neither voter nor learner");
-        assert_eq!(changed(BYTES.len() - 2, 2), None, "neither data nor witness");
-        assert_eq!(MemberList::decode(&[BYTES, b"\0"].concat()), None, "more than a list");
+        assert_eq!(changed(BYTES.len() - 3, 2), None, "a learner for no purpose");
+        assert_eq!(changed(BYTES.len() - 5, 2), None, "neither data nor witness");
+        assert_eq!(changed(5, 2), None, "a member that is listed twice");
+        assert_eq!(decode_members(&[BYTES, b"\0"].concat()), None, "more than a list");
     }
 }

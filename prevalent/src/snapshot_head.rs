@@ -4,7 +4,7 @@ use position::{ClusterId, Tip};
 use snapshots::{Flaw, Head, SnapshotError};
 
 use crate::image::ImageError;
-use crate::{Engine, MemberList, Prevalent, archive_tag};
+use crate::{Engine, Prevalent, archive_tag, decode_members};
 
 /// Why a snapshot could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -81,8 +81,8 @@ impl<S: Prevalent> Engine<S> {
     }
 
     fn list_number(&self) -> u64 {
-        let list = self.members().and_then(|members| MemberList::decode(&members.payload));
-        list.map_or(0, |list| list.number)
+        let list = self.members().and_then(|members| decode_members(&members.payload));
+        list.map_or(0, |list| list.number())
     }
 }
 

@@ -111,7 +111,7 @@ impl Voter {
     }
 
     fn rank(&self) -> u32 {
-        self.membership.voter(self.me.id).map_or(0, |voter| voter.rank)
+        self.lists.newest().member(self.me.id).map_or(0, |voter| voter.rank)
     }
 
     pub(crate) fn on_probe(&mut self, envelope: &Envelope, attempt: u64, history: &impl History) {
@@ -120,7 +120,7 @@ impl Voter {
             // My own master asks for an election: it has stepped down.
             self.contact = None;
         }
-        let kind = self.membership.voter(self.me.id).map_or(Kind::Data, |voter| voter.kind);
+        let kind = self.lists.newest().member(self.me.id).map_or(Kind::Data, |voter| voter.kind);
         // What is damaged cannot be pulled: it is stated only to whom it can refuse its vote. Else a candidate
         // would try for ever to pull a frame that nobody else ever had.
         let intact = self.repairs.iter().map(|damaged| damaged.first).min();
@@ -131,7 +131,7 @@ impl Voter {
             rank: self.rank(),
             kind,
             contact: self.has_contact(),
-            certain: self.is_certain() && self.membership.counts(self.me),
+            certain: self.is_certain(),
             eligible: self.may_stand(history) && self.is_quorum_connected(),
         };
         self.send(envelope.from, Message::ProbeReply(reply));
@@ -145,7 +145,7 @@ impl Voter {
     }
 
     pub(crate) fn on_probe_reply(&mut self, envelope: &Envelope, reply: &ProbeReply, history: &impl History) {
-        if !self.membership.counts(envelope.from) {
+        if !self.lists.newest().counts(envelope.from) {
             return;
         }
         match &mut self.role {
@@ -160,7 +160,7 @@ impl Voter {
     /// Decides on the answers that have come so far: go on waiting, nominate, pull, stand, or give up.
     fn weigh_replies(&mut self, history: &impl History) {
         let Role::Probing(probing) = &self.role else { return };
-        let all = probing.replies.len() + 1 == self.membership.voters().len();
+        let all = probing.replies.len() + 1 == self.lists.newest().voter_count();
         let waited = self.now.since(probing.started);
         let mine = history.tip().position;
         if self.is_pristine(history) && probing.replies.values().any(|reply| reply.last > mine) {
@@ -175,7 +175,7 @@ impl Voter {
         // Nobody has more than the founding frame, as far as is known: then everyone must be known. Who is
         // not certain must have been asked as well, but need not be certain: a majority of others is.
         let known = !founding || (all && probing.replies.values().all(|reply| !reply.contact));
-        let enough = willing >= self.membership.majority() && known;
+        let enough = willing >= self.lists.newest().majority() && known;
         // A little patience after a majority has answered: the best candidate may be the next to answer.
         if enough && (all || waited >= self.delta()) {
             self.choose(history);
@@ -359,9 +359,9 @@ impl Voter {
         refused: Option<Refusal>,
         history: &impl History,
     ) {
-        let counts = self.membership.counts(envelope.from);
-        let voters = self.membership.voters().len();
-        let majority = self.membership.majority();
+        let counts = self.lists.newest().counts(envelope.from);
+        let voters = self.lists.newest().voter_count();
+        let majority = self.lists.newest().majority();
         let Role::Campaigning(campaign) = &mut self.role else { return };
         if !counts || campaign.attempt != attempt || !campaign.requested {
             return;
@@ -386,7 +386,7 @@ impl Voter {
     pub(crate) fn lead_if_elected(&mut self, history: &impl History) {
         let Role::Campaigning(campaign) = &self.role else { return };
         let votes = campaign.votes.iter().filter(|&&voter| voter == self.me || self.is_remembered(voter));
-        if campaign.requested && votes.count() >= self.membership.majority() {
+        if campaign.requested && votes.count() >= self.lists.newest().majority() {
             self.lead(history);
         }
     }

@@ -2,11 +2,28 @@
 
 use position::{Epoch, FrameId, Index, Member, MemberId, Memory, Position, Tip};
 
-use crate::Envelope;
+use crate::{Change, ChangeRefused, Envelope, Membership};
 
 /// Names a read, for its driver. The protocol only keeps the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReadToken(pub u64);
+
+/// Names a change of the members, for its driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ChangeToken(pub u64);
+
+/// A change of the members that an operator wants.
+#[derive(Clone, Copy, Debug)]
+pub struct ChangeOrder<'a> {
+    /// Whose it is.
+    pub token: ChangeToken,
+    /// What is to change.
+    pub change: &'a Change,
+    /// The number of the list that the operator has seen, if the change is to count for no other.
+    pub expected: Option<u64>,
+    /// Only say whether it would be done.
+    pub dry_run: bool,
+}
 
 /// One thing that happened.
 #[derive(Clone, Copy, Debug)]
@@ -44,6 +61,8 @@ pub enum Input<'a> {
     HasState(Tip),
     /// The disk has spoiled this frame, which was whole: a good copy is wanted from others.
     Damaged(FrameId),
+    /// Change the members. Answered by [`Effect::ChangeDone`], unless the mastership ends before.
+    Change(ChangeOrder<'a>),
 }
 
 /// One thing to do, in the order named.
@@ -113,7 +132,22 @@ pub enum Effect {
     /// The master's history contradicts what this voter knows to be committed. The process must end, and its
     /// directory stays as it is. Whatever the voter is told from now on, it does nothing more.
     Contradicted(Contradiction),
-    /// The epoch, the master or the role changed: tell clients.
+    /// Write a frame with this list as its only entry, [tell of it](crate::Voter::add_list), then say
+    /// [`Input::Appended`] before anything else. Without room for it now the driver leaves it: it is proposed again.
+    Propose(Membership),
+    /// What became of a change: the number of the list that has it, committed; or that would have it.
+    ChangeDone {
+        /// Whose it is.
+        token: ChangeToken,
+        /// The list, or why not.
+        result: Result<u64, ChangeRefused>,
+    },
+    /// A committed list of this number does not name this voter any more, which is durable: the process ends.
+    Removed {
+        /// The list.
+        list: u64,
+    },
+    /// The epoch, the master, the role or the members changed: tell clients.
     Changed,
     /// Something that a person should know.
     Alarm(Alarm),
@@ -173,7 +207,7 @@ pub enum Alarm {
     },
     /// This voter's directory has lost what it once promised.
     #[error(
-        "this voter's data directory has lost what it voted for, or it is a copy: it no longer votes; remove it and add it anew"
+        "this voter's data directory has lost what it voted for, or it is a copy: it no longer votes; readmit it: fleetctl cluster readmit"
     )]
     Amnesia,
     /// This voter's journal has lost its end.
@@ -186,4 +220,11 @@ pub enum Alarm {
         /// The last one that was acknowledged.
         acknowledged: Index,
     },
+}
+
+impl Alarm {
+    /// Whether it is about what this voter, or an earlier life of it, has lost.
+    pub(crate) fn is_of_lost_memory(&self) -> bool {
+        matches!(self, Alarm::Amnesia | Alarm::CopiedDirectory { .. } | Alarm::LostSuffix { .. })
+    }
 }

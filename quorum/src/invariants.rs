@@ -26,7 +26,10 @@ pub fn check_state(voter: &Voter, history: &impl History) {
     if voter.role.name() != RoleName::Standby {
         assert!(voter.doubt.is_none(), "a voter in doubt stands or leads");
         assert!(voter.ballot.standing == Standing::Settled, "an uncertain voter stands or leads");
-        assert!(voter.membership.counts(voter.me), "a voter outside its own configuration stands or leads");
+        assert!(
+            voter.lists.newest().counts(voter.me),
+            "a voter outside its own configuration stands or leads"
+        );
     }
     if let Some(mastership) = voter.role.master() {
         assert_eq!(mastership.epoch, voter.ballot.epoch, "a master's epoch is its ballot's");
@@ -67,7 +70,15 @@ pub fn check_step(before: &Voter, after: &Voter) {
             "a master's journal shrank within its epoch"
         );
     }
-    if matches!(before.ballot.standing, Standing::Amnesiac(_)) {
-        assert!(matches!(after.ballot.standing, Standing::Amnesiac(_)), "lost memory came back");
+    let is_another = before.me != after.me;
+    if matches!(before.ballot.standing, Standing::Amnesiac(_)) && !is_another {
+        let stays = matches!(after.ballot.standing, Standing::Amnesiac(_) | Standing::Removed);
+        assert!(stays, "lost memory came back");
+    }
+    if before.ballot.standing == Standing::Removed {
+        assert_eq!(after.ballot.standing, Standing::Removed, "a removed member came back");
+    }
+    if is_another {
+        assert_eq!(after.ballot.voted_for, None, "a new incarnation has voted");
     }
 }

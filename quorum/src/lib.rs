@@ -16,7 +16,9 @@
 //!     Ballot, ChainHash, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId,
 //!     ProcessNumber, Tail, Tip,
 //! };
-//! use quorum::{Effect, FoundingRule, Input, Kind, Membership, Start, Time, Times, Voter, VoterInfo};
+//! use quorum::{
+//!     Effect, FoundingRule, Input, Introduction, MemberInfo, Membership, Start, Time, Times, Voter,
+//! };
 //!
 //! /// A journal with the founding frame, and with frames of one entry each after it.
 //! struct Journal(Vec<FrameId>);
@@ -39,8 +41,7 @@
 //! let frame = |epoch, index| FrameId { epoch, first: index, last: index, hash: ChainHash([1; 32]) };
 //! let mut journal = Journal(vec![frame(Epoch::NONE, Index(1))]);
 //! let me = Member { id: MemberId(1), incarnation: Incarnation(42) };
-//! let myself =
-//!     VoterInfo { member: me, name: "pc1".into(), address: "pc1:4500".into(), rank: 1, kind: Kind::Data };
+//! let myself = MemberInfo::founder(me, "pc1", "pc1:4500", 1);
 //! let mut voter = Voter::start(
 //!     Time::default(),
 //!     Start {
@@ -52,7 +53,9 @@
 //!         processes: vec![ProcessNumber(99)],
 //!         peers: Vec::new(),
 //!         has_state: true,
-//!         membership: Membership::new(vec![myself])?,
+//!         lists: vec![(Index(1), Membership::founding(vec![myself])?)],
+//!         list: 1,
+//!         introduction: Introduction { name: "pc1".into(), address: "pc1:4500".into() },
 //!         durable: Index(1),
 //!         commit: Index(1),
 //!         tail: Tail::Clean,
@@ -79,11 +82,14 @@
 //! ```
 
 mod candidate;
+mod change;
 mod effect;
 mod invariants;
 mod jitter;
 mod link;
+mod lists;
 mod master;
+mod members;
 mod membership;
 mod memory;
 mod message;
@@ -94,12 +100,14 @@ mod time;
 mod vote;
 mod voter;
 
-pub use effect::{Alarm, Contradiction, Effect, Input, ReadToken};
+pub use change::{Change, ChangeRefused, Newcomer};
+pub use effect::{Alarm, ChangeOrder, ChangeToken, Contradiction, Effect, Input, ReadToken};
 pub use invariants::{check_state, check_step};
-pub use membership::{Kind, Membership, MembershipError, VoterInfo};
+pub use members::{MemberView, Word};
+pub use membership::{Kind, MemberInfo, Membership, MembershipError, Purpose, Successor, Suffrage};
 pub use message::{
-    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Message, PROCESSES_MAX,
-    ProbeReply, Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
+    Append, AppendAck, Conflict, Envelope, Fetch, FetchOutcome, FetchReply, Hello, Introduction, Message,
+    PROCESSES_MAX, ProbeReply, Refusal, Seen, SnapshotAck, SnapshotChunk, Want,
 };
 pub use time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX, REPAIR_BYTES_MAX, Time, Times};
 pub use voter::{FoundingRule, RoleName, Start, Voter, VoterView};

@@ -6,12 +6,16 @@ use position::{
     Amnesia, Epoch, History, Incarnation, Index, KnownPeer, Member, MemberId, Position, Standing, Started,
 };
 
-use crate::memory::Newcomer;
-use crate::message::{Envelope, Hello, Message};
+use crate::members::has_lost;
+use crate::memory::ProcessStart;
+use crate::message::{Envelope, Hello, Introduction, Message};
 use crate::voter::RoleName;
 use crate::{Alarm, Effect, Time, Voter};
 
-/// One other voter, or a learner under a voter's id.
+/// So many may greet that no list names: more cannot wait to be taken in at once.
+const STRANGERS_MAX: usize = 16;
+
+/// One other member, or somebody that no list names in this life.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Link {
     /// When anything last came from it.
@@ -32,7 +36,11 @@ pub(crate) struct Link {
     pub(crate) acknowledged: Position,
     /// The latest start of a copy of its directory.
     refused: Option<Started>,
+    /// What the operator calls it and where it listens, if it has said so.
+    pub(crate) introduced: Option<Introduction>,
     /// What it said of itself in its last greeting.
+    pub(crate) certain: bool,
+    pub(crate) has_lost: bool,
     fresh: bool,
     stateless: Option<Index>,
 }
@@ -41,6 +49,11 @@ impl Link {
     /// To a voter of which the disk knows this.
     pub(crate) fn to(known: &KnownPeer) -> Link {
         Link { latest: known.latest, epoch: known.epoch, ..Link::default() }
+    }
+
+    /// Of a voter without a state: where its journal begins.
+    pub(crate) fn stateless(&self) -> Option<Index> {
+        self.stateless
     }
 
     pub(crate) fn round_trip(&self) -> Duration {
@@ -76,9 +89,9 @@ impl Voter {
             // A greeting may have been lost: two periods more than the suspicion time.
             echoed.is_some_and(|at| self.now.since(at) < self.times.suspicion + self.times.greeting * 2)
         };
-        let voters = self.membership.voters().iter().map(|voter| voter.member);
+        let voters = self.lists.newest().voters().map(|voter| voter.member);
         let linked = voters.filter(|&member| member == self.me || both_ways(member)).count();
-        linked >= self.membership.majority()
+        linked >= self.lists.newest().majority()
     }
 
     /// Greets everyone on the list of voters.
@@ -93,7 +106,7 @@ impl Voter {
     /// Greets whoever answers for `id`: a voter without an identity knows ids only.
     pub(crate) fn greet_id(&mut self, id: MemberId, history: &impl History) {
         let known = self.links.keys().copied().find(|member| member.id == id);
-        let member = known.or_else(|| self.membership.voter(id).map(|voter| voter.member));
+        let member = known.or_else(|| self.lists.newest().member(id).map(|voter| voter.member));
         let unknown = Member { id, incarnation: Incarnation::UNKNOWN };
         self.greet(member.unwrap_or(unknown), history);
     }
@@ -104,6 +117,9 @@ impl Voter {
             link.greeted = Some(self.now);
         }
         self.send(to, Message::Hello(hello));
+        if let Some(introduction) = self.introduction_due() {
+            self.send(to, Message::Introduction(introduction));
+        }
     }
 
     fn hello_for(&self, to: Member, history: &impl History) -> Hello {
@@ -111,6 +127,7 @@ impl Voter {
             last: history.tip().position,
             durable: self.durable,
             certain: self.is_certain(),
+            counts: self.acknowledgements_count(),
             fresh: self.is_fresh(),
             seen_of_you: self.links.get(&to).map(Link::seen).unwrap_or_default(),
             master: self.role.name() == RoleName::Master,
@@ -119,7 +136,7 @@ impl Voter {
             refused: self.links.get(&to).and_then(|link| link.refused),
             amnesia: match self.ballot.standing {
                 Standing::Amnesiac(amnesia) => Some(amnesia),
-                Standing::Settled | Standing::Unsettled(_) => None,
+                Standing::Settled | Standing::Unsettled(_) | Standing::Removed => None,
             },
             stateless: (!self.has_state).then(|| history.base().index()),
         }
@@ -129,14 +146,14 @@ impl Voter {
     pub(crate) fn note_sender(&mut self, envelope: &Envelope, history: &impl History) -> bool {
         let from = envelope.from;
         if !self.links.contains_key(&from) {
-            // A learner: the id is a voter's, its present life is not. One per id, the newest.
-            let known_id = self.membership.voter(from.id).is_some() || self.membership.voters().is_empty();
-            if !known_id || self.links.len() > 2 * crate::Membership::VOTERS_MAX {
+            // Whoever is not listed, perhaps in this life only. One per id, the newest.
+            let lists = &self.lists;
+            let replaced = |member: &Member| member.id == from.id && !lists.any_lists(*member);
+            self.links.retain(|member, _| !replaced(member));
+            let strangers = self.links.keys().filter(|member| !lists.any_lists(**member)).count();
+            if !lists.any_lists(from) && strangers >= STRANGERS_MAX {
                 return false;
             }
-            let counted = &self.membership;
-            let replaced = |member: &Member| member.id == from.id && !counted.counts(*member);
-            self.links.retain(|member, _| !replaced(member));
             if let Some(mastership) = self.role.master_mut() {
                 mastership.forget(replaced);
             }
@@ -161,24 +178,24 @@ impl Voter {
         let link = self.links.get_mut(&from).expect("its sender was noted");
         // Who has no identity has nothing to copy, and counts nowhere.
         let newcomer = match from.incarnation {
-            Incarnation::UNKNOWN => Newcomer::Successor,
+            Incarnation::UNKNOWN => ProcessStart::Successor,
             _ => link.judge(started, hello),
         };
         match newcomer {
-            Newcomer::Successor => {
+            ProcessStart::Successor => {
                 link.latest = started;
                 link.counter = 0;
                 link.fresh = false;
                 link.refused = None;
-                self.memory_changed |= self.membership.counts(from);
+                self.memory_changed |= self.lists.any_lists(from);
                 self.restarted(from, history);
                 return true;
             }
-            Newcomer::Copy => {
+            ProcessStart::Copy => {
                 link.refused = Some(started);
                 self.alarm(Alarm::CopiedDirectory { of: from });
             }
-            Newcomer::Late => {}
+            ProcessStart::Late => {}
         }
         // It is answered all the same, so that a copy learns what it is.
         if matches!(envelope.message, Message::Hello(_)) {
@@ -191,6 +208,7 @@ impl Voter {
     pub(crate) fn on_hello(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {
         let reply = self.hello_for(envelope.from, history);
         self.send(envelope.from, Message::HelloReply(reply));
+        self.tell_of_members(envelope.from);
         self.on_greeting(envelope, hello, history);
     }
 
@@ -220,6 +238,8 @@ impl Voter {
         }
         if let Some(link) = self.links.get_mut(&envelope.from) {
             link.fresh = hello.fresh;
+            link.certain = hello.certain;
+            link.has_lost = has_lost(hello.amnesia, envelope.from.incarnation, hello.counts);
             link.stateless = hello.stateless;
         }
         if hello.amnesia == Some(Amnesia::Copied) {
@@ -242,7 +262,7 @@ impl Voter {
     }
 
     fn everyone_is_fresh(&self) -> bool {
-        let others = self.membership.voters().iter().filter(|voter| voter.member != self.me);
+        let others = self.lists.newest().voters().filter(|voter| voter.member != self.me);
         let fresh = |member: &Member| self.links.get(member).is_some_and(|link| link.fresh);
         others.map(|voter| voter.member).all(|member| fresh(&member))
     }

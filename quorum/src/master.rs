@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use position::{Epoch, History, Index, Member, MemberId, Mutant};
 
+use crate::effect::ChangeToken;
 use crate::message::{Append, AppendAck, Conflict, Envelope, Message, SnapshotAck, SnapshotChunk};
 use crate::read::Reads;
 use crate::time::{APPEND_BYTES_MAX, IN_FLIGHT_BYTES_MAX};
 use crate::voter::Role;
 use crate::{Effect, Time, Voter};
+
+/// So many rounds may be on their way to a standby that answers them all.
+const ROUNDS_UNDER_WAY: u64 = 3;
 
 /// A repeated Append waits at most this many times δ·2.
 const RETRY_DOUBLINGS_MAX: u32 = 5;
@@ -23,11 +27,26 @@ pub(crate) struct Mastership {
     /// The no-op that opened the epoch: nothing is committed before it is.
     pub(crate) first_own: Index,
     round: u64,
-    /// When each recent round was sent, oldest first.
-    rounds: VecDeque<(u64, Time)>,
+    /// The recent rounds, oldest first.
+    rounds: VecDeque<Round>,
     next_round_at: Time,
     standbys: BTreeMap<Member, Progress>,
     pub(crate) reads: Reads,
+    /// Since when this voter leads.
+    pub(crate) since: Time,
+    /// When a spare was last given a voter's place.
+    pub(crate) replaced_at: Option<Time>,
+    /// Operators' changes that wait for the commit of the list with this number, written behind this entry.
+    pub(crate) changes: Vec<(ChangeToken, u64, Index)>,
+}
+
+/// One round: a message to every standby.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    number: u64,
+    sent: Time,
+    /// Where the master's journal ended then.
+    end: Index,
 }
 
 /// How far one standby has come.
@@ -43,6 +62,8 @@ struct Progress {
     in_flight_bytes: usize,
     /// The highest round it acknowledged.
     round: u64,
+    /// How many rounds in a row it acknowledged with all that the master had a suspicion time before.
+    complete: u32,
     retry_at: Time,
     retries: u32,
     /// It needs frames that the journal no longer has.
@@ -69,6 +90,7 @@ impl Progress {
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             round: 0,
+            complete: 0,
             retry_at: now,
             retries: 0,
             snapshot: false,
@@ -128,7 +150,20 @@ impl Mastership {
         self.standbys.iter().map(|(member, progress)| (member.id, progress.durable))
     }
 
-    fn durable(&self, member: Member) -> Index {
+    /// How many rounds in a row this standby has had everything, a suspicion time aside; 0 if it has not acknowledged
+    /// one of the last rounds.
+    pub(crate) fn complete_rounds(&self, member: Member) -> u32 {
+        let answers = |progress: &&Progress| progress.round + ROUNDS_UNDER_WAY >= self.round;
+        self.standbys.get(&member).filter(answers).map_or(0, |progress| progress.complete)
+    }
+
+    /// Where the journal ended a suspicion time ago. What was written since may be on its way to the others' disks.
+    fn end_before(&self, now: Time, suspicion: Duration) -> Index {
+        let settled = self.rounds.iter().rev().find(|round| now.since(round.sent) >= suspicion);
+        settled.or_else(|| self.rounds.front()).map_or(Index::NONE, |round| round.end)
+    }
+
+    pub(crate) fn durable(&self, member: Member) -> Index {
         self.standbys.get(&member).map_or(Index::NONE, |progress| progress.durable)
     }
 }
@@ -140,8 +175,8 @@ impl Voter {
         assert!(self.ballot_is_durable(), "leads an epoch that is not durable");
         assert!(tip.epoch() < self.ballot.epoch, "another master wrote in this epoch");
         assert!(self.commit <= tip.index(), "elected without everything committed");
-        let standbys =
-            self.links.keys().map(|&member| (member, Progress::starting_at(tip.index(), self.now)));
+        let members = self.links.keys().copied().filter(|member| self.ships_to_life(*member));
+        let standbys = members.map(|member| (member, Progress::starting_at(tip.index(), self.now)));
         self.role = Role::Master(Box::new(Mastership {
             epoch: self.ballot.epoch,
             first_own: tip.index().next(),
@@ -150,6 +185,9 @@ impl Voter {
             next_round_at: self.now,
             standbys: standbys.collect(),
             reads: Reads::default(),
+            since: self.now,
+            replaced_at: None,
+            changes: Vec::new(),
         }));
         self.master = Some(self.me);
         self.matched = tip.index();
@@ -171,6 +209,7 @@ impl Voter {
         let Some(mastership) = self.role.master() else { return };
         if self.now >= mastership.next_round_at {
             self.start_round(history);
+            self.go_on_with_members();
         }
         self.retry(history);
     }
@@ -180,18 +219,18 @@ impl Voter {
     pub(crate) fn has_fresh_quorum(&self) -> bool {
         let acknowledged = self.round_of_majority();
         let Some(mastership) = self.role.master() else { return false };
-        let oldest = mastership.rounds.front().map_or(self.now, |&(_, sent)| sent);
-        let sent =
-            mastership.rounds.iter().rev().find(|&&(round, _)| round <= acknowledged).map(|&(_, sent)| sent);
+        let oldest = mastership.rounds.front().map_or(self.now, |round| round.sent);
+        let newest = mastership.rounds.iter().rev().find(|round| round.number <= acknowledged);
+        let sent = newest.map(|round| round.sent);
         // Until the first answers come, the first round's own age decides.
         let dated = sent.unwrap_or(if acknowledged == 0 { oldest } else { Time::default() });
-        self.now.since(dated) < self.times.suspicion || self.membership.majority() == 1
+        self.now.since(dated) < self.times.suspicion || self.lists.newest().majority() == 1
     }
 
     /// The highest round that a majority has acknowledged; the master itself has acknowledged them all.
     pub(crate) fn round_of_majority(&self) -> u64 {
         let Some(mastership) = self.role.master() else { return 0 };
-        self.membership.reached_by_majority(|member| {
+        self.lists.newest().reached_by_majority(|member| {
             if member == self.me {
                 return mastership.round;
             }
@@ -205,9 +244,9 @@ impl Voter {
         let Some(mastership) = self.role.master_mut() else { return };
         mastership.round += 1;
         let round = mastership.round;
-        mastership.rounds.push_back((round, now));
+        mastership.rounds.push_back(Round { number: round, sent: now, end: history.tip().index() });
         // The newest round older than the suspicion time is all that must be kept of the past.
-        while mastership.rounds.len() > 1 && now.since(mastership.rounds[1].1) > keep {
+        while mastership.rounds.len() > 1 && now.since(mastership.rounds[1].sent) > keep {
             mastership.rounds.pop_front();
         }
         mastership.next_round_at = now + heartbeat;
@@ -299,9 +338,15 @@ impl Voter {
         let (now, patience, retry_at) = (self.now, self.delta() * 2, self.now + self.retry_patience());
         // Heartbeats are answered all the time: an answer is soon repeated that came too early to count.
         let remembered = self.is_remembered(envelope.from);
+        let suspicion = self.times.suspicion;
         let Some(mastership) = self.role.master_mut() else { return };
+        let everything = mastership.end_before(now, suspicion);
         let Some(standby) = mastership.standbys.get_mut(&envelope.from) else { return };
         standby.written_through(matched, retry_at);
+        if ack.round > standby.round {
+            let is_complete = ack.counts && remembered && durable_match >= everything;
+            standby.complete = if is_complete { standby.complete.saturating_add(1) } else { 0 };
+        }
         if (ack.counts && remembered) || Mutant::CountsUncertain.is_active() {
             standby.durable = standby.durable.max(durable_match);
             standby.round = standby.round.max(ack.round);
@@ -332,7 +377,7 @@ impl Voter {
     /// acknowledge anything of this epoch.
     fn deposed_by(&mut self, envelope: &Envelope, history: &impl History) -> bool {
         let deposed =
-            self.leads() && envelope.epoch > self.ballot.epoch && self.membership.counts(envelope.from);
+            self.leads() && envelope.epoch > self.ballot.epoch && self.lists.any_lists(envelope.from);
         if deposed {
             self.adopt_epoch(envelope.epoch, history);
             self.contact = None;
@@ -348,7 +393,7 @@ impl Voter {
     pub(crate) fn advance_commit(&mut self, history: &impl History) {
         let Some(mastership) = self.role.master() else { return };
         let (me, durable, certain) = (self.me, self.durable, self.is_certain());
-        let reached = self.membership.reached_by_majority(|member| match member == me {
+        let reached = self.lists.newest().reached_by_majority(|member| match member == me {
             true if certain && Mutant::CountsOwnUnsynced.is_active() => history.tip().index(),
             true if certain => durable,
             true => Index::NONE,
@@ -365,7 +410,17 @@ impl Voter {
             "everything from the first own frame on is of this epoch, and acknowledged in whole frames"
         );
         self.commit_through(reached);
+        self.answer_changes();
         self.release_reads();
+    }
+
+    /// Nothing is sent any more to members that no list names.
+    pub(crate) fn forget_who_left(&mut self) {
+        let listed: Vec<Member> =
+            self.links.keys().copied().filter(|member| self.ships_to_life(*member)).collect();
+        if let Some(mastership) = self.role.master_mut() {
+            mastership.standbys.retain(|member, _| listed.contains(member));
+        }
     }
 
     /// A standby has started anew: what was in flight to it is lost, and maybe some of what it had acknowledged as
@@ -373,6 +428,9 @@ impl Voter {
     /// happened.
     pub(crate) fn restarted(&mut self, member: Member, history: &impl History) {
         let now = self.now;
+        if !self.ships_to_life(member) {
+            return;
+        }
         let Some(mastership) = self.role.master_mut() else { return };
         let fresh = Progress::starting_at(history.tip().index(), now);
         let standby = mastership.standbys.entry(member).or_insert_with(|| fresh.clone());

@@ -4,15 +4,16 @@
 //! a process number, and a greeting carries those of the last starts. Whoever does not lead back to the start that a
 //! peer remembers is a copy.
 
-use position::{Amnesia, Epoch, History, KnownPeer, Member, Memory, Mutant, Standing, Started};
+use position::{Amnesia, Ballot, Epoch, History, KnownPeer, Member, Memory, Mutant, Standing, Started};
 
 use crate::link::Link;
+use crate::members::Taking;
 use crate::message::{Envelope, Hello, Message, Seen};
 use crate::{Alarm, Voter};
 
 /// What a greeting of another process than the one that is remembered tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Newcomer {
+pub(crate) enum ProcessStart {
     /// A later start of the same directory.
     Successor,
     /// A message from before its restart, or an old copy of its directory: nobody knows before the copy says so.
@@ -23,13 +24,13 @@ pub(crate) enum Newcomer {
 
 impl Link {
     /// Whether this process goes on from the one that is remembered.
-    pub(crate) fn judge(&self, started: Started, hello: &Hello) -> Newcomer {
+    pub(crate) fn judge(&self, started: Started, hello: &Hello) -> ProcessStart {
         if Mutant::BelievesOldImage.is_active() {
-            return Newcomer::Successor;
+            return ProcessStart::Successor;
         }
         if started.boots < self.latest.boots {
             let confesses = hello.amnesia == Some(Amnesia::Copied);
-            return if confesses { Newcomer::Copy } else { Newcomer::Late };
+            return if confesses { ProcessStart::Copy } else { ProcessStart::Late };
         }
         let starts_since = usize::try_from(started.boots - self.latest.boots).unwrap_or(usize::MAX);
         let recognized = match hello.processes.get(starts_since) {
@@ -42,7 +43,7 @@ impl Link {
         };
         // A directory that knows that it lost its vote may follow: it says itself that it does not count.
         let kept_its_ballot = hello.epoch >= self.epoch || hello.amnesia.is_some();
-        if recognized && kept_its_ballot { Newcomer::Successor } else { Newcomer::Copy }
+        if recognized && kept_its_ballot { ProcessStart::Successor } else { ProcessStart::Copy }
     }
 
     pub(crate) fn seen(&self) -> Seen {
@@ -60,15 +61,25 @@ impl Voter {
     pub(crate) fn memory(&self) -> Memory {
         let known = |(&member, link): (&Member, &Link)| {
             let Link { latest, epoch, .. } = *link;
-            let counts = self.membership.counts(member) && latest.boots > 0;
-            counts.then_some(KnownPeer { member, latest, epoch })
+            let is_member = self.lists.any_lists(member) && latest.boots > 0;
+            is_member.then_some(KnownPeer { member, latest, epoch })
         };
-        let peers = match self.membership.voters() {
-            // The list of voters may be what is damaged: nobody is forgotten for that.
-            [] => self.durable_peers.clone(),
-            _ => self.links.iter().filter_map(known).collect(),
+        let mut peers: Vec<KnownPeer> = match self.lists.newest().is_unknown() {
+            // The list of members may be what is damaged: nobody is forgotten for that.
+            true => self.durable_peers.clone(),
+            false => self.links.iter().filter_map(known).collect(),
         };
-        Memory { ballot: self.ballot, peers }
+        if peers.len() > Memory::PEERS_MAX {
+            peers.retain(|peer| self.lists.newest().lists(peer.member));
+        }
+        let (me, ballot) = match self.taking {
+            Some(Taking { member, epoch }) => {
+                let epoch = epoch.max(self.ballot.epoch);
+                (member, Ballot { epoch, ..Ballot::founded() })
+            }
+            None => (self.me, self.ballot),
+        };
+        Memory { me, list: self.named_by, ballot, peers }
     }
 
     /// Whether this process of a peer is remembered durably. Before that its votes and acknowledgements do not count: a
@@ -92,7 +103,7 @@ impl Voter {
             _ => return,
         };
         let Some(link) = self.links.get_mut(&envelope.from) else { return };
-        if epoch > link.epoch && self.membership.counts(envelope.from) {
+        if epoch > link.epoch && self.lists.any_lists(envelope.from) {
             link.epoch = epoch;
             self.memory_changed = true;
         }
@@ -121,7 +132,7 @@ impl Voter {
         }
     }
 
-    fn forget_everything(&mut self, why: Amnesia) {
+    pub(crate) fn forget_everything(&mut self, why: Amnesia) {
         self.alarm(Alarm::Amnesia);
         self.lose_standing(Standing::Amnesiac(why));
         self.doubt = None;

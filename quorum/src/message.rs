@@ -8,7 +8,7 @@ use position::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::Kind;
+use crate::{Kind, Membership};
 
 /// A message with what every message says of its sender.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,6 +90,19 @@ pub enum Message {
     SnapshotChunk(SnapshotChunk),
     /// Its answer.
     SnapshotAck(SnapshotAck),
+    /// Beside a greeting, of whoever is not listed, or listed elsewhere.
+    Introduction(Introduction),
+    /// The answer to a greeting of whoever the last committed list does not name in this life: that list.
+    Members(Membership),
+}
+
+/// What the operator calls a PC, and where it listens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Introduction {
+    /// Its name.
+    pub name: String,
+    /// `host:port`.
+    pub address: String,
 }
 
 /// What one voter knows of itself and of the other.
@@ -101,6 +114,8 @@ pub struct Hello {
     pub durable: Index,
     /// Whether the sender's vote counts.
     pub certain: bool,
+    /// Whether its acknowledgements count.
+    pub counts: bool,
     /// Started less than a suspicion time ago, and has not heard a master since.
     pub fresh: bool,
     /// What the sender remembers of the receiver.
@@ -310,6 +325,8 @@ impl Message {
             Message::FetchReply(_) => "FetchReply",
             Message::SnapshotChunk(_) => "SnapshotChunk",
             Message::SnapshotAck(_) => "SnapshotAck",
+            Message::Introduction(_) => "Introduction",
+            Message::Members(_) => "Members",
         }
     }
 

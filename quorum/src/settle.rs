@@ -32,7 +32,7 @@ pub(crate) struct Doubt {
 impl Doubt {
     pub(crate) fn at_start(ballot: &Ballot, tail: Tail) -> Option<Doubt> {
         match (ballot.standing, tail) {
-            (Standing::Amnesiac(_), _) | (Standing::Settled, Tail::Clean) => None,
+            (Standing::Amnesiac(_) | Standing::Removed, _) | (Standing::Settled, Tail::Clean) => None,
             (Standing::Settled, Tail::Uncertain { .. }) => panic!("a doubt that was not made durable"),
             (Standing::Settled, Tail::Torn { .. }) => {
                 Some(Doubt::about(Doubted { tail, epoch: ballot.epoch }))
@@ -129,7 +129,7 @@ impl Voter {
         }
         let uncertain = matches!(doubt.doubted.tail, Tail::Uncertain { .. });
         let in_epoch_of_doubt = doubt.doubted.epoch == self.ballot.epoch;
-        if uncertain && in_epoch_of_doubt && !self.has_contact() && self.membership.counts(self.me) {
+        if uncertain && in_epoch_of_doubt && !self.has_contact() && self.lists.newest().lists(self.me) {
             let epoch = self.epoch_seen.max(self.ballot.epoch).next();
             self.enter_epoch(Ballot { epoch, voted_for: None, ..self.ballot });
         }
@@ -138,7 +138,7 @@ impl Voter {
     pub(crate) fn on_fetch(&mut self, envelope: &Envelope, fetch: &Fetch, history: &impl History) {
         let by_identity = !matches!(fetch.want, Want::After(_));
         if by_identity
-            && self.membership.counts(envelope.from)
+            && self.lists.any_lists(envelope.from)
             && envelope.epoch > self.ballot.epoch
             && !self.has_contact()
             && !self.is_pristine(history)
@@ -238,7 +238,7 @@ impl Voter {
             self.out.push(Effect::Repair(*frame));
             return;
         }
-        if !self.membership.counts(envelope.from) {
+        if !self.lists.newest().counts(envelope.from) {
             return;
         }
         if matches!(self.role, Role::Pulling(_)) {
@@ -266,7 +266,9 @@ impl Voter {
     }
 
     fn on_not_found(&mut self, envelope: &Envelope, reply: &FetchReply, history: &impl History) {
-        let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
+        let (absence, majority) = (self.lists.newest().absence(), self.lists.newest().majority());
+        // A list that is damaged here may hide how many voters there are.
+        let knows_lists = self.repairs.is_empty();
         let Some(doubt) = &mut self.doubt else { return };
         let absent = matches!(reply.outcome, FetchOutcome::DontHave { .. }) && reply.certain;
         let left_epoch = envelope.epoch > doubt.doubted.epoch || Mutant::SettlesInEpochOfDoubt.is_active();
@@ -278,8 +280,10 @@ impl Voter {
             Tail::Uncertain { .. } if absent && left_epoch && Mutant::SettlesByMajority.is_active() => {
                 majority - 1
             }
-            Tail::Uncertain { at, .. } if absent && left_epoch && history.tip().index().next() == at => {
-                voters - majority + 1
+            Tail::Uncertain { at, .. }
+                if absent && left_epoch && knows_lists && history.tip().index().next() == at =>
+            {
+                absence
             }
             _ => return,
         };
@@ -295,12 +299,12 @@ impl Voter {
 
     /// Somebody has a frame in the place of the nameless one.
     fn on_other(&mut self, envelope: &Envelope, reply: &FetchReply, frames: &[FrameId]) {
-        let (voters, majority) = (self.membership.voters().len(), self.membership.majority());
+        let absence = self.lists.newest().absence();
         let (Some(doubt), [frame]) = (&mut self.doubt, frames) else { return };
         let left_epoch = envelope.epoch.max(frame.epoch.next()) > doubt.doubted.epoch;
         if reply.certain && left_epoch {
             doubt.answers.insert(envelope.from.id, Some(*frame));
-            self.conclude(voters - majority + 1);
+            self.conclude(absence);
         }
     }
 
@@ -369,7 +373,7 @@ impl Voter {
             Standing::Unsettled(Doubted {
                 tail: Tail::Uncertain { frame: Some(frame), more, .. }, ..
             }) => more || acknowledged <= frame.last,
-            Standing::Unsettled(_) | Standing::Amnesiac(_) => true,
+            Standing::Unsettled(_) | Standing::Amnesiac(_) | Standing::Removed => true,
         };
         if !lost || is_known {
             return;
@@ -379,7 +383,7 @@ impl Voter {
         let tail = Tail::Uncertain { frame: None, at, after, more: true };
         let doubted = match self.ballot.standing {
             Standing::Unsettled(known) => known.found_again(tail, epoch),
-            Standing::Settled | Standing::Amnesiac(_) => Doubted { tail, epoch },
+            Standing::Settled | Standing::Amnesiac(_) | Standing::Removed => Doubted { tail, epoch },
         };
         self.alarm(Alarm::LostSuffix { at, acknowledged: seen.acknowledged.index });
         self.doubt = Some(Doubt::about(doubted));

@@ -24,10 +24,6 @@ impl Voter {
     /// A message of an older epoch is answered with the newer one, never dropped: its sender may be a
     /// master that would otherwise go on for ever without this voter.
     fn follow(&mut self, envelope: &Envelope, round: u64, history: &impl History) -> bool {
-        if !self.membership.voters().is_empty() && !self.membership.counts(envelope.from) {
-            // Another life of a voter's directory: nobody can have elected it.
-            return false;
-        }
         if envelope.epoch < self.ballot.epoch {
             self.answer_older_epoch(envelope.from);
             return false;
@@ -129,7 +125,12 @@ impl Voter {
     /// and come again.
     pub(crate) fn on_adopted(&mut self, tip: Tip, history: &impl History) {
         assert_eq!(tip, history.tip(), "the journal ends where it is said to");
-        match self.adopting.take().expect("asserted by the caller") {
+        let adopting = self.adopting.take().expect("asserted by the caller");
+        if !matches!(self.role, Role::Standby) && !self.may_stand_somewhen() {
+            // A list has come that does not count this voter.
+            self.stand_by(None);
+        }
+        match adopting {
             Adopting::Followed { through, commit } => self.hold(through.min(tip.index()), commit, history),
             Adopting::Pulled { through } if tip == through => self.pull_on(tip),
             Adopting::Pulled { .. } => self.back_off(),
@@ -199,6 +200,8 @@ impl Voter {
         self.durable = self.durable.min(after);
         self.matched = self.matched.min(after);
         self.repairs.retain(|damaged| damaged.last <= after);
+        self.lists.cut_after(after);
+        self.lists_have_changed();
     }
 
     fn conflict_at(&self, prev: Tip, history: &impl History) -> Conflict {

@@ -15,8 +15,10 @@ use crate::candidate::{Campaign, Probing, Pulling};
 use crate::effect::{Alarm, Effect, Input};
 use crate::jitter::Jitter;
 use crate::link::Link;
+use crate::lists::Lists;
 use crate::master::Mastership;
-use crate::message::{Envelope, Message, PROCESSES_MAX};
+use crate::members::Taking;
+use crate::message::{Envelope, Introduction, Message, PROCESSES_MAX};
 use crate::settle::Doubt;
 use crate::standby::Adopting;
 use crate::vote::Grant;
@@ -61,8 +63,12 @@ pub struct Start {
     /// Whether there is a state. A voter whose snapshots are all bad stores and votes, and stands once it has one: it
     /// asks the master for its newest snapshot, and its driver says [`Input::HasState`].
     pub has_state: bool,
-    /// The voters.
-    pub membership: Membership,
+    /// The lists of members in the journal and in the snapshot before it, each with the entry that brought it.
+    pub lists: Vec<(Index, Membership)>,
+    /// The number of the newest list that names this voter; durable.
+    pub list: u64,
+    /// What the operator calls this PC, and where it listens.
+    pub introduction: Introduction,
     /// The end of the durable journal: a start makes durable whatever it found.
     pub durable: Index,
     /// What is known to be committed.
@@ -158,7 +164,14 @@ pub struct Voter {
     pub(crate) started: Time,
     pub(crate) now: Time,
 
-    pub(crate) membership: Membership,
+    pub(crate) lists: Lists,
+    /// The number of the newest list that names this voter, durable or soon.
+    pub(crate) named_by: u64,
+    /// The incarnation that a list gives to this process, before it is durable.
+    pub(crate) taking: Option<Taking>,
+    pub(crate) introduction: Introduction,
+    /// Clients are to be told of another list.
+    pub(crate) lists_changed: bool,
     pub(crate) founding: FoundingRule,
     pub(crate) links: BTreeMap<Member, Link>,
     pub(crate) greet_at: Time,
@@ -214,7 +227,11 @@ impl Voter {
             random: Jitter::seeded(start.seed),
             started: now,
             now,
-            membership: Membership::unknown(),
+            lists: Lists::new(start.lists, start.commit),
+            named_by: start.list,
+            taking: None,
+            introduction: start.introduction,
+            lists_changed: false,
             founding: start.founding,
             links: BTreeMap::new(),
             greet_at: now,
@@ -246,16 +263,19 @@ impl Voter {
             doubt: Doubt::at_start(&start.ballot, start.tail),
             repairs: start.repairs,
             settle_at: now,
-            halted: false,
+            halted: start.ballot.standing == Standing::Removed,
             alarms: Vec::new(),
             out: Vec::new(),
         };
         for (slot, process) in voter.processes.iter_mut().zip(start.processes) {
             *slot = process;
         }
-        voter.adopt_membership(start.membership);
+        if voter.lists.newest().lists(voter.me) {
+            voter.named_by = voter.named_by.max(voter.lists.newest().number());
+        }
+        voter.link_members();
         voter.draw_jitter();
-        if voter.membership.voters().len() == 1 {
+        if voter.founds_alone() {
             voter.contact = None;
         }
         voter
@@ -291,8 +311,12 @@ impl Voter {
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
             Input::HasState(base) => self.on_state(base),
             Input::Damaged(frame) => self.on_damaged(frame),
+            Input::Change(order) => self.on_change(order, history),
         }
         self.ship(history);
+        if std::mem::take(&mut self.lists_changed) {
+            self.out.push(Effect::Changed);
+        }
         if std::mem::take(&mut self.memory_changed) {
             // At the end of the step: all that has changed in it costs one write.
             let memory = self.memory();
@@ -327,18 +351,6 @@ impl Voter {
         role.min(self.greet_at).max(self.now)
     }
 
-    /// The voters changed: a frame that lists them was written.
-    pub fn adopt_membership(&mut self, membership: Membership) {
-        self.links.retain(|member, _| membership.voter(member.id).is_some());
-        for voter in membership.voters() {
-            if voter.member != self.me && !self.links.contains_key(&voter.member) {
-                let known = self.durable_peers.iter().find(|peer| peer.member == voter.member);
-                self.links.insert(voter.member, known.map_or_else(Link::default, Link::to));
-            }
-        }
-        self.membership = membership;
-    }
-
     /// What others may know of this voter.
     #[must_use]
     pub fn view(&self) -> VoterView {
@@ -357,7 +369,7 @@ impl Voter {
     /// The voters this one knows of.
     #[must_use]
     pub fn membership(&self) -> &Membership {
-        &self.membership
+        self.lists.newest()
     }
 
     /// Whether this voter leads its epoch.
@@ -412,7 +424,7 @@ impl Voter {
             // Nobody has a frame of an epoch before it takes part in it: this is damaged or hostile.
             return;
         }
-        if self.membership.counts(envelope.from) {
+        if self.lists.any_lists(envelope.from) {
             self.epoch_seen = self.epoch_seen.max(envelope.epoch);
         }
         self.note_epoch(envelope);
@@ -437,6 +449,8 @@ impl Voter {
             Message::FetchReply(reply) => self.on_fetch_reply(envelope, reply, frames, history),
             Message::SnapshotChunk(chunk) => self.on_snapshot_chunk(envelope, chunk, history),
             Message::SnapshotAck(ack) => self.on_snapshot_ack(envelope, ack, history),
+            Message::Introduction(introduction) => self.on_introduction(envelope, introduction),
+            Message::Members(list) => self.on_members(envelope, list),
         }
     }
 
@@ -473,12 +487,7 @@ impl Voter {
 
     /// All voters but this one.
     pub(crate) fn others(&self) -> Vec<Member> {
-        self.membership
-            .voters()
-            .iter()
-            .map(|voter| voter.member)
-            .filter(|&member| member != self.me)
-            .collect()
+        self.lists.newest().voters().map(|voter| voter.member).filter(|&member| member != self.me).collect()
     }
 
     pub(crate) fn is_certain(&self) -> bool {
@@ -494,7 +503,7 @@ impl Voter {
         let counts = |standing| match standing {
             Standing::Settled => true,
             Standing::Unsettled(Doubted { tail, .. }) => tail != Tail::Clean,
-            Standing::Amnesiac(_) => false,
+            Standing::Amnesiac(_) | Standing::Removed => false,
         };
         counts(self.ballot.standing)
             && counts(self.durable_ballot.standing)
@@ -507,9 +516,9 @@ impl Voter {
 
     /// Whether this voter could ever stand, apart from what the others say.
     pub(crate) fn may_stand_somewhen(&self) -> bool {
-        let data = self.membership.voter(self.me.id).is_some_and(|voter| voter.kind == Kind::Data);
+        let data = self.lists.newest().member(self.me.id).is_some_and(|voter| voter.kind == Kind::Data);
         data && self.has_state
-            && self.membership.counts(self.me)
+            && self.lists.newest().counts(self.me)
             && self.is_certain()
             && self.repairs.is_empty()
     }
@@ -522,7 +531,7 @@ impl Voter {
 
     /// How long silence is borne: lower ranks wait for higher ones to stand first.
     pub(crate) fn patience(&self) -> Duration {
-        let ranks = self.delta() * self.membership.rank_position(self.me.id);
+        let ranks = self.delta() * self.lists.newest().rank_position(self.me.id);
         self.times.suspicion + self.jitter + ranks.min(self.times.suspicion / 4)
     }
 
@@ -541,12 +550,15 @@ impl Voter {
     }
 
     fn on_persisted(&mut self, memory: &Memory, history: &impl History) {
-        let Memory { ballot, peers } = memory;
+        let Memory { me, ballot, peers, .. } = memory;
+        if *me != self.me {
+            self.take_incarnation(memory);
+        }
         assert!(ballot.epoch >= self.durable_ballot.epoch, "the disk holds an older epoch than before");
         let was_durable = self.ballot_is_durable();
         self.durable_ballot = *ballot;
         self.durable_peers.clone_from(peers);
-        if !self.ballot_is_durable() {
+        if self.tell_that_it_is_removed() || !self.ballot_is_durable() {
             return;
         }
         if !was_durable {
@@ -582,7 +594,7 @@ impl Voter {
     /// Takes part in a higher epoch without having voted in it.
     pub(crate) fn adopt_epoch(&mut self, epoch: Epoch, history: &impl History) {
         let mut ballot = Ballot { epoch, voted_for: None, ..self.ballot };
-        if self.is_pristine(history) && !self.membership.voters().is_empty() && !self.founds_alone() {
+        if self.is_pristine(history) && !self.lists.newest().is_unknown() && !self.founds_alone() {
             // The directory never voted, yet a master exists: it may be a fresh copy of a machine that
             // acknowledged part of that master's history. It counts once it holds that history.
             let doubted = Doubted::copied_afresh();
@@ -596,7 +608,7 @@ impl Voter {
     }
 
     fn founds_alone(&self) -> bool {
-        self.membership.voters().len() == 1
+        self.lists.newest().voter_count() == 1 && self.lists.newest().counts(self.me)
     }
 
     /// Goes back to following, or to waiting for somebody to follow.
@@ -634,6 +646,9 @@ impl Voter {
     pub(crate) fn commit_through(&mut self, index: Index) {
         if index > self.commit {
             self.commit = index;
+            if self.lists.committed_through(index) {
+                self.forget_who_left();
+            }
             self.out.push(Effect::Commit(index));
         }
     }

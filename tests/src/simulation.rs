@@ -40,7 +40,7 @@ use bytes::Bytes;
 use journal::Sizes;
 use position::{ClusterId, Incarnation, Member, MemberId};
 use prevalent::Founding;
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use storage::SimDisk;
 
 use agenda::{Agenda, SimTime};
@@ -296,17 +296,14 @@ impl Simulation {
 /// The founder's work: an identity, the list of voters, and a directory for each machine.
 fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<Machine> {
     let ids = 1..=u16::try_from(plan.voters).expect("few voters");
-    let voters: Vec<VoterInfo> = ids
-        .map(|id| VoterInfo {
-            member: Member { id: MemberId(id), incarnation: Incarnation(u128::from(chance.next()) + 1) },
-            name: format!("pc{id}"),
-            address: String::new(),
-            rank: u32::from(id),
-            kind: Kind::Data,
+    let voters: Vec<MemberInfo> = ids
+        .map(|id| {
+            let member = Member { id: MemberId(id), incarnation: Incarnation(u128::from(chance.next()) + 1) };
+            MemberInfo::founder(member, &format!("pc{id}"), "", u32::from(id))
         })
         .collect();
     let members: Vec<Member> = voters.iter().map(|voter| voter.member).collect();
-    let membership = Membership::new(voters).expect("voters with different ids");
+    let membership = Membership::founding(voters).expect("voters with different ids");
     let founding = Founding { cluster, membership };
     let found = |member| {
         let disk = SimDisk::new(chance.next());

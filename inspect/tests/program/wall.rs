@@ -12,7 +12,7 @@ use journal::{
 };
 use position::{Ballot, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Memory, Tip};
 use prevalent::{Actor, Answers, Engine, Founding, Moment, Prevalent, Role, Store, encode, registration};
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use snapshots::Shelf;
 use storage::Disk;
 
@@ -139,14 +139,10 @@ impl Voter {
     const CLUSTER: ClusterId = ClusterId(7);
 
     pub(crate) fn found(folder: &Path) -> Voter {
-        let voter = |id: u16| VoterInfo {
-            member: Voter::member(id),
-            name: format!("pc{id}"),
-            address: format!("10.0.0.{id}:7400"),
-            rank: 0,
-            kind: Kind::Data,
+        let voter = |id: u16| {
+            MemberInfo::founder(Voter::member(id), &format!("pc{id}"), &format!("10.0.0.{id}:7400"), 0)
         };
-        let membership = Membership::new((1..=3).map(voter).collect()).unwrap();
+        let membership = Membership::founding((1..=3).map(voter).collect()).unwrap();
         // The founding frame, as `init` writes it, and then what a master wrote.
         let founded = tempfile::tempdir().unwrap();
         let other = Disk::open(founded.path()).unwrap();
@@ -235,7 +231,7 @@ impl Voter {
         self.sync();
         let ballot = Ballot { epoch: Epoch(1), ..Ballot::founded() };
         let meta = Meta::founded(Voter::CLUSTER, Voter::member(1));
-        let meta = meta.remembering(Memory { ballot, peers: Vec::new() });
+        let meta = meta.remembering(Memory { ballot, ..meta.memory() });
         meta.write(&self.disk).unwrap();
     }
 }

@@ -141,10 +141,12 @@ fn put_ballot(bytes: &mut Bytes, ballot: &Ballot) {
             let cause = match amnesia {
                 Amnesia::OldBallot => 1,
                 Amnesia::Copied => 2,
+                Amnesia::Superseded => 3,
             };
             put(bytes, STANDING, &[2]);
             return put(bytes, AMNESIA, &[cause]);
         }
+        Standing::Removed => return put(bytes, STANDING, &[3]),
         Standing::Unsettled(doubted) => doubted,
     };
     put(bytes, STANDING, &[1]);
@@ -170,6 +172,8 @@ fn ballot_at(bytes: &Bytes) -> Option<Ballot> {
         1 => Standing::Unsettled(doubted_at(bytes)?),
         2 if bytes[AMNESIA] == 1 => Standing::Amnesiac(Amnesia::OldBallot),
         2 if bytes[AMNESIA] == 2 => Standing::Amnesiac(Amnesia::Copied),
+        2 if bytes[AMNESIA] == 3 => Standing::Amnesiac(Amnesia::Superseded),
+        3 => Standing::Removed,
         _ => return None,
     };
     let voted_for = (bytes[HAS_VOTED] == 1).then_some(vote);
@@ -298,6 +302,8 @@ mod tests {
             Standing::Settled,
             Standing::Amnesiac(Amnesia::OldBallot),
             Standing::Amnesiac(Amnesia::Copied),
+            Standing::Amnesiac(Amnesia::Superseded),
+            Standing::Removed,
             standing,
             Standing::Unsettled(Doubted { tail: nameless, ..doubted }),
             Standing::Unsettled(Doubted { tail: Tail::Clean, ..doubted }),

@@ -2,7 +2,7 @@ use std::ops::Range;
 
 use journal::{MetaOrder, Sequence, SessionId, SyncOrder};
 use position::Tip;
-use quorum::{Alarm, Envelope, ReadToken};
+use quorum::{Alarm, ChangeRefused, ChangeToken, Envelope, ReadToken};
 use storage::Slice;
 
 use crate::Prevalent;
@@ -31,11 +31,16 @@ pub struct Effects<S: Prevalent> {
     pub reads: Vec<ReadToken>,
     /// Reads that this voter cannot answer: it does not lead.
     pub unanswered_reads: Vec<ReadToken>,
+    /// What became of changes of the members.
+    pub changes: Vec<(ChangeToken, Result<u64, ChangeRefused>)>,
+    /// Changes that this voter cannot make: it does not lead. Of those that waited when it stopped to, nobody knows
+    /// yet what became.
+    pub unanswered_changes: Vec<ChangeToken>,
     /// Work for another thread; then say `Finished`.
     pub start: Vec<Job<S>>,
     /// The state is now that of this tip.
     pub applied: Option<Tip>,
-    /// The epoch, the master or the role changed: tell clients.
+    /// The epoch, the master, the role or the members changed: tell clients.
     pub changed: bool,
     /// This voter stopped leading: all its clients' pending commands have an unknown outcome.
     pub stepped_down: bool,
@@ -124,6 +129,8 @@ impl<S: Prevalent> Effects<S> {
             unanswered: Vec::new(),
             reads: Vec::new(),
             unanswered_reads: Vec::new(),
+            changes: Vec::new(),
+            unanswered_changes: Vec::new(),
             start: Vec::new(),
             applied: None,
             changed: false,
@@ -144,6 +151,8 @@ impl<S: Prevalent> Effects<S> {
         self.unanswered.clear();
         self.reads.clear();
         self.unanswered_reads.clear();
+        self.changes.clear();
+        self.unanswered_changes.clear();
         self.start.clear();
         self.applied = None;
         self.changed = false;

@@ -1,6 +1,6 @@
 use journal::Ticket;
 use position::{MemberId, Memory};
-use quorum::{Envelope, ReadToken, Time};
+use quorum::{ChangeOrder, Envelope, ReadToken, Time};
 
 use crate::replica::{ClientId, Finished};
 use crate::{Actor, Prevalent};
@@ -47,6 +47,8 @@ pub enum Input<'a, S: Prevalent> {
     },
     /// A client wants to read: tell when it may.
     Read(ReadToken),
+    /// An operator wants a change of the members.
+    Change(ChangeOrder<'a>),
     /// The sync with this ticket has succeeded. (One that failed ends the process.)
     Synced(Ticket),
     /// This memory is durable.

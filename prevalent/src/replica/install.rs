@@ -4,6 +4,7 @@ use position::{ClusterId, History, Mutant, Tip};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
 use crate::replica::jobs::Work;
+use crate::replica::members::list_in;
 use crate::replica::{Effects, Fatal, Job, Now, Replica, has_no_room};
 use crate::snapshotter::{self, LoadError};
 use crate::{Engine, Prevalent};
@@ -72,11 +73,8 @@ impl<S: Prevalent> Replica<S> {
 
     /// Goes on with the state of a snapshot. Whoever has lost its own may not know the voters either.
     fn take_state(&mut self, base: Tip, engine: Engine<S>, out: &mut Effects<S>) {
-        if self.voter.membership().voters().is_empty()
-            && let Some(membership) =
-                engine.members().and_then(|members| crate::decode_members(&members.payload))
-        {
-            self.voter.adopt_membership(membership);
+        if let Some((at, list)) = list_in(&engine) {
+            self.voter.add_list(at, list);
         }
         let replaced = self.engine.replace(engine.with_snapshot_rule(self.snapshot_rule));
         self.drop_elsewhere(replaced, out);
@@ -116,9 +114,8 @@ impl<S: Prevalent> Replica<S> {
             return has_no_room(error, "a snapshot was not installed; the master will send it again");
         }
         self.sync_in_flight = None;
-        if let Some(membership) = engine.members().and_then(|members| crate::decode_members(&members.payload))
-        {
-            self.voter.adopt_membership(membership);
+        if let Some((at, list)) = list_in(&engine) {
+            self.voter.replace_lists(at, list);
         }
         self.take_state(base, *engine, out);
         self.decide(now, quorum::Input::Installed(base), &[], out)

@@ -6,6 +6,7 @@ use journal::{
     Entries, Entry, EntryKind, FRAME_ALIGNMENT, FRAME_BYTES_MAX, JournalError, Sequence, SessionId, Stamp,
 };
 use position::Index;
+use quorum::Membership;
 
 use crate::answer::Tag;
 use crate::replica::{Answered, ClientId, Effects, Fatal, Now, Refused, Replica, Unanswered};
@@ -209,6 +210,16 @@ impl<S: Prevalent> Replica<S> {
 
     /// Writes what waits as one frame of this epoch.
     pub(crate) fn append_frame(&mut self, now: Now, out: &mut Effects<S>) -> Result<(), Fatal> {
+        self.append_frame_with(now, None, out)
+    }
+
+    /// The same; `list` is what the frame brings.
+    pub(crate) fn append_frame_with(
+        &mut self,
+        now: Now,
+        list: Option<Membership>,
+        out: &mut Effects<S>,
+    ) -> Result<(), Fatal> {
         let frame = self.builder.seal(&Stamp {
             previous: self.journal.last(),
             epoch: self.voter.epoch(),
@@ -222,7 +233,13 @@ impl<S: Prevalent> Replica<S> {
             if is_first { self.journal.append_needed(&frame) } else { self.journal.append(&frame) };
         self.builder.clear();
         match appended {
-            Ok(_) => self.decide(now, quorum::Input::Appended(self.journal.last()), &[], out),
+            Ok(_) => {
+                let last = self.journal.last();
+                if let Some(list) = list {
+                    self.voter.add_list(last.index(), list);
+                }
+                self.decide(now, quorum::Input::Appended(last), &[], out)
+            }
             // The journal is as it was, and what it holds can still be read and voted with.
             Err(JournalError::NotReady { .. }) => {
                 self.refuse_unwritten(out);
@@ -274,6 +291,7 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn step_down(&mut self, out: &mut Effects<S>) {
         self.builder.clear();
         self.pending.clear();
+        out.unanswered_changes.append(&mut self.waiting_changes);
         self.clock.follow(&self.journal, self.engine.as_ref());
         self.transfers.clear();
         out.unanswered_reads.extend(self.reads.drain(..).map(|(token, _)| token));

@@ -4,13 +4,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use journal::{Chore, ChoreDone, GoodCopy, JournalError, RepairOrder};
-use position::{ClusterId, FrameId, Member, Tip};
+use position::{ClusterId, FrameId, Index, Member, Tip};
 use quorum::{Membership, Time};
 use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 
 use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
+use crate::replica::keeping::{Keeping, Kept};
 use crate::replica::rebuild::{Rebuild, RebuildError};
 use crate::replica::receiving::Pieces;
 use crate::replica::scrubbing::{PieceRead, ScrubPiece};
@@ -39,9 +40,11 @@ pub(crate) enum Work<S: Prevalent> {
     /// Builds the state again without the commands that panicked.
     Rebuild(Box<Rebuild<S>>),
     /// Makes the good copy of damaged frames durable, and what of it is the list of voters, if anything is.
-    Repair { order: Box<RepairOrder>, damaged: FrameId, membership: Option<Membership> },
+    Repair { order: Box<RepairOrder>, damaged: FrameId, lists: Vec<(Index, Membership)> },
     /// Reads again what the disk holds.
     Scrub(ScrubPiece),
+    /// Writes the state as it is, where the disk has spoiled what led to it.
+    Keep(Box<Keeping<S>>),
     /// Writes pieces of a snapshot that a master sends.
     Receive(Box<Pieces>),
     /// Lets go of what another has replaced.
@@ -90,6 +93,7 @@ enum Outcome<S: Prevalent> {
     },
     Repaired(Option<Repaired>),
     Scrubbed(PieceRead),
+    Kept(Box<Kept<S>>),
     /// `None` if the program panicked.
     Received {
         base: Tip,
@@ -103,7 +107,7 @@ enum Outcome<S: Prevalent> {
 struct Repaired {
     damaged: FrameId,
     copy: Result<GoodCopy, JournalError>,
-    membership: Option<Membership>,
+    lists: Vec<(Index, Membership)>,
 }
 
 /// A job by what becomes of it if it panics.
@@ -116,6 +120,7 @@ enum Kind {
     Rebuild { number: u64 },
     Repair,
     Scrub,
+    Keep,
     Receive { base: Tip },
     Drop,
 }
@@ -150,14 +155,15 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(_) => "rebuild the state",
             Work::Repair { .. } => "replace damaged entries",
             Work::Scrub(_) => "read again what the disk holds",
+            Work::Keep(_) => "keep the state",
             Work::Receive(_) => "write pieces of a snapshot",
             Work::Drop(_) => "let go of what was replaced",
         }
     }
 
     /// Whether nobody can be answered before this is done.
-    pub(crate) fn rebuilds_the_state(&self) -> bool {
-        matches!(self.0, Work::Rebuild(_))
+    pub(crate) fn holds_the_state(&self) -> bool {
+        matches!(self.0, Work::Rebuild(_) | Work::Keep(_))
     }
 
     /// Whether this is one of the journal's own jobs, of which one runs at a time, and which are done at once on a
@@ -176,6 +182,7 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
             Work::Repair { .. } => Kind::Repair,
             Work::Scrub(_) => Kind::Scrub,
+            Work::Keep(_) => Kind::Keep,
             Work::Receive(pieces) => Kind::Receive { base: pieces.base() },
             Work::Drop(_) => Kind::Drop,
         }
@@ -196,10 +203,11 @@ impl<S: Prevalent> Work<S> {
             Work::Rebuild(rebuild) => {
                 Outcome::Rebuilt { number: rebuild.number, rebuilt: rebuild.run().map(Box::new) }
             }
-            Work::Repair { order, damaged, membership } => {
-                Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), membership }))
+            Work::Repair { order, damaged, lists } => {
+                Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), lists }))
             }
             Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
+            Work::Keep(keeping) => Outcome::Kept(Box::new(keeping.run())),
             Work::Receive(pieces) => Outcome::Received { base: pieces.base(), written: Some(pieces.write()) },
             Work::Drop(Replaced::State(engine)) => {
                 drop(engine);
@@ -227,6 +235,7 @@ impl Kind {
             }
             Kind::Repair => Outcome::Repaired(None),
             Kind::Scrub => Outcome::Scrubbed(PieceRead::Nothing),
+            Kind::Keep => unreachable!("a panic while the state is kept is an outcome of its own"),
             Kind::Receive { base } => Outcome::Received { base, written: None },
             Kind::Drop => Outcome::Dropped,
         }
@@ -337,11 +346,12 @@ impl<S: Prevalent> Replica<S> {
             Outcome::Rebuilt { number, rebuilt } => self.on_rebuilt(number, rebuilt, out)?,
             Outcome::Repaired(repaired) => {
                 self.jobs.end_repair();
-                if let Some(Repaired { damaged, copy, membership }) = repaired {
-                    self.on_repaired(now, damaged, copy, membership, out)?;
+                if let Some(Repaired { damaged, copy, lists }) = repaired {
+                    self.on_repaired(now, damaged, copy, lists, out)?;
                 }
             }
             Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,
+            Outcome::Kept(kept) => self.on_kept(*kept, out),
             Outcome::Received { base, written } => {
                 self.jobs.receiving = false;
                 self.on_pieces_written(now, base, written, out)?;

@@ -13,6 +13,8 @@ mod input;
 mod install;
 mod intake;
 mod jobs;
+mod keeping;
+mod members;
 mod open;
 mod rebuild;
 mod receiving;
@@ -27,7 +29,7 @@ use journal::{
     UnverifiedFrames,
 };
 use position::{ClusterId, FrameId, History, Index, Member, Tip};
-use quorum::{Envelope, Membership, ReadToken, Voter, VoterView};
+use quorum::{ChangeToken, Envelope, Membership, ReadToken, Voter, VoterView};
 use snapshots::Shelf;
 use storage::{DiskError, Slice};
 
@@ -69,6 +71,14 @@ pub enum Fatal {
     /// The cluster has lost what this voter knows to be committed.
     #[error(transparent)]
     Contradicted(#[from] quorum::Contradiction),
+    /// This PC is no member any more.
+    #[error(
+        "this PC was removed from the cluster (by a list of members after number {list}); its folder is as it was, and is of no use to the cluster any more"
+    )]
+    Removed {
+        /// The newest list that names it.
+        list: u64,
+    },
     /// The state could not be rebuilt after a panic.
     #[error("the state cannot be rebuilt after a panic: {0}")]
     Rebuild(RebuildError),
@@ -92,6 +102,8 @@ pub struct Replica<S: Prevalent> {
     builder: FrameBuilder,
     /// Who waits for the answer of which entry, in the order of the journal.
     pending: VecDeque<Pending>,
+    /// Changes of the members that wait for their list to be committed.
+    waiting_changes: Vec<ChangeToken>,
     /// Reads that wait for this index to be applied.
     reads: VecDeque<(ReadToken, Index)>,
 
@@ -129,6 +141,7 @@ impl<S: Prevalent> Replica<S> {
                 self.decide(now, quorum::Input::Read(token), &[], out)?
             }
             Input::Read(token) => out.unanswered_reads.push(token),
+            Input::Change(order) => self.take_change(now, order, out)?,
             Input::Synced(ticket) => {
                 self.sync_in_flight = None;
                 let durable = self.journal.synced(ticket);
@@ -323,6 +336,12 @@ impl<S: Prevalent> Replica<S> {
                 self.transfers.acknowledged(now, by, base, received, done);
                 self.send_chunks(now, out);
             }
+            quorum::Effect::Propose(list) => self.write_list(now, list, out)?,
+            quorum::Effect::ChangeDone { token, result } => {
+                self.change_done(token);
+                out.changes.push((token, result));
+            }
+            quorum::Effect::Removed { list } => return Err(Fatal::Removed { list }),
             quorum::Effect::Contradicted(contradiction) => return Err(contradiction.into()),
             quorum::Effect::Changed => out.changed = true,
             quorum::Effect::Alarm(alarm) => out.alarms.push(alarm),
@@ -383,8 +402,8 @@ impl<S: Prevalent> Replica<S> {
                 }
                 Err(error) => return Err(error.into()),
             }
-            if let Some(membership) = members_of(frame) {
-                self.voter.adopt_membership(membership);
+            if let Some((at, list)) = members_of(frame) {
+                self.voter.add_list(at, list);
             }
         }
         self.clock.follow(&self.journal, self.engine.as_ref());
@@ -408,8 +427,8 @@ impl<S: Prevalent> Replica<S> {
             }
             Err(error) => return Err(error.into()),
         };
-        let membership = frames.iter().rev().find_map(members_of);
-        out.start.push(Job(Work::Repair { order: Box::new(order), damaged, membership }));
+        let lists = frames.iter().filter_map(members_of).collect();
+        out.start.push(Job(Work::Repair { order: Box::new(order), damaged, lists }));
         Ok(())
     }
 
@@ -419,7 +438,7 @@ impl<S: Prevalent> Replica<S> {
         now: Now,
         damaged: FrameId,
         copy: Result<GoodCopy, JournalError>,
-        membership: Option<Membership>,
+        lists: Vec<(Index, Membership)>,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
         let copy = match copy {
@@ -432,10 +451,7 @@ impl<S: Prevalent> Replica<S> {
             return Ok(());
         }
         self.health.repaired(damaged);
-        if let Some(membership) = membership.filter(|_| self.voter.membership().voters().is_empty()) {
-            self.voter.adopt_membership(membership);
-        }
-        self.health.repaired(damaged);
+        lists.into_iter().for_each(|(at, list)| self.voter.add_list(at, list));
         self.decide(now, quorum::Input::Repaired(damaged), &[], out)
     }
 

@@ -8,7 +8,7 @@ use position::{
     Amnesia, Ballot, ClusterId, Epoch, FrameId, History, Incarnation, Index, Member, MemberId, Mutant,
     ProcessNumber, Standing, Tail, Tip,
 };
-use quorum::{Membership, Start, Times, Voter};
+use quorum::{Introduction, Membership, Start, Times, Voter};
 use snapshots::Shelf;
 use storage::{Disk, DiskError};
 
@@ -20,12 +20,13 @@ use crate::replica::clock::ClusterClock;
 use crate::replica::health::Health;
 use crate::replica::intake::JOURNAL_BYTES_MAX;
 use crate::replica::jobs::Jobs;
+use crate::replica::members::list_in;
 use crate::replica::scrubbing::Scrubbing;
 use crate::replica::snapshotting::Snapshotting;
 use crate::replica::transfer::Transfers;
 use crate::replica::{Now, Replica};
 use crate::snapshotter::{self, LoadError};
-use crate::{Answers, Engine, Prevalent, decode_members};
+use crate::{Answers, Engine, Prevalent};
 
 /// How a voter runs. What it *is* stands in its data directory.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct Options {
     /// For a directory without identity: the cluster and the id that the certificate names. Such a voter
     /// learns and never counts. `None`: such a directory is refused.
     pub learner: Option<(ClusterId, MemberId)>,
+    /// What the operator calls this PC, and where it listens. Without either nobody is told.
+    pub introduction: Introduction,
     /// Who founds.
     pub founding: quorum::FoundingRule,
     /// When snapshots are due; the same on all voters.
@@ -63,6 +66,7 @@ impl Options {
     pub fn new(process: u64) -> Options {
         Options {
             learner: None,
+            introduction: Introduction { name: String::new(), address: String::new() },
             founding: quorum::FoundingRule::All,
             snapshot_rule: SnapshotRule::default(),
             sole: false,
@@ -96,6 +100,14 @@ pub enum OpenError {
         "both copies of the identity (meta.0, meta.1) are damaged: the directory no longer knows what it voted for; nothing was changed; remove this voter from the cluster and add it anew"
     )]
     IdentityDamaged,
+    /// The directory is one of a former member.
+    #[error(
+        "this PC was removed from the cluster (by a list of members after number {list}); nothing was changed; to take it in again, issue a folder for it: master issue voter NAME"
+    )]
+    Removed {
+        /// The newest list that names it.
+        list: u64,
+    },
     /// The directory belongs elsewhere.
     #[error(
         "the data directory belongs to voter {found} of cluster {found_cluster}, and the certificate is for voter {expected} of cluster {expected_cluster}; nothing was changed"
@@ -178,6 +190,9 @@ impl<S: Prevalent> Replica<S> {
             let damaged = Meta::damaged_copies(&disk).into_iter();
             health.extend(damaged.filter(|_| meta.boots > 0).map(|file| Finding::IdentityCopy { file }));
         }
+        if let Some(Meta { ballot: Ballot { standing: Standing::Removed, .. }, list, .. }) = &meta {
+            return Err(OpenError::Removed { list: *list });
+        }
         let cluster = match &meta {
             Some(meta) => meta.cluster,
             None => journal::cluster_of(&disk)?.ok_or(OpenError::NoIdentity)?,
@@ -198,15 +213,16 @@ impl<S: Prevalent> Replica<S> {
             recover_journal::<S>(&disk, cluster, Beside { snapshot: base, newest }, is_learner)?;
         recovered.journal.set_sizes(options.segment_sizes);
         let has_state = recovered.journal.base().index() <= engine.applied().index();
-        let membership = newest_membership(&recovered.journal, &engine);
+        let lists = lists_of(&recovered.journal, &engine);
+        let membership = lists.last().map_or_else(Membership::unknown, |(_, list)| list.clone());
         // If the list of voters is what is damaged: whoever counted in an epoch and remembers no peer was alone in it.
         let knows_nobody = meta.as_ref().is_some_and(|meta| {
             let counted = meta.ballot.epoch > Epoch::NONE && meta.ballot.standing == Standing::Settled;
             counted && meta.peers.is_empty()
         });
         let alone = options.sole
-            || membership.voters().len() == 1
-            || (membership.voters().is_empty() && knows_nobody);
+            || meta.as_ref().is_some_and(|meta| is_only_voter(&membership, meta.me))
+            || (membership.is_unknown() && knows_nobody);
         let mut ballot = match &meta {
             Some(meta) => found_ballot(meta, &recovered),
             None => Ballot::founded(),
@@ -224,7 +240,7 @@ impl<S: Prevalent> Replica<S> {
         let meta = match meta.take() {
             Some(meta) => meta,
             // The only voter of this history is who has it.
-            None => match membership.voters() {
+            None => match membership.members() {
                 [only] => Meta::founded(cluster, only.member),
                 _ => return Err(OpenError::NoIdentity),
             },
@@ -252,7 +268,7 @@ impl<S: Prevalent> Replica<S> {
         let health = Health::of(health, &ballot);
         let mut journal = recovered.journal;
         if !alone {
-            journal.keep_short_spare();
+            journal.keep_spares();
         }
         let damaged: Vec<FrameId> = journal.damages().map(|damage| damage.id).collect();
 
@@ -280,7 +296,9 @@ impl<S: Prevalent> Replica<S> {
                 processes: meta.processes.clone(),
                 peers: meta.peers.clone(),
                 has_state,
-                membership,
+                lists,
+                list: meta.list,
+                introduction: options.introduction.clone(),
                 durable: journal.durable().index(),
                 commit,
                 tail,
@@ -304,6 +322,7 @@ impl<S: Prevalent> Replica<S> {
             clock,
             builder: FrameBuilder::new(),
             pending: std::collections::VecDeque::new(),
+            waiting_changes: Vec::new(),
             reads: std::collections::VecDeque::new(),
             history_bytes_max: options.history_bytes_max,
             journal_bytes_max: options.journal_bytes_max,
@@ -372,6 +391,10 @@ fn found_ballot(meta: &Meta, Recovered { journal, tail, .. }: &Recovered) -> Bal
     meta.ballot.found(*tail)
 }
 
+fn is_only_voter(list: &Membership, me: Member) -> bool {
+    list.voter_count() == 1 && list.counts(me)
+}
+
 /// Nobody could send a voter that is alone what it lost, and nobody else could lead.
 fn check_only_copy(
     recovered: &Recovered,
@@ -417,19 +440,18 @@ fn known_commit(journal: &Journal) -> Index {
     journal.tip_at_or_below(commit.max(journal.base().index())).index()
 }
 
-/// The newest list of voters: in the journal, or else in the snapshot.
-fn newest_membership<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Membership {
-    let from = engine.members().map_or(Index::NONE, |members| members.index);
-    let mut newest = None;
-    // They end before a damaged frame. If that lists voters, somebody else will lead.
+/// The lists of members: the one in the snapshot, and those in the journal behind it.
+fn lists_of<S: Prevalent>(journal: &Journal, engine: &Engine<S>) -> Vec<(Index, Membership)> {
+    let mut lists: Vec<(Index, Membership)> = list_in(engine).into_iter().collect();
+    let from = lists.last().map_or(Index::NONE, |(at, _)| *at);
+    // They end before a damaged frame. If that lists members, somebody else will lead.
     for slice in journal.frames_between(journal.base().index(), journal.last().index()) {
         let frames = UnverifiedFrames::new(&slice).map_while(Result::ok);
-        let lists = frames.filter(|frame| frame.tip().index() > from);
-        newest = lists.filter_map(|frame| members_of(&frame)).last().or(newest);
+        let brought = frames.filter_map(|frame| members_of(&frame)).filter(|(at, _)| *at > from);
+        lists.extend(brought);
         slice.give_back();
     }
-    let applied = engine.members().and_then(|members| decode_members(&members.payload));
-    newest.or(applied).unwrap_or_else(Membership::unknown)
+    lists
 }
 
 /// Applies what is known to be committed. What panics on the way is passed over, as it was before.

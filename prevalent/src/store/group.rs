@@ -1,4 +1,7 @@
 //! Group commit: the first thread that waits leads for all.
+//!
+//! Responsible for: who leads, who sleeps and who is woken, and background jobs. Not responsible for: what a round does
+//! (`round`).
 
 use std::fmt;
 use std::ops::Deref;
@@ -6,23 +9,16 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWrit
 use std::thread::JoinHandle;
 use std::time::Instant;
 
-use journal::{EntryError, PAYLOAD_BYTES_MAX, Sequence, SessionId, SyncOrder, SyncWatch};
+use journal::{EntryError, PAYLOAD_BYTES_MAX, SessionId, SyncOrder, SyncWatch};
 use position::Tip;
 use quorum::Time;
 
-use crate::replica::{
-    ClientId, Effects, Fatal, Finished, Input, Job, Now, REGISTRATION_BYTES_MAX, Replica, ScrubFound,
-};
+use crate::replica::{Fatal, Finished, Input, Job, Now, Replica, ScrubFound};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
+use crate::store::round::{Alone, Todo, own_session, settle};
 use crate::store::{ExecuteError, StoreFailed, wall_time};
-use crate::{Actor, Prevalent, encode};
-
-/// The store's only client.
-const CLIENT: ClientId = ClientId(0);
-
-/// So many frames are applied before readers get a turn.
-const APPLY_FRAMES: usize = 64;
+use crate::{Actor, Node, Prevalent, Words, encode};
 
 /// The store's clock: monotonic, from its opening on.
 #[derive(Clone, Copy, Debug)]
@@ -43,7 +39,7 @@ pub(crate) struct Group<S: Prevalent> {
     clock: Clock,
     session: SessionId,
     /// Taken for writing by whoever leads, and by finished jobs; for reading by readers.
-    replica: RwLock<Replica<S>>,
+    node: RwLock<Alone<S>>,
     line: Mutex<Line>,
     room: Condvar,
     /// The syncs of whoever leads.
@@ -75,7 +71,8 @@ struct Line {
 }
 
 struct Round<S: Prevalent> {
-    effects: Effects<S>,
+    todo: Todo<S>,
+    words: Words<(), ()>,
     entries: Vec<u8>,
     /// What has been synced, and not yet noted for the next start: whoever waits for an answer need not wait for that.
     synced: Vec<SyncOrder>,
@@ -83,21 +80,19 @@ struct Round<S: Prevalent> {
 
 impl<S: Prevalent> Group<S> {
     /// Founds an epoch of its own, registers a session and applies everything.
-    pub(crate) fn start(mut replica: Replica<S>, clock: Clock) -> Result<Held<S>, Fatal> {
-        let mut effects = Effects::new();
-        replica.step(clock.now(), Input::Tick, &mut effects)?;
-        settle_inline(&mut replica, clock, &mut effects)?;
-        assert!(replica.view().role == quorum::RoleName::Master, "a voter alone elects itself");
+    pub(crate) fn start(replica: Replica<S>, clock: Clock) -> Result<Held<S>, Fatal> {
+        let (mut node, mut todo, mut words) = (Node::new(replica), Todo::new(), Words::default());
+        node.step(clock.now(), Input::Tick)?;
+        settle(&mut node, clock, &mut todo)?;
+        assert!(node.view().role == quorum::RoleName::Master, "a voter alone elects itself");
+        node.take_words(&mut words);
+        let (session, next) = own_session(&mut node, clock, &mut todo)?;
         // Not forgotten with the rest: the journal waits for a chore that it has given out.
-        let mut jobs = std::mem::take(&mut effects.start);
-        effects.clear();
-        let (session, next) = own_session(&mut replica, clock, &mut effects)?;
-        jobs.append(&mut effects.start);
-        effects.clear();
+        let jobs = std::mem::take(&mut todo.jobs);
         let group = Arc::new(Group {
             clock,
             session,
-            replica: RwLock::new(replica),
+            node: RwLock::new(node),
             line: Mutex::new(Line {
                 queue: Queue::new(session, next),
                 led: false,
@@ -108,7 +103,7 @@ impl<S: Prevalent> Group<S> {
             }),
             room: Condvar::new(),
             watch: SyncWatch::default(),
-            round: Mutex::new(Round { effects, entries: Vec::new(), synced: Vec::new() }),
+            round: Mutex::new(Round { todo, words, entries: Vec::new(), synced: Vec::new() }),
             threads: Mutex::new(Vec::new()),
         });
         jobs.into_iter().for_each(|job| group.spawn(job));
@@ -187,60 +182,41 @@ impl<S: Prevalent> Group<S> {
         if let Err(fatal) = self.run_round(&mut round) {
             self.fail(&fatal.to_string());
         }
-        let jobs: Vec<Job<S>> = round.effects.start.drain(..).collect();
+        let jobs = std::mem::take(&mut round.todo.jobs);
         drop(round);
         jobs.into_iter().for_each(|job| self.spawn(job));
     }
 
     fn run_round(&self, round: &mut Round<S>) -> Result<(), Fatal> {
-        let Round { effects, entries, synced } = round;
+        let Round { todo, words, entries, synced } = round;
         entries.clear();
         self.lock_line().queue.take_batch(entries);
-        let actor = Actor::embedded();
-        effects.clear();
         if !entries.is_empty() {
             self.make_room(entries.len());
         }
-        let mut replica = self.write_replica();
+        let mut node = self.write_node();
         let now = self.clock.now();
-        replica.step(now, Input::Tick, effects)?;
+        node.step(now, Input::Tick)?;
         if !entries.is_empty() {
-            let commands = Input::Commands { client: CLIENT, actor: &actor, entries };
-            replica.step(now, commands, effects)?;
-            replica.flush(now, effects)?;
+            node.commands(now, (), &Actor::embedded(), entries)?;
+            node.end_input(now)?;
         }
+        todo.take(&mut node);
         loop {
             // Readers and other threads' submissions go on while the disk works.
-            let (sync, persist) = (effects.sync.take(), effects.persist.take());
-            if sync.is_some() || persist.is_some() {
-                drop(replica);
-                let persisted = self.watch.during(|| {
-                    let persisted = persist.map(|order| order.perform()).transpose()?;
-                    sync.as_ref().map_or(Ok(()), |order| order.perform())?;
-                    Ok::<_, Fatal>(persisted)
-                })?;
-                replica = self.write_replica();
-                let now = self.clock.now();
-                if let Some(memory) = persisted {
-                    replica.step(now, Input::Persisted(memory), effects)?;
-                }
-                if let Some(order) = sync {
-                    replica.step(now, Input::Synced(order.ticket()), effects)?;
-                    synced.push(order);
-                }
+            if todo.wants_the_disk() {
+                drop(node);
+                let done = self.watch.during(|| todo.have_the_disk_do_it())?;
+                node = self.write_node();
+                synced.extend(done.tell(&mut node, self.clock)?);
             }
-            let more = replica.apply(APPLY_FRAMES, effects)?;
-            if replica.engine().is_none() {
-                // A command panicked. Nobody can be answered before the state is rebuilt, readers included.
-                rebuild_inline(&mut replica, self.clock, effects)?;
-                continue;
-            }
-            if !more && effects.sync.is_none() && effects.persist.is_none() {
+            if !todo.follow(&mut node, self.clock)? {
                 break;
             }
         }
-        drop(replica);
-        self.hand_out(effects);
+        node.take_words(words);
+        drop(node);
+        self.hand_out(words);
         synced.drain(..).for_each(|order| order.note_mark());
         Ok(())
     }
@@ -248,23 +224,25 @@ impl<S: Prevalent> Group<S> {
     /// Whoever leads may wait for the disk: before commands are refused since no segment is ready, it makes one.
     /// Readers go on meanwhile.
     fn make_room(&self, bytes: usize) {
-        let order = self.replica.read().unwrap_or_else(PoisonError::into_inner).order_room_for(bytes);
+        let order = self.node.read().unwrap_or_else(PoisonError::into_inner).order_room_for(bytes);
         if let Some(order) = order {
             let made = self.watch.during(|| order.perform());
-            self.write_replica().room_made(made);
+            self.write_node().replica_mut().room_made(made);
         }
     }
 
     /// Puts the answers into their slots.
-    fn hand_out(&self, effects: &Effects<S>) {
+    fn hand_out(&self, words: &Words<(), ()>) {
         let mut line = self.lock_line();
-        for answer in &effects.answers {
-            let Some(sequence) = answer.sequence else { continue };
-            line.queue.answer(sequence, &effects.bytes[answer.bytes.clone()]);
+        for answers in words.answers() {
+            for answer in answers.list {
+                let Some(sequence) = answer.sequence else { continue };
+                line.queue.answer(sequence, &answers.bytes[answer.bytes.clone()]);
+            }
         }
-        for unanswered in &effects.unanswered {
-            let Some(first) = unanswered.sequence else { continue };
-            line.queue.refuse(first, unanswered.commands, &unanswered.why);
+        for refusal in &words.refused {
+            let Some(first) = refusal.unanswered.sequence else { continue };
+            line.queue.refuse(first, refusal.unanswered.commands, &refusal.unanswered.why);
         }
         self.room.notify_all();
     }
@@ -309,21 +287,26 @@ impl<S: Prevalent> Group<S> {
     }
 
     fn finish(self: &Arc<Self>, finished: Finished<S>) {
-        let mut effects = Effects::new();
-        let mut replica = self.write_replica();
-        let stepped = replica.step(self.clock.now(), Input::Finished(finished), &mut effects);
-        let settled = stepped.and_then(|()| settle_inline(&mut replica, self.clock, &mut effects));
-        drop(replica);
-        self.hand_out(&effects);
-        if let Err(fatal) = settled {
-            self.fail(&fatal.to_string());
+        let (mut todo, mut words) = (Todo::new(), Words::default());
+        let mut node = self.write_node();
+        let stepped = node.step(self.clock.now(), Input::Finished(finished));
+        match stepped.and_then(|()| settle(&mut node, self.clock, &mut todo)) {
+            Ok(()) => {
+                node.take_words(&mut words);
+                drop(node);
+                self.hand_out(&words);
+            }
+            Err(fatal) => {
+                drop(node);
+                self.fail(&fatal.to_string());
+            }
         }
-        effects.start.drain(..).for_each(|job| self.spawn(job));
+        todo.jobs.drain(..).for_each(|job| self.spawn(job));
     }
 
     /// Reads everything again that the disk holds, on this thread. Commands and readers go on between two pieces.
     pub(crate) fn scrub(self: &Arc<Self>) -> Result<ScrubFound, StoreFailed> {
-        while !self.write_replica().begin_scrub(self.clock.now()) {
+        while !self.write_node().replica_mut().begin_scrub(self.clock.now()) {
             // A piece is being read on another thread, which takes milliseconds.
             std::thread::yield_now();
         }
@@ -331,12 +314,12 @@ impl<S: Prevalent> Group<S> {
             if let Some(why) = &self.lock_line().failed {
                 return Err(StoreFailed(why.clone()));
             }
-            let mut replica = self.write_replica();
-            let job = replica.next_scrub_job();
-            if replica.has_scrubbed() {
-                return Ok(replica.scrub_found());
+            let mut node = self.write_node();
+            let job = node.replica_mut().next_scrub_job();
+            if node.has_scrubbed() {
+                return Ok(node.scrub_found());
             }
-            drop(replica);
+            drop(node);
             match job {
                 Some(job) => self.finish(job.run()),
                 None => std::thread::yield_now(),
@@ -345,12 +328,36 @@ impl<S: Prevalent> Group<S> {
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&S) -> T) -> T {
-        let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
-        look(replica.engine().expect("the state is being rebuilt after a panic").state())
+        let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
+        look(node.engine().expect("the state is being rebuilt after a panic").state())
+    }
+
+    /// Reads the next piece of everything again, and begins anew at the end.
+    #[cfg(test)]
+    pub(crate) fn scrub_piece(self: &Arc<Self>) {
+        let mut node = self.write_node();
+        let job = node.replica_mut().next_scrub_job();
+        if node.has_scrubbed() {
+            node.replica_mut().begin_scrub(self.clock.now());
+        }
+        drop(node);
+        if let Some(job) = job {
+            self.finish(job.run());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scrub_found(&self) -> ScrubFound {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).scrub_found()
+    }
+
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
+        node.health().iter().map(ToString::to_string).collect()
     }
 
     pub(crate) fn applied(&self) -> Tip {
-        self.replica.read().unwrap_or_else(PoisonError::into_inner).applied()
+        self.node.read().unwrap_or_else(PoisonError::into_inner).applied()
     }
 
     /// Does something on a thread that holds the group, as a job does that hands in its result.
@@ -385,16 +392,16 @@ impl<S: Prevalent> Group<S> {
 
     #[cfg(test)]
     pub(crate) fn sessions(&self) -> usize {
-        let replica = self.replica.read().unwrap_or_else(PoisonError::into_inner);
-        replica.engine().map_or(0, |engine| engine.sessions().iter().len())
+        let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
+        node.engine().map_or(0, |engine| engine.sessions().iter().len())
     }
 
     fn lock_line(&self) -> MutexGuard<'_, Line> {
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write_replica(&self) -> RwLockWriteGuard<'_, Replica<S>> {
-        self.replica.write().unwrap_or_else(PoisonError::into_inner)
+    fn write_node(&self) -> RwLockWriteGuard<'_, Alone<S>> {
+        self.node.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -423,7 +430,7 @@ impl<S: Prevalent> Drop for Held<S> {
                 }
             }
         }
-        if let Err(error) = self.write_replica().stop() {
+        if let Err(error) = self.write_node().replica_mut().stop() {
             tracing::warn!(%error, "the store did not note its clean end; the next opening recovers as after a crash");
         }
     }
@@ -432,66 +439,5 @@ impl<S: Prevalent> Drop for Held<S> {
 impl<S: Prevalent> fmt::Debug for Held<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Held").field("session", &self.session).finish_non_exhaustive()
-    }
-}
-
-/// The store's session and the next sequence in it: the one of earlier openings, or a new one. Whatever an
-/// earlier opening had under way, recovery has executed or dropped.
-fn own_session<S: Prevalent>(
-    replica: &mut Replica<S>,
-    clock: Clock,
-    effects: &mut Effects<S>,
-) -> Result<(SessionId, Sequence), Fatal> {
-    let actor = Actor::embedded();
-    let sessions = replica.engine().expect("a store opens with its state").sessions();
-    if let Some(session) = sessions.iter().find(|session| *session.actor() == actor) {
-        let executed = session.answers().map(|(sequence, _)| sequence.next()).max();
-        return Ok((session.id(), executed.unwrap_or(Sequence::FIRST).max(session.lowest_unacknowledged())));
-    }
-    if let Some(order) = replica.order_room_for(REGISTRATION_BYTES_MAX) {
-        replica.room_made(order.perform());
-    }
-    replica.step(clock.now(), Input::Register { client: CLIENT, actor: &actor }, effects)?;
-    replica.flush(clock.now(), effects)?;
-    settle_inline(replica, clock, effects)?;
-    let answer = effects.answers.first().expect("a registration is answered once it is applied");
-    Ok((answer.session, Sequence::FIRST))
-}
-
-/// Has the state rebuilt on this thread, which holds the lock that readers wait for. All other jobs are left for
-/// threads of their own.
-fn rebuild_inline<S: Prevalent>(
-    replica: &mut Replica<S>,
-    clock: Clock,
-    effects: &mut Effects<S>,
-) -> Result<(), Fatal> {
-    for job in effects.start.extract_if(.., |job| job.rebuilds_the_state()).collect::<Vec<_>>() {
-        replica.step(clock.now(), Input::Finished(job.run()), effects)?;
-    }
-    Ok(())
-}
-
-/// Performs syncs and ballots on this thread until nothing is left to do. A command that panics is dealt with
-/// here too: whoever calls needs a state.
-fn settle_inline<S: Prevalent>(
-    replica: &mut Replica<S>,
-    clock: Clock,
-    effects: &mut Effects<S>,
-) -> Result<(), Fatal> {
-    loop {
-        if let Some(order) = effects.persist.take() {
-            let memory = order.perform()?;
-            replica.step(clock.now(), Input::Persisted(memory), effects)?;
-        } else if let Some(order) = effects.sync.take() {
-            order.perform()?;
-            order.note_mark();
-            replica.step(clock.now(), Input::Synced(order.ticket()), effects)?;
-        } else if replica.apply(APPLY_FRAMES, effects)? {
-            // More is committed.
-        } else if replica.engine().is_none() {
-            rebuild_inline(replica, clock, effects)?;
-        } else {
-            return Ok(());
-        }
     }
 }

@@ -7,6 +7,7 @@
 mod group;
 mod pending;
 mod queue;
+mod round;
 #[cfg(test)]
 mod tests;
 
@@ -17,7 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::{Journal, JournalError};
 use position::{ClusterId, Incarnation, Member, MemberId, Tip};
-use quorum::{Kind, Membership, VoterInfo};
+use quorum::{MemberInfo, Membership};
 use storage::{Disk, DiskError};
 
 use crate::replica::{Fatal, OpenError, Options, Replica, ScrubFound};
@@ -154,7 +155,7 @@ impl<S: Prevalent> Store<S> {
         let options = Options { sole: true, salvage, ..Options::new(u64::from_le_bytes(process)) };
         let clock = group::Clock::start();
         let replica = Replica::<S>::open(clock.now(), disk, &options)?;
-        let voters = replica.membership().voters().len();
+        let voters = replica.membership().voter_count();
         if voters != 1 {
             return Err(StoreOpenReason::NotAlone(voters));
         }
@@ -192,7 +193,8 @@ impl<S: Prevalent> Store<S> {
 
     /// Reads the whole directory again, past the system's cache: what the disk has spoiled since it was written is
     /// written again from memory where that still holds it, a spoiled snapshot is made anew, and each is told in the
-    /// log. It takes as long as reading all of it takes; commands and readers go on meanwhile.
+    /// log. Where memory does not hold it either, the state as it is now is written as a snapshot, which takes the place
+    /// of what led to it; commands and readers wait for that. It takes as long as reading all of it takes; else commands and readers go on meanwhile.
     ///
     /// A store that is in use does this by itself, slowly, twice a day. Call it for one that is open and idle, and
     /// before a backup.
@@ -203,6 +205,13 @@ impl<S: Prevalent> Store<S> {
         self.group.scrub()
     }
 
+    /// What is wrong with the directory and has not been dealt with, in words for people: each says which file it is
+    /// about, what follows from it and what to do. Each is in the log as well.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        self.group.findings()
+    }
+
     /// The end of the history that the state reflects.
     #[must_use]
     pub fn applied(&self) -> Tip {
@@ -211,14 +220,8 @@ impl<S: Prevalent> Store<S> {
 }
 
 fn found_alone<S: Prevalent>(disk: &Disk, cluster: ClusterId, me: Member) -> Result<(), OpenError> {
-    let voter = VoterInfo {
-        member: me,
-        name: "embedded".to_owned(),
-        address: String::new(),
-        rank: 0,
-        kind: Kind::Data,
-    };
-    let membership = Membership::new(vec![voter]).expect("one data voter is a cluster");
+    let voter = MemberInfo::founder(me, "embedded", "", 0);
+    let membership = Membership::founding(vec![voter]).expect("one data voter is a cluster");
     Founding { cluster, membership }.write::<S>(disk, me)
 }
 

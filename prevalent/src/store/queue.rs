@@ -3,23 +3,18 @@
 //! Responsible for: that each is answered once, and executed in its turn. Not responsible for: who waits and who
 //! leads (`group`).
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
-use journal::{Entry, EntryKind, FRAME_BYTES_MAX, Sequence, SessionId};
+use journal::{FRAME_BYTES_MAX, Sequence, SessionId};
 
-use crate::answer::Tag;
 use crate::replica::Refused;
 use crate::store::pending::{Slot, Verdict};
-
-/// So many commands may be under way: below the window of answers that a session keeps.
-const UNDER_WAY_MAX: usize = 512;
+use crate::{BatchMax, COMMANDS_MAX, Heard, SessionClient};
 
 #[derive(Debug)]
 pub(crate) struct Queue {
     session: SessionId,
-    next: Sequence,
-    under_way: VecDeque<UnderWay>,
+    client: SessionClient<Arc<Slot>>,
     /// So many of them are journaled in one round. A session keeps a megabyte of answers: what would be answered
     /// beyond it is put off, not executed, and journaled again. So a round whose answers were too much for that
     /// makes the next ones small.
@@ -30,36 +25,25 @@ pub(crate) struct Queue {
     put_off: bool,
 }
 
-/// A command without an answer.
-#[derive(Debug)]
-struct UnderWay {
-    sequence: Sequence,
-    payload: Vec<u8>,
-    slot: Arc<Slot>,
-}
-
 impl Queue {
     pub(crate) fn new(session: SessionId, next: Sequence) -> Queue {
         Queue {
             session,
-            next,
-            under_way: VecDeque::new(),
-            batch_max: UNDER_WAY_MAX,
+            client: SessionClient::resume(session, next),
+            batch_max: COMMANDS_MAX,
             settled: 0,
             put_off: false,
         }
     }
 
     pub(crate) fn is_full(&self) -> bool {
-        self.under_way.len() >= UNDER_WAY_MAX
+        self.client.is_full()
     }
 
     /// Takes a command, whose payload is no larger than any may be.
     pub(crate) fn push(&mut self, payload: Vec<u8>) -> Arc<Slot> {
         let slot = Arc::new(Slot::default());
-        let sequence = self.next;
-        self.next = sequence.next();
-        self.under_way.push_back(UnderWay { sequence, payload, slot: Arc::clone(&slot) });
+        self.client.push(payload, Arc::clone(&slot));
         slot
     }
 
@@ -70,70 +54,56 @@ impl Queue {
     pub(crate) fn take_batch(&mut self, entries: &mut Vec<u8>) {
         self.batch_max = match self.put_off {
             true => self.settled.max(1),
-            false => (self.batch_max + self.batch_max.div_ceil(4)).min(UNDER_WAY_MAX),
+            false => (self.batch_max + self.batch_max.div_ceil(4)).min(COMMANDS_MAX),
         };
         (self.settled, self.put_off) = (0, false);
-        let Some(lowest) = self.under_way.front().map(|oldest| oldest.sequence) else { return };
-        for UnderWay { sequence, payload, .. } in self.under_way.iter().take(self.batch_max) {
-            let entry = Entry {
-                kind: EntryKind::Command,
-                session: self.session,
-                sequence: *sequence,
-                lowest_unacknowledged: lowest,
-                payload,
-            };
-            if !entries.is_empty() && entries.len() + entry.bytes() > FRAME_BYTES_MAX {
-                break;
-            }
-            entry.write(entries).expect("what is too large was refused before");
-        }
+        let max = BatchMax { commands: self.batch_max, bytes: FRAME_BYTES_MAX };
+        // Whoever has left has not taken its command back.
+        self.client.say(max, |_slot| true, entries);
     }
 
     /// A command has this answer. One that was put off stays, and goes into the next batch.
     pub(crate) fn answer(&mut self, sequence: Sequence, answer: &[u8]) {
-        if answer == [Tag::TooFar.byte()] {
-            self.put_off = true;
-        } else if let Some(at) = self.position(sequence) {
-            self.settle(at, Verdict::Answer(answer.to_vec()));
+        match self.client.answer(self.session, sequence, answer) {
+            Heard::Answer(slot) => {
+                self.settled += 1;
+                slot.put(Verdict::Answer(answer.to_vec()));
+            }
+            Heard::PutOff => self.put_off = true,
+            Heard::SessionLost(lost) => {
+                let why = "its journal does not know its own session";
+                lost.into_iter().for_each(|slot| slot.put(Verdict::Failed(why.to_owned())));
+                self.fail(why);
+            }
+            Heard::Stale => {}
         }
     }
 
     /// This command of the batch, and those that follow it, `commands` in all, have not been journaled.
     pub(crate) fn refuse(&mut self, first: Sequence, commands: usize, why: &Refused) {
-        let Some(at) = self.position(first) else { return };
-        for _ in 0..commands.min(self.under_way.len() - at) {
-            self.settle(at, Verdict::Refused(why.clone()));
+        for slot in self.client.refused(self.session, first, commands) {
+            self.settled += 1;
+            slot.put(Verdict::Refused(why.clone()));
         }
     }
 
     /// Nothing is answered any more.
     pub(crate) fn fail(&mut self, why: &str) {
-        for UnderWay { slot, .. } in self.under_way.drain(..) {
+        for slot in self.client.give_up_all() {
             slot.put(Verdict::Failed(why.to_owned()));
         }
     }
 
     /// Asks a thread that sleeps to lead, if one does.
     pub(crate) fn ask_to_lead(&self) -> bool {
-        self.under_way.iter().any(|command| command.slot.ask_to_lead())
-    }
-
-    /// Answers come in the order of the sequences, so it is the oldest as a rule.
-    fn position(&self, sequence: Sequence) -> Option<usize> {
-        self.under_way.iter().position(|command| command.sequence == sequence)
-    }
-
-    fn settle(&mut self, at: usize, verdict: Verdict) {
-        if let Some(UnderWay { slot, .. }) = self.under_way.remove(at) {
-            self.settled += 1;
-            slot.put(verdict);
-        }
+        self.client.waiting().any(|slot| slot.ask_to_lead())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::Tag;
     use journal::{ENTRY_HEADER_BYTES, Entries, PAYLOAD_BYTES_MAX};
 
     fn queue(commands: usize, payload_bytes: usize) -> (Queue, Vec<Arc<Slot>>) {

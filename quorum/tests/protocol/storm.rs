@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use position::{Ballot, Epoch, History, MemberId, Standing};
+use position::{Ballot, Epoch, MemberId, Standing};
 
 use crate::cluster::{Cluster, Dice, TailDamage, Weather, ms};
+use crate::operators;
 
 /// Debug builds run this many seeds of each size in a few seconds.
 const SEEDS: u64 = 150;
@@ -60,8 +61,6 @@ fn accident(cluster: &mut Cluster) {
             }
         }
         12..=13 => cluster.heal(),
-        // Of two voters one that is unsettled has nobody but the other, and nobody sends a snapshot without a master.
-        14 if cluster.ids().len() == 2 && !cluster.oracle.damaged.is_empty() => {}
         14 => {
             if let Some(id) = anyone(cluster, true) {
                 cluster.compact(id);
@@ -96,7 +95,7 @@ fn load(cluster: &mut Cluster) {
     }
 }
 
-fn storm(voters: u16, seed: u64, traced: bool) {
+fn storm(voters: u16, seed: u64, operated: bool, traced: bool) {
     println!("{voters} voters, seed {seed}");
     let mut cluster = Cluster::founded(voters, seed);
     cluster.trace = traced.then(Vec::new);
@@ -113,28 +112,32 @@ fn storm(voters: u16, seed: u64, traced: bool) {
         if cluster.dice.one_in(2) {
             accident(&mut cluster);
         }
+        if operated {
+            operators::operate(&mut cluster, usize::from(voters));
+            if cluster.dice.one_in(10) {
+                operators::lose_disk(&mut cluster);
+            }
+        }
         if rots && cluster.oracle.damaged.is_empty() && cluster.dice.one_in(20) {
             rot(&mut cluster);
         }
     }
-    calm(&mut cluster);
+    calm(&mut cluster, operated);
 }
 
 /// The frame that was acknowledged last goes bad on one machine.
 fn rot(cluster: &mut Cluster) {
-    let Some(id) = anyone(cluster, true) else { return };
+    // Of two voters one that is in doubt has nobody who could end that.
+    let Some(id) = anyone(cluster, true).filter(|_| cluster.ids().len() > 2) else { return };
     let joined = |ballot: &Ballot| ballot.standing == Standing::Settled && ballot.epoch > Epoch::NONE;
     let all_joined = cluster.disks.values().all(|disk| joined(&disk.ballot));
-    let last = cluster.disks[&id].durable.tip().index();
-    let kept =
-        cluster.ids().len() > 2 || cluster.disks.values().all(|disk| disk.written.base().index() < last);
-    if all_joined && kept && cluster.disks[&id].durable.frames().len() > 1 {
+    if all_joined && operators::may_lose(cluster, id) && cluster.disks[&id].durable.frames().len() > 1 {
         let identity_known = !cluster.dice.one_in(4);
         cluster.stop_and_rot(id, identity_known);
     }
 }
 
-fn calm(cluster: &mut Cluster) {
+fn calm(cluster: &mut Cluster, operated: bool) {
     cluster.heal();
     cluster.release();
     cluster.weather = Weather::CALM;
@@ -142,15 +145,18 @@ fn calm(cluster: &mut Cluster) {
     cluster.run_until(5_000, "a master after the storm", |cluster| cluster.master().is_some());
     // An old master may need a moment to learn that it is none.
     cluster.run(1_000);
+    if operated {
+        operators::tidy(cluster);
+    }
     let master = cluster.master().unwrap_or_else(|| panic!("the master did not last\n{}", cluster.summary()));
     let frame = cluster.write(master, 1).expect("leads");
     cluster.read(master).expect("leads");
     cluster.run_until(1_000, "everyone has what was written after the storm", |cluster| {
-        cluster.ids().into_iter().all(|id| cluster.commit(id) >= frame.last)
+        operators::belonging(cluster, master).into_iter().all(|id| cluster.commit(id) >= frame.last)
     });
     let leaders = cluster.ids().into_iter().filter(|&id| cluster.voter(id).leads()).count();
     assert_eq!(leaders, 1, "{}", cluster.summary());
-    for id in cluster.ids() {
+    for id in operators::belonging(cluster, master) {
         let settled = cluster.standing(id) == Standing::Settled;
         assert!(
             settled || cluster.oracle.damaged.contains(&id),
@@ -161,41 +167,54 @@ fn calm(cluster: &mut Cluster) {
 }
 
 /// `STORM_SEED=17 cargo test -p quorum storm::five` replays one seed, with the story of what happened if it
-/// fails.
-fn storms(voters: u16, seeds: u64) {
-    match std::env::var("STORM_SEED") {
-        Ok(seed) => storm(voters, seed.parse().expect("a number"), true),
-        Err(_) => (0..seeds).for_each(|seed| storm(voters, seed, false)),
+/// fails. `STORM_SEEDS=100000` tries so many.
+fn storms(voters: u16, seeds: u64, operated: bool) {
+    let number = |name| std::env::var(name).ok().map(|seed| seed.parse().expect("a number"));
+    match number("STORM_SEED") {
+        Some(seed) => storm(voters, seed, operated, true),
+        None => {
+            (0..number("STORM_SEEDS").unwrap_or(seeds)).for_each(|seed| storm(voters, seed, operated, false))
+        }
     }
 }
 
 #[test]
 fn one_voter() {
-    storms(1, SEEDS / 5);
+    storms(1, SEEDS / 5, false);
 }
 
 #[test]
 fn two_voters() {
-    storms(2, SEEDS / 5);
+    storms(2, SEEDS / 5, false);
 }
 
 #[test]
 fn three_voters() {
-    storms(3, SEEDS);
+    storms(3, SEEDS, false);
 }
 
 /// Two of four are no majority, and neither are the two others.
 #[test]
 fn four_voters() {
-    storms(4, SEEDS / 3);
+    storms(4, SEEDS / 3, false);
 }
 
 #[test]
 fn five_voters() {
-    storms(5, SEEDS / 3);
+    storms(5, SEEDS / 3, false);
 }
 
 #[test]
 fn nine_voters() {
-    storms(9, SEEDS / 15);
+    storms(9, SEEDS / 15, false);
+}
+
+#[test]
+fn three_voters_and_operators() {
+    storms(3, SEEDS, true);
+}
+
+#[test]
+fn five_voters_and_operators() {
+    storms(5, SEEDS / 3, true);
 }

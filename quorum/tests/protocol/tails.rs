@@ -79,19 +79,31 @@ fn answers_to_other_questions_settle_nothing() {
 /// Nobody else could lead, so no master will ever settle it.
 #[test]
 fn a_doubt_outlives_a_start() {
-    for identity_known in [true, false] {
-        let mut cluster = Cluster::running(2, 1);
-        let x = cluster.write(A, 1).expect("leads");
-        cluster.run_until(50, "both have x", |cluster| cluster.disks[&B].durable.holds(&x));
-        cluster.stop_and_rot(B, identity_known);
-        cluster.isolate(B);
-        cluster.start(B);
-        cluster.run(500);
-        assert!(cluster.is_unsettled(B));
-        cluster.restart(B);
-        cluster.heal();
-        ends_well(&mut cluster, &x);
-    }
+    let (mut cluster, x) = one_of_two_in_doubt(true);
+    cluster.restart(B);
+    cluster.heal();
+    ends_well(&mut cluster, &x);
+}
+
+/// B could have removed A alone, and committed alone what is damaged now: A's word says nothing about that.
+#[test]
+fn of_two_voters_neither_names_what_the_other_has_lost() {
+    let (mut cluster, _x) = one_of_two_in_doubt(false);
+    cluster.heal();
+    cluster.run(5_000);
+    assert!(cluster.is_unsettled(B) && cluster.master().is_none());
+}
+
+fn one_of_two_in_doubt(identity_known: bool) -> (Cluster, FrameId) {
+    let mut cluster = Cluster::running(2, 1);
+    let x = cluster.write(A, 1).expect("leads");
+    cluster.run_until(50, "both have x", |cluster| cluster.disks[&B].durable.holds(&x));
+    cluster.stop_and_rot(B, identity_known);
+    cluster.isolate(B);
+    cluster.start(B);
+    cluster.run(500);
+    assert!(cluster.is_unsettled(B));
+    (cluster, x)
 }
 
 /// Its vote is part of A's majority, and A goes on leading for months.

@@ -1,13 +1,13 @@
 //! Brings a client's commands to whoever is master, and the answers back.
 //!
-//! Responsible for: the stream to the master, the session, and when to send again. Not responsible for:
-//! what to send again (`backlog`) and who is master (`reach`).
+//! Responsible for: the stream to the master, and when to send. Not responsible for: what to send again
+//! (`prevalent`'s `SessionClient`), who has waited for too long (`backlog`) and who is master (`reach`).
 
 use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{Sequence, SessionId};
-use prevalent::{Prevalent, Reply};
+use prevalent::{Prevalent, Say};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -23,11 +23,10 @@ use crate::wire::{MessageReader, MessageWriter, WireError};
 const STREAM_MESSAGES_MAX: usize = 4;
 
 pub(crate) struct Courier<S: Prevalent> {
-    orders: mpsc::Receiver<Order<Reply<S>>>,
+    orders: mpsc::Receiver<Order<S>>,
     standing: watch::Receiver<Standing>,
     time_out: Duration,
-    backlog: Backlog<Reply<S>>,
-    session: Session,
+    backlog: Backlog<S>,
     stream: Option<Stream>,
     /// Not before this: the voter was busy, or has ended the stream.
     resume_at: Option<Instant>,
@@ -38,16 +37,9 @@ pub(crate) struct Courier<S: Prevalent> {
     backoff: Backoff,
 }
 
-enum Session {
-    None,
-    /// Asked for on the present stream.
-    Asked,
-    Open(SessionId),
-}
-
 /// What the courier waits for.
 enum Event<S: Prevalent> {
-    Order(Option<Order<Reply<S>>>),
+    Order(Option<Order<S>>),
     Standing(bool),
     Told(Option<(Told, Bytes)>),
     Room(mpsc::OwnedPermit<(Submit, Bytes)>),
@@ -57,7 +49,7 @@ enum Event<S: Prevalent> {
 
 impl<S: Prevalent> Courier<S> {
     pub(crate) fn new(
-        orders: mpsc::Receiver<Order<Reply<S>>>,
+        orders: mpsc::Receiver<Order<S>>,
         standing: watch::Receiver<Standing>,
         time_out: Duration,
     ) -> Courier<S> {
@@ -66,7 +58,6 @@ impl<S: Prevalent> Courier<S> {
             standing,
             time_out,
             backlog: Backlog::new(),
-            session: Session::None,
             stream: None,
             resume_at: None,
             paused: None,
@@ -111,29 +102,15 @@ impl<S: Prevalent> Courier<S> {
 
     /// Whether something can be sent now.
     fn may_send(&self) -> bool {
-        self.resume_at.is_none()
-            && match self.session {
-                Session::None => !self.backlog.is_empty(),
-                Session::Asked => false,
-                Session::Open(_) => self.backlog.has_unsent(),
-            }
+        self.resume_at.is_none() && self.backlog.session.has_to_say()
     }
 
     fn send(&mut self, permit: mpsc::OwnedPermit<(Submit, Bytes)>) {
-        match self.session {
-            Session::None => {
-                permit.send((Submit::Register, Bytes::new()));
-                self.session = Session::Asked;
-            }
-            Session::Asked => {}
-            Session::Open(session) => {
-                let batch = self.backlog.next_batch(session);
-                let attempt = self.stream.as_ref().map_or(0, |stream| stream.attempt);
-                // Empty if all callers have left.
-                if !batch.is_empty() {
-                    permit.send((Submit::Batch { attempt }, batch.into()));
-                }
-            }
+        match self.backlog.say() {
+            (Say::Register, _) => drop(permit.send((Submit::Register, Bytes::new()))),
+            (Say::Commands { attempt }, batch) => drop(permit.send((Submit::Batch { attempt }, batch))),
+            // All callers have left.
+            (Say::Nothing, _) => {}
         }
     }
 
@@ -158,11 +135,7 @@ impl<S: Prevalent> Courier<S> {
     fn drop_stream(&mut self) {
         self.stream = None;
         self.not_now = None;
-        self.backlog.disconnected();
-        if matches!(self.session, Session::Asked) {
-            // Perhaps it was opened, and nobody will ever use it; it expires.
-            self.session = Session::None;
-        }
+        self.backlog.session.disconnected();
     }
 
     /// The stream is of no use any more, but its voter may still say that it is master.
@@ -192,75 +165,53 @@ impl<S: Prevalent> Courier<S> {
             Told::Registered { session } => {
                 self.backoff.reset();
                 self.not_now = None;
-                self.session = Session::Open(SessionId(session));
+                self.backlog.session.registered(SessionId(session));
             }
-            Told::Answers { session, list } if self.is_session(session) => self.deliver(&list, payload),
-            Told::Busy { session, from } if self.is_session(session) => {
-                if let Some(stream) = &mut self.stream {
-                    stream.attempt += 1;
+            Told::Answers { session, list } => self.deliver(SessionId(session), &list, payload),
+            Told::Busy { session, from } => {
+                if self.backlog.session.busy(SessionId(session), Sequence(from)) {
+                    self.pause();
                 }
-                self.backlog.send_again_from(Sequence(from));
-                if matches!(self.session, Session::Asked) {
-                    self.session = Session::None;
-                }
-                self.pause();
             }
             Told::Refused { sequence: 0, reason, .. } => {
-                self.session = Session::None;
+                self.backlog.session.is_not_registered();
                 self.backlog.refuse_all(&reason);
-            }
-            Told::Refused { session, sequence, reason } if self.is_session(session) => {
-                self.backlog.settle(Sequence(sequence), Err(ClientError::Refused { reason }));
             }
             // There may be room for a session before the first command's time is over.
             Told::NotNow { sequence: 0, reason, .. } => {
-                self.session = Session::None;
+                self.backlog.session.is_not_registered();
                 self.not_now = Some(reason);
                 self.pause();
             }
-            Told::NotNow { session, sequence, reason } if self.is_session(session) => {
-                self.backlog.settle(Sequence(sequence), Err(ClientError::NotNow { reason }));
+            Told::Refused { session, sequence, reason } => {
+                let refused = ClientError::Refused { reason };
+                self.backlog.refused(SessionId(session), Sequence(sequence), refused);
             }
-            // Of a session that was given up meanwhile.
-            Told::Answers { .. } | Told::Refused { .. } | Told::NotNow { .. } => {}
-            Told::Busy { .. } => {
-                if let Some(stream) = &mut self.stream {
-                    stream.attempt += 1;
+            Told::NotNow { session, sequence, reason } => {
+                if !self.backlog.not_now(SessionId(session), Sequence(sequence), reason) {
+                    self.pause();
                 }
             }
             Told::NotMaster => self.give_up_stream(),
         }
     }
 
-    fn is_session(&self, session: u64) -> bool {
-        match self.session {
-            Session::None => false,
-            Session::Asked => session == 0,
-            Session::Open(open) => open.0 == session,
-        }
-    }
-
-    fn deliver(&mut self, list: &[(u64, u32)], mut payload: Bytes) {
+    fn deliver(&mut self, session: SessionId, list: &[(u64, u32)], mut payload: Bytes) {
         for &(sequence, length) in list {
+            if self.backlog.session.session() != Some(session) {
+                // It was given up meanwhile, or an answer before this one has said that it is gone.
+                return;
+            }
             let length = length as usize;
             if length > payload.len() {
                 // The voter is faulty: ask again, over a new stream.
                 return self.give_up_stream();
             }
-            let (sequence, answer) = (Sequence(sequence), payload.split_to(length));
-            match Reply::read(&answer) {
-                Ok(Reply::TooFar) => {
-                    self.backlog.send_again_from(sequence);
-                    self.pause();
-                }
-                Ok(Reply::UnknownSession) => {
-                    self.session = Session::None;
-                    return self.backlog.session_lost();
-                }
-                reply => {
-                    self.backoff.reset();
-                    self.backlog.settle(sequence, reply.map_err(ClientError::from));
-                }
+            let answer = payload.split_to(length);
+            if self.backlog.answer(session, Sequence(sequence), &answer) {
+                self.backoff.reset();
+            } else {
+                self.pause();
             }
         }
     }
@@ -271,8 +222,6 @@ struct Stream {
     connection: usize,
     outbox: mpsc::Sender<(Submit, Bytes)>,
     told: mpsc::Receiver<(Told, Bytes)>,
-    /// How often the voter was busy.
-    attempt: u32,
     task: JoinHandle<()>,
 }
 
@@ -286,7 +235,7 @@ impl Stream {
                 tracing::debug!(%error, "the stream of commands has ended");
             }
         });
-        Stream { connection, outbox, told, attempt: 0, task }
+        Stream { connection, outbox, told, task }
     }
 }
 

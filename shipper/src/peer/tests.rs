@@ -6,7 +6,7 @@ use quorum::{Append, Hello, Seen};
 use super::*;
 use crate::conversation::MemberAddress;
 use crate::wire::encode_prefix;
-use crate::{Authority, Credentials, Gate, Service};
+use crate::{Authority, Credentials, Gate, Serial, Service};
 
 const CLUSTER: ClusterId = ClusterId(3);
 
@@ -22,7 +22,7 @@ struct Voter {
 impl Voter {
     fn start(authority: &Authority, id: u16, address: SocketAddr) -> Voter {
         let (id, folder) = (MemberId(id), tempfile::tempdir().unwrap());
-        authority.issue(Holder::Voter(id), folder.path()).unwrap();
+        authority.issue(Holder::Voter(id), Serial::FIRST, folder.path()).unwrap();
         let endpoint = Endpoint::listen(address, Credentials::load(folder.path()).unwrap()).unwrap();
         let (to_loop, inbox) = mpsc::channel(PEER_INBOX_MAX);
         let (clients, _) = mpsc::channel(1);
@@ -86,6 +86,7 @@ fn hello() -> Message {
         last: Position::NONE,
         durable: Index(0),
         certain: true,
+        counts: true,
         fresh: false,
         seen_of_you: Seen::default(),
         master: false,
@@ -105,8 +106,8 @@ async fn pair() -> (Voter, Voter, Authority) {
     let (mut a, mut b) =
         (Voter::start(&authority, 1, ANY_PORT.into()), Voter::start(&authority, 2, ANY_PORT.into()));
     let view = ClusterView { members: vec![a.address(), b.address()], ..ClusterView::default() };
-    a.peers.set_members(&view);
-    b.peers.set_members(&view);
+    a.peers.set_members(&view, &[]);
+    b.peers.set_members(&view, &[]);
     a.linked(b.id).await;
     b.linked(a.id).await;
     (a, b, authority)

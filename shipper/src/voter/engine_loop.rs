@@ -1,7 +1,7 @@
-//! The loop that owns a replica: takes what has come, steps, and has done what the step asks for.
+//! The loop that owns a node: takes what has come, steps, and has done what the step asks for.
 //!
 //! Responsible for: that heartbeats and votes never wait for the disk, a job or a client. Not responsible
-//! for: any decision; the replica makes them.
+//! for: any decision, which the replica makes, and the order of what follows from it, which is the node's.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -9,18 +9,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use journal::{MetaOrder, SyncOrder, SyncWatch};
 use position::{Index, MemberId, Tip};
-use prevalent::{Effects, Fatal, Input, Now, Outgoing, Prevalent, Replica};
-use quorum::{RoleName, Time};
+use prevalent::{Fatal, Input, Node, Now, Order, Outgoing, Prevalent, Replica, Words};
+use quorum::{ChangeRefused, Kind, MemberView, Newcomer, RoleName, Time};
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::{ClusterView, FINDINGS_MAX, MemberAddress, PastAt, StandbyStatus, VoterStatus};
+use crate::conversation::{
+    ClusterView, FINDINGS_MAX, MemberAddress, MemberStatus, Members, NewcomerStatus, PastAt, StandbyStatus,
+    VoterStatus,
+};
 use crate::peer::{FromPeer, Peers};
-use crate::service::{Denied, Followed, Kept, Question, ToLoop};
-use crate::voter::clients::Clients;
+use crate::service::{Denied, Followed, Kept, Place, Question, Replies, ToLoop};
+use crate::voter::clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
-use crate::voter::watches::{Present, Watches};
+use crate::voter::watches::{Asked, Present, Watches};
 use crate::voter::worker::{self, DONE_MAX, Done, Worker};
 
 /// So many inputs of each kind are taken before the loop turns to what they ask for.
@@ -57,13 +60,12 @@ pub(crate) struct Inboxes<S: Prevalent> {
     pub(crate) stop: CancellationToken,
 }
 
-/// A replica and everyone it talks to.
+/// A node and everyone it talks to.
 pub(crate) struct EngineLoop<S: Prevalent> {
     started: Instant,
-    replica: Replica<S>,
-    effects: Effects<S>,
+    node: Node<S, Replies, Waiting>,
+    words: Words<Replies, Waiting>,
     peers: Peers,
-    clients: Clients,
     watches: Watches,
     /// The service lets in so many and no more.
     followers: Vec<Follower>,
@@ -87,6 +89,36 @@ struct Follower {
     reply: oneshot::Sender<Result<Followed, Denied>>,
 }
 
+/// Who waits for the node.
+#[derive(Debug)]
+enum Waiting {
+    /// For a read index.
+    Query(Asked),
+    /// For a change of the members.
+    Change {
+        reply: oneshot::Sender<Result<Result<u64, ChangeRefused>, Denied>>,
+        #[expect(dead_code, reason = "it is kept as long as the change is under way")]
+        place: Place,
+    },
+}
+
+impl Waiting {
+    /// What became of a change.
+    fn tell(self, result: Result<u64, ChangeRefused>) {
+        if let Waiting::Change { reply, .. } = self {
+            let _gone = reply.send(Ok(result));
+        }
+    }
+
+    /// This voter leads no more.
+    fn deny(self) {
+        match self {
+            Waiting::Query(asked) => asked.deny(),
+            change @ Waiting::Change { .. } => change.tell(Err(ChangeRefused::MasterChanged)),
+        }
+    }
+}
+
 /// What woke the loop.
 enum Woken<S: Prevalent> {
     Done(Done<S>),
@@ -106,10 +138,9 @@ impl<S: Prevalent> EngineLoop<S> {
         let (done, inbox) = mpsc::channel(DONE_MAX);
         let engine_loop = EngineLoop {
             started,
-            replica,
-            effects: Effects::new(),
+            node: Node::new(replica),
+            words: Words::default(),
             peers,
-            clients: Clients::default(),
             watches: Watches::default(),
             followers: Vec::new(),
             view,
@@ -142,10 +173,7 @@ impl<S: Prevalent> EngineLoop<S> {
                 }
                 None => {}
             }
-            if self.now().time >= self.replica.next_deadline() {
-                self.step(Input::Tick)?;
-            }
-            self.replica.flush(self.now(), &mut self.effects)?;
+            self.node.end_input(self.now())?;
             self.perform()?;
             more = self.apply()?;
             self.perform()?;
@@ -157,9 +185,9 @@ impl<S: Prevalent> EngineLoop<S> {
                 tokio::task::yield_now().await;
             }
         }
-        self.clients.dismiss();
-        self.watches.dismiss();
-        self.replica.stop()?;
+        self.node.dismiss(&mut self.words);
+        self.speak();
+        self.node.replica_mut().stop()?;
         Ok(())
     }
 
@@ -182,7 +210,7 @@ impl<S: Prevalent> EngineLoop<S> {
     }
 
     async fn wait(&self, inboxes: &mut Inboxes<S>) -> Option<Woken<S>> {
-        let wait = self.replica.next_deadline().since(self.now().time);
+        let wait = self.node.next_deadline().since(self.now().time);
         let renews = self.stale || self.watches.has_due();
         let wait = if renews { wait.min(RENEW_PERIOD) } else { wait.min(TURN_PERIOD) };
         tokio::select! {
@@ -228,100 +256,104 @@ impl<S: Prevalent> EngineLoop<S> {
     }
 
     fn step(&mut self, input: Input<'_, S>) -> Result<(), VoterFailure> {
-        let now = self.now();
-        self.replica.step(now, input, &mut self.effects)?;
-        self.send_and_order()
+        self.node.step(self.now(), input)?;
+        self.give_orders()
     }
 
     fn ask(&mut self, Question { what, place }: Question) -> Result<(), VoterFailure> {
+        let now = self.now();
         match what {
-            ToLoop::Register { actor, replies } => {
-                let client = self.clients.admit(replies, 1);
-                self.step(Input::Register { client, actor: &actor })
-            }
+            ToLoop::Register { actor, replies } => self.node.register(now, replies, &actor)?,
             ToLoop::Commands { batch, actor, replies } => {
                 // Passed over: its client was told `Busy` after sending it, and sends it again.
                 let Some(entries) = batch.entries() else { return Ok(()) };
-                let commands = journal::Entries::check(entries).map_or(1, |entries| entries.count() as usize);
-                let client = self.clients.admit(replies, commands);
-                self.step(Input::Commands { client, actor: &actor, entries })
+                self.node.commands(now, replies, &actor, entries)?;
             }
             ToLoop::Read { query, reply } => {
-                let token = self.watches.read(query, reply, place);
-                self.step(Input::Read(token))
+                self.node.read(now, Waiting::Query(Asked::Read { query, reply, place }))?
             }
             ToLoop::Commit { reply } => {
-                let token = self.watches.commit(reply, place);
-                self.step(Input::Read(token))
+                self.node.read(now, Waiting::Query(Asked::Commit { reply, place }))?
             }
             ToLoop::Watch { query, changes } => {
-                let token = self.watches.watch(query, changes, place);
-                self.step(Input::Read(token))
+                self.node.read(now, Waiting::Query(Asked::Watch { query, changes, place }))?
             }
             ToLoop::Follow { after, bytes_max, reply } => {
                 self.followers.retain(|follower| !follower.reply.is_closed());
                 self.followers.push(Follower { after, bytes_max, reply });
                 // A new follower may be behind although nothing new is committed.
                 self.committed = Index::NONE;
-                Ok(())
             }
             ToLoop::Past { at, reply } => {
                 let _gone = reply.send(self.kept(at));
-                Ok(())
+            }
+            ToLoop::Members { reply } => {
+                let _gone = reply.send(self.members());
+            }
+            ToLoop::Change { reply, .. } if !self.node.voter().leads() => {
+                let _gone = reply.send(Err(Denied::NotMaster));
+            }
+            ToLoop::Change { change, expected, dry_run, reply } => {
+                self.node.change(now, Waiting::Change { reply, place }, &change, expected, dry_run)?;
             }
             ToLoop::Status { reply } => {
                 let _gone = reply.send(self.status());
-                Ok(())
             }
         }
+        self.give_orders()
     }
 
     /// Sends what a step wants sent, and gives its orders to the threads that block.
-    fn send_and_order(&mut self) -> Result<(), VoterFailure> {
-        if let Some(order) = self.effects.persist.take() {
-            self.keeper.order(order);
-        }
-        if let Some(order) = self.effects.sync.take() {
-            self.flusher.order(order);
-        }
-        for Outgoing { envelope, payload } in self.effects.send.drain(..) {
-            self.peers.send(envelope, payload.into_iter().map(Bytes::from_owner).collect());
-        }
-        for job in self.effects.start.drain(..) {
-            worker::run_job(job, self.done.clone(), self.chores.clone())?;
-        }
-        Ok(())
+    fn give_orders(&mut self) -> Result<(), VoterFailure> {
+        self.node.give_orders(|order| {
+            match order {
+                Order::Persist(order) => self.keeper.order(order),
+                Order::Sync(order) => self.flusher.order(order),
+                Order::Send(Outgoing { envelope, payload }) => {
+                    self.peers.send(envelope, payload.into_iter().map(Bytes::from_owner).collect());
+                }
+                Order::Start(job) => worker::run_job(job, self.done.clone(), self.chores.clone())?,
+            }
+            Ok(())
+        })
     }
 
     /// Does everything that the last steps ask for.
     fn perform(&mut self) -> Result<(), VoterFailure> {
-        self.send_and_order()?;
-        self.clients.hand_out(&self.effects);
-        for &token in &self.effects.reads {
-            self.watches.release(token);
-        }
-        for &token in &self.effects.unanswered_reads {
-            self.watches.deny(token);
-        }
-        for alarm in &self.effects.alarms {
-            tracing::error!("{alarm}");
-        }
-        if self.effects.stepped_down {
-            self.clients.dismiss();
-            self.watches.dismiss();
-            self.stale = false;
-        }
-        if self.effects.changed {
-            self.push_view();
-        }
-        self.stale |= self.effects.applied.is_some() && !self.watches.is_empty();
-        self.effects.clear();
+        self.give_orders()?;
+        self.node.take_words(&mut self.words);
+        self.speak();
         if self.swept.elapsed() > SWEEP_PERIOD {
             self.swept = Instant::now();
-            self.clients.sweep();
+            self.node.forget(Replies::is_closed);
             self.say_whom_it_waits_for();
         }
         Ok(())
+    }
+
+    /// Tells everybody what the node has for them.
+    fn speak(&mut self) {
+        self.words.refused.drain(..).for_each(clients::refuse);
+        self.words.answers().for_each(|answers| clients::answer::<S>(&answers));
+        for waiting in self.words.released.drain(..) {
+            if let Waiting::Query(asked) = waiting {
+                self.watches.release(asked);
+            }
+        }
+        self.words.changes.drain(..).for_each(|(waiting, result)| waiting.tell(result));
+        self.words.denied.drain(..).for_each(Waiting::deny);
+        for alarm in &self.words.alarms {
+            tracing::error!("{alarm}");
+        }
+        self.words.dismissed.iter().for_each(clients::dismiss);
+        if self.words.stepped_down {
+            self.watches.dismiss();
+            self.stale = false;
+        }
+        if self.words.changed {
+            self.push_view();
+        }
+        self.stale |= self.words.applied && !self.watches.is_empty();
     }
 
     /// What waits for the disk, by its name.
@@ -339,11 +371,11 @@ impl<S: Prevalent> EngineLoop<S> {
 
     /// Without a master an operator wants to know which PC to look at.
     fn say_whom_it_waits_for(&self) {
-        let unheard = self.replica.unheard();
-        if self.replica.view().master.is_none() && !unheard.is_empty() {
-            let name = |id: &MemberId| self.replica.membership().voter(*id).map_or("?", |voter| &voter.name);
+        let unheard = self.node.unheard();
+        if self.node.view().master.is_none() && !unheard.is_empty() {
+            let name = |id: &MemberId| self.node.membership().member(*id).map_or("?", |voter| &voter.name);
             let names: Vec<&str> = unheard.iter().map(name).collect();
-            let founded = self.replica.last().index() > Index(1);
+            let founded = self.node.last().index() > Index(1);
             let needed =
                 if founded { "a majority" } else { "all of them: a new cluster begins once all have met" };
             tracing::warn!(not_heard = names.join(", "), needed, "there is no master; waiting for voters");
@@ -352,20 +384,12 @@ impl<S: Prevalent> EngineLoop<S> {
 
     /// Applies committed frames. `true`: there was no time for all.
     fn apply(&mut self) -> Result<bool, VoterFailure> {
-        let mut in_time = in_time();
-        loop {
-            if !self.replica.apply(1, &mut self.effects)? {
-                return Ok(false);
-            }
-            if !in_time() {
-                return Ok(true);
-            }
-        }
+        Ok(self.node.apply(in_time())?)
     }
 
     /// Answers reads whose index has passed. `true`: there was no time for all.
     fn answer_reads(&mut self) -> bool {
-        match present(&self.replica) {
+        match present(&self.node) {
             Some(present) => self.watches.answer(&present, in_time()),
             None => false,
         }
@@ -373,10 +397,10 @@ impl<S: Prevalent> EngineLoop<S> {
 
     fn renew_watches(&mut self) {
         let renews = self.stale || self.watches.has_due();
-        if !renews || self.renewed.elapsed() < RENEW_PERIOD || self.replica.view().role != RoleName::Master {
+        if !renews || self.renewed.elapsed() < RENEW_PERIOD || self.node.view().role != RoleName::Master {
             return;
         }
-        let Some(present) = present(&self.replica) else { return };
+        let Some(present) = present(&self.node) else { return };
         if !self.watches.has_due() {
             self.stale = false;
             self.watches.outdate();
@@ -387,17 +411,17 @@ impl<S: Prevalent> EngineLoop<S> {
 
     /// Gives committed frames to those who wait for them.
     fn serve_followers(&mut self) {
-        let commit = self.replica.voter().commit();
+        let commit = self.node.voter().commit();
         if self.followers.is_empty() || commit == self.committed {
             return;
         }
         self.committed = commit;
         for follower in std::mem::take(&mut self.followers) {
-            let Some(frames) = self.replica.committed_frames(follower.after, follower.bytes_max) else {
-                let _gone = follower.reply.send(Ok(Followed::Behind(self.replica.shelf().clone())));
+            let Some(frames) = self.node.committed_frames(follower.after, follower.bytes_max) else {
+                let _gone = follower.reply.send(Ok(Followed::Behind(self.node.shelf().clone())));
                 continue;
             };
-            match self.replica.end_of(&frames) {
+            match self.node.end_of(&frames) {
                 Some(through) => {
                     let frames = frames.into_iter().map(Bytes::from_owner).collect();
                     let _gone = follower.reply.send(Ok(Followed::Frames { frames, through }));
@@ -408,46 +432,68 @@ impl<S: Prevalent> EngineLoop<S> {
     }
 
     fn kept(&self, at: PastAt) -> Kept {
-        let journal = self.replica.journal();
+        let journal = self.node.journal();
         let at = match at {
             PastAt::Index(index) => index,
             PastAt::Time(wall_time) => journal.index_at(wall_time),
         };
-        let commit = self.replica.voter().commit();
-        Kept { shelf: self.replica.shelf().clone(), base: journal.base(), at: at.min(commit), commit }
+        let commit = self.node.voter().commit();
+        Kept { shelf: self.node.shelf().clone(), base: journal.base(), at: at.min(commit), commit }
     }
 
     fn push_view(&mut self) {
-        let view = cluster_view(&self.replica);
-        tracing::info!(role = ?self.replica.view().role, epoch = %view.epoch, master = ?view.master, "the cluster changed");
-        self.peers.set_members(&view);
+        let view = cluster_view(&self.node);
+        tracing::info!(role = ?self.node.view().role, epoch = %view.epoch, master = ?view.master, "the cluster changed");
+        let stated = self.node.voter().addresses();
+        let stated = stated.into_iter().filter_map(|(id, address)| Some((id, address.parse().ok()?)));
+        self.peers.set_members(&view, &stated.collect::<Vec<_>>());
         self.view.send_replace(view);
     }
 
+    /// The members, which a master alone knows all about.
+    fn members(&self) -> Result<Members, Denied> {
+        let (voter, list) = (self.node.voter(), self.node.membership());
+        if !voter.leads() {
+            return Err(Denied::NotMaster);
+        }
+        let newcomers =
+            self.node.newcomers().into_iter().filter(|newcomer| list.member(newcomer.member.id).is_none());
+        Ok(Members {
+            list: list.number(),
+            committed: voter.list_is_committed(),
+            replace_after_s: list.replace_after().as_secs(),
+            last: self.node.last().index(),
+            members: self.node.members().into_iter().map(member_status).collect(),
+            newcomers: newcomers
+                .map(|Newcomer { member, name, address, .. }| NewcomerStatus { id: member.id, name, address })
+                .collect(),
+        })
+    }
+
     fn status(&self) -> VoterStatus {
-        let view = self.replica.view();
+        let view = self.node.view();
         let waits = self.waits().iter().filter_map(|(_, watch)| watch.waits()).max();
         let standby = |&(voter, durable): &(MemberId, Index)| StandbyStatus {
             voter,
-            present: !self.replica.unheard().contains(&voter),
+            present: !self.node.unheard().contains(&voter),
             durable,
         };
         VoterStatus {
-            voter: self.replica.me().id,
+            voter: self.node.me().id,
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            role: role_name(&self.replica),
-            view: cluster_view(&self.replica),
-            last: self.replica.last().index(),
+            role: role_name(&self.node),
+            view: cluster_view(&self.node),
+            last: self.node.last().index(),
             durable: view.durable,
             commit: view.commit,
-            applied: self.replica.applied().index(),
+            applied: self.node.applied().index(),
             outcome_hash: self
-                .replica
+                .node
                 .engine()
                 .map(|engine| engine.outcome_hash().to_string())
                 .unwrap_or_default(),
             standbys: view.matched.iter().map(standby).collect(),
-            findings: self.replica.health().iter().take(FINDINGS_MAX).map(ToString::to_string).collect(),
+            findings: self.node.health().iter().take(FINDINGS_MAX).map(ToString::to_string).collect(),
             disk_waits_ms: waits.map(|waits| u64::try_from(waits.as_millis()).unwrap_or(u64::MAX)),
         }
     }
@@ -457,6 +503,22 @@ impl<S: Prevalent> EngineLoop<S> {
 fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
     let (engine, epoch) = (replica.engine()?, replica.voter().epoch());
     Some(Present { state: engine.state(), epoch, index: engine.applied().index() })
+}
+
+fn member_status(view: MemberView) -> MemberStatus {
+    let MemberView { info, durable, word } = view;
+    MemberStatus {
+        id: info.member.id,
+        incarnation: info.member.incarnation.to_string(),
+        name: info.name,
+        address: info.address,
+        rank: info.rank,
+        is_witness: info.kind == Kind::Witness,
+        suffrage: info.suffrage,
+        successor: info.successor.map(|successor| successor.id),
+        durable,
+        word,
+    }
 }
 
 /// Whether what began now may go on.
@@ -475,6 +537,7 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
     match view.standing {
         position::Standing::Settled if replica.membership().counts(replica.me()) => role.to_owned(),
         position::Standing::Settled => "learner".to_owned(),
+        position::Standing::Removed => "removed".to_owned(),
         position::Standing::Unsettled(_) => format!("{role}, unsettled"),
         position::Standing::Amnesiac(_) => format!("{role}, amnesiac"),
     }
@@ -482,10 +545,10 @@ fn role_name<S: Prevalent>(replica: &Replica<S>) -> String {
 
 fn cluster_view<S: Prevalent>(replica: &Replica<S>) -> ClusterView {
     let view = replica.view();
-    let member = |voter: &quorum::VoterInfo| {
+    let member = |voter: &quorum::MemberInfo| {
         let address = voter.address.parse().ok()?;
         Some(MemberAddress { id: voter.member.id, name: voter.name.clone(), address })
     };
-    let members = replica.membership().voters().iter().filter_map(member).collect();
+    let members = replica.membership().members().iter().filter_map(member).collect();
     ClusterView { epoch: view.epoch, master: view.master, members }
 }

@@ -10,28 +10,28 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use position::{Epoch, Index};
 use prevalent::{Prevalent, answer_query};
-use quorum::ReadToken;
 use tokio::sync::{oneshot, watch};
 
 use crate::service::{Answer, Denied, Place};
 
-/// Queries that wait for a read index, and queries that are answered again and again.
+/// Queries whose read index has passed, and queries that are answered again and again.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    next: u64,
-    /// Until their read index has passed.
-    waiting: BTreeMap<ReadToken, Asked>,
-    /// From then until they are answered.
+    /// Read index passed, not yet answered.
     passed: VecDeque<Asked>,
     open: BTreeMap<Bytes, Watched>,
     /// Watched queries that are still to be answered anew, since the state has changed.
     due: VecDeque<Bytes>,
 }
 
+/// What is to be answered once a read index has passed. Until then it is the node's.
 #[derive(Debug)]
-enum Asked {
+pub(crate) enum Asked {
+    /// A query.
     Read { query: Bytes, reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
+    /// What is committed.
     Commit { reply: oneshot::Sender<Result<Answer, Denied>>, place: Place },
+    /// A query that is answered at every change from then on, too.
     Watch { query: Bytes, changes: watch::Sender<Option<Answer>>, place: Place },
 }
 
@@ -50,61 +50,19 @@ pub(crate) struct Present<'a, S> {
 }
 
 impl Watches {
-    /// A query to be answered once a read index has passed.
-    pub(crate) fn read(
-        &mut self,
-        query: Bytes,
-        reply: oneshot::Sender<Result<Answer, Denied>>,
-        place: Place,
-    ) -> ReadToken {
-        self.wait(Asked::Read { query, reply, place })
-    }
-
-    /// What is committed, to be told once a read index has passed.
-    pub(crate) fn commit(
-        &mut self,
-        reply: oneshot::Sender<Result<Answer, Denied>>,
-        place: Place,
-    ) -> ReadToken {
-        self.wait(Asked::Commit { reply, place })
-    }
-
-    /// A query to be answered after a read index, and at every change from then on.
-    pub(crate) fn watch(
-        &mut self,
-        query: Bytes,
-        changes: watch::Sender<Option<Answer>>,
-        place: Place,
-    ) -> ReadToken {
-        self.forget_closed();
-        self.wait(Asked::Watch { query, changes, place })
-    }
-
-    fn wait(&mut self, asked: Asked) -> ReadToken {
-        self.next += 1;
-        let token = ReadToken(self.next);
-        self.waiting.insert(token, asked);
-        token
-    }
-
-    /// This voter does not lead: the client asks another.
-    pub(crate) fn deny(&mut self, token: ReadToken) {
-        if let Some(asked) = self.waiting.remove(&token) {
-            asked.deny();
-        }
-    }
-
     /// The mastership ended.
     pub(crate) fn dismiss(&mut self) {
-        let waiting = std::mem::take(&mut self.waiting).into_values();
-        waiting.chain(self.passed.drain(..)).for_each(Asked::deny);
+        self.passed.drain(..).for_each(Asked::deny);
         self.open.clear();
         self.due.clear();
     }
 
     /// The read index has passed: it is answered as soon as a turn has time.
-    pub(crate) fn release(&mut self, token: ReadToken) {
-        self.passed.extend(self.waiting.remove(&token));
+    pub(crate) fn release(&mut self, asked: Asked) {
+        if matches!(asked, Asked::Watch { .. }) {
+            self.forget_closed();
+        }
+        self.passed.push_back(asked);
     }
 
     /// Answers queries whose read index has passed: one, and more for as long as `may_go_on`. `true`: some
@@ -177,7 +135,8 @@ impl Watches {
 }
 
 impl Asked {
-    fn deny(self) {
+    /// This voter does not lead: the client asks another.
+    pub(crate) fn deny(self) {
         match self {
             Asked::Read { reply, .. } | Asked::Commit { reply, .. } => {
                 let _gone = reply.send(Err(Denied::NotMaster));
@@ -287,8 +246,7 @@ mod tests {
 
     fn open(watches: &mut Watches, number: u8) -> watch::Receiver<Option<Answer>> {
         let (changes, latest) = watch::channel(None);
-        let token = watches.watch(query(number), changes, Place::of_nobody());
-        watches.release(token);
+        watches.release(Asked::Watch { query: query(number), changes, place: Place::of_nobody() });
         latest
     }
 
@@ -331,8 +289,7 @@ mod tests {
         let mut answers: Vec<_> = (0..5)
             .map(|number| {
                 let (reply, answer) = oneshot::channel();
-                let token = watches.read(query(number), reply, Place::of_nobody());
-                watches.release(token);
+                watches.release(Asked::Read { query: query(number), reply, place: Place::of_nobody() });
                 answer
             })
             .collect();
@@ -365,18 +322,18 @@ mod tests {
     #[test]
     fn a_commit_is_told_when_its_read_index_has_passed_and_by_the_master_only() {
         let mut watches = Watches::default();
-        let mut ask = || {
+        let ask = || {
             let (reply, answer) = oneshot::channel();
-            (watches.commit(reply, Place::of_nobody()), answer)
+            (Asked::Commit { reply, place: Place::of_nobody() }, answer)
         };
-        let ((told, mut answer), (_denied, mut no_answer)) = (ask(), ask());
+        let ((told, mut answer), (denied, mut no_answer)) = (ask(), ask());
         watches.answer(&at(&Number(4)), || true);
         assert!(answer.try_recv().is_err(), "no read index has passed");
         watches.release(told);
         watches.answer(&at(&Number(5)), || true);
         let expected = Answer { epoch: Epoch(1), index: Index(5), archive: Bytes::new() };
         assert_eq!(answer.try_recv(), Ok(Ok(expected)));
-        watches.dismiss();
+        denied.deny();
         assert_eq!(no_answer.try_recv(), Ok(Err(Denied::NotMaster)));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::ops::ControlFlow;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{SyncSender, TrySendError};
 
 use journal::{MetaOrder, SyncOrder, SyncWatch, Ticket};
 use position::Memory;
@@ -22,60 +22,12 @@ pub(crate) enum Done<S: Prevalent> {
 /// More than can be under way at once.
 pub(crate) const DONE_MAX: usize = 64;
 
-/// A thread that performs one order after the other. One that waits while another is under way is replaced by the
-/// next: a later sync or ballot covers an earlier one. So nobody who gives an order ever waits for the disk.
+/// A thread that performs one order after the other. The node gives the next one when the one before has come back,
+/// so nobody who gives an order ever waits for the disk.
 #[derive(Debug)]
 pub(crate) struct Worker<O> {
-    desk: Arc<Desk<O>>,
+    orders: SyncSender<O>,
     watch: SyncWatch,
-}
-
-/// Where an order lies until the thread takes it.
-#[derive(Debug)]
-struct Desk<O> {
-    order: Mutex<Waiting<O>>,
-    laid_down: Condvar,
-}
-
-#[derive(Debug)]
-enum Waiting<O> {
-    Nothing,
-    Order(O),
-    /// There will be no more.
-    End,
-}
-
-impl<O> Desk<O> {
-    fn lock(&self) -> MutexGuard<'_, Waiting<O>> {
-        // Nothing that holds it can panic.
-        self.order.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn lay_down(&self, waiting: Waiting<O>) {
-        *self.lock() = waiting;
-        self.laid_down.notify_one();
-    }
-
-    /// Waits for the next order; `None`: there will be no more.
-    fn take(&self) -> Option<O> {
-        let mut waiting = self.lock();
-        loop {
-            match std::mem::replace(&mut *waiting, Waiting::Nothing) {
-                Waiting::Nothing => {
-                    waiting = self.laid_down.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-                }
-                Waiting::Order(order) => return Some(order),
-                Waiting::End => return None,
-            }
-        }
-    }
-}
-
-impl<O> Drop for Worker<O> {
-    fn drop(&mut self) {
-        // Nobody waits any more for what was ordered and not begun.
-        self.desk.lay_down(Waiting::End);
-    }
 }
 
 impl<O: Send + 'static> Worker<O> {
@@ -84,13 +36,16 @@ impl<O: Send + 'static> Worker<O> {
     fn start(name: &str, perform: impl Fn(O) -> ControlFlow<()> + Send + 'static) -> io::Result<Worker<O>> {
         let watch = SyncWatch::default();
         let watched = watch.clone();
-        let perform = move |order| watched.during(|| perform(order));
-        let desk = Arc::new(Desk { order: Mutex::new(Waiting::Nothing), laid_down: Condvar::new() });
-        let orders = Arc::clone(&desk);
-        std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || while orders.take().is_some_and(|order| perform(order).is_continue()) {})?;
-        Ok(Worker { desk, watch })
+        // One order may come while the thread is not quite done with the one before, which it has handed in.
+        let (orders, inbox) = std::sync::mpsc::sync_channel(1);
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            for order in inbox {
+                if watched.during(|| perform(order)).is_break() {
+                    break;
+                }
+            }
+        })?;
+        Ok(Worker { orders, watch })
     }
 
     /// How long its order has been waiting for the disk.
@@ -98,9 +53,10 @@ impl<O: Send + 'static> Worker<O> {
         &self.watch
     }
 
-    /// Has the order performed, in place of one that still waits.
+    /// Has the order performed. The one before has come back.
     pub(crate) fn order(&self, order: O) {
-        self.desk.lay_down(Waiting::Order(order));
+        let ordered = self.orders.try_send(order);
+        assert!(!matches!(ordered, Err(TrySendError::Full(_))), "one order is given at a time");
     }
 }
 
@@ -143,33 +99,4 @@ pub(crate) fn run_job<S: Prevalent>(
         }
     })?;
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_order_that_waits_gives_way_to_the_next() {
-        let (performed, inbox) = std::sync::mpsc::channel();
-        let gate = Arc::new(Mutex::new(()));
-        let (closed, at_work) = (Arc::clone(&gate), std::sync::mpsc::channel());
-        let began = at_work.0;
-        let worker = Worker::start("orders", move |order| {
-            began.send(()).unwrap();
-            let _open = closed.lock().unwrap();
-            performed.send(order).unwrap();
-            ControlFlow::Continue(())
-        })
-        .unwrap();
-        let shut = gate.lock().unwrap();
-        worker.order(1);
-        at_work.1.recv().unwrap();
-        (2..5).for_each(|order| worker.order(order));
-        drop(shut);
-        assert_eq!(inbox.recv(), Ok(1));
-        assert_eq!(inbox.recv(), Ok(4));
-        drop(worker);
-        assert!(inbox.recv().is_err(), "the thread has ended");
-    }
 }

@@ -49,6 +49,7 @@ impl Simulation {
         let content = self.clients.iter().all(super::Client::is_content);
         if content && self.all_agree() {
             self.compare();
+            self.clients.iter().for_each(|client| client.check_refused(&self.oracle));
             self.ended = true;
             return;
         }

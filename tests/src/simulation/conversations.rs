@@ -1,17 +1,44 @@
 //! What is said: between voters as bytes, between clients and voters as values.
 
-use prevalent::{ClientId, Input, Outgoing, Prevalent};
-use quorum::ReadToken;
+use std::time::Duration;
+
+use prevalent::{Outgoing, Prevalent, Refused};
 use shipper::encode_packet;
 
-use super::client::{Request, Response};
+use super::agenda::SimTime;
+use super::client::{Request, Response, Told};
 use super::driver::node_of;
 use super::machine::Life;
 use super::plan::Ambush;
 use super::{Event, Simulation};
 
-/// So many bits of a [`ClientId`] number a client's connections.
-const CONNECTION_BITS: u32 = 32;
+/// What is lost of a stream is sent again after this, and the stream is given up after so many attempts.
+const REPEATED_AFTER: Duration = Duration::from_millis(25);
+const ATTEMPTS: u32 = 4;
+
+/// A client's stream of commands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Asker {
+    pub(super) client: usize,
+    pub(super) connection: u64,
+}
+
+/// A client's read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reader {
+    client: usize,
+    read: u64,
+}
+
+/// One direction of a stream: what is said arrives in order, or not at all.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Stream {
+    /// When the last of it arrives.
+    until: SimTime,
+    broken: bool,
+    /// How often the voter was busy.
+    busy: u32,
+}
 
 impl Simulation {
     pub(super) fn send(&mut self, from: usize, outgoing: Outgoing) {
@@ -37,8 +64,40 @@ impl Simulation {
         }
     }
 
-    pub(super) fn respond(&mut self, machine: usize, to: ClientId, response: Response) {
-        let client = usize::try_from(to.0 >> CONNECTION_BITS).expect("few clients");
+    pub(super) fn respond(&mut self, machine: usize, to: Asker, told: Told) {
+        let Some(process) = &mut self.machines[machine].process else { return };
+        let stream = process.streams.entry(to).or_default();
+        if matches!(told, Told::Refused { why: Refused::Busy, .. }) {
+            stream.busy += 1;
+        }
+        let mut stream = *stream;
+        let node = self.machines.len() + to.client;
+        let response = Response::OnStream { connection: to.connection, told };
+        if let Some(at) = self.arrival(&mut stream, machine, node) {
+            self.agenda.at(at, Event::Response { client: to.client, response });
+        }
+        if let Some(process) = &mut self.machines[machine].process {
+            process.streams.insert(to, stream);
+        }
+    }
+
+    /// When what is said now on a stream arrives, if it does.
+    fn arrival(&mut self, stream: &mut Stream, from: usize, to: usize) -> Option<SimTime> {
+        if stream.broken {
+            return None;
+        }
+        for attempt in 0..ATTEMPTS {
+            if let Some(delay) = self.network.deliver(from, to).next() {
+                let at = self.agenda.now() + REPEATED_AFTER * attempt + delay;
+                stream.until = at.max(stream.until + Duration::from_nanos(1));
+                return Some(stream.until);
+            }
+        }
+        stream.broken = true;
+        None
+    }
+
+    fn tell_client(&mut self, machine: usize, client: usize, response: &Response) {
         let node = self.machines.len() + client;
         for delay in self.network.deliver(machine, node) {
             self.agenda.after(delay, Event::Response { client, response: response.clone() });
@@ -49,7 +108,7 @@ impl Simulation {
         let Some(process) = &self.machines[machine].process else { return };
         let master = process.replica.view().master.map(node_of);
         for client in 0..self.clients.len() {
-            self.respond(machine, client_id(client, 0), Response::Master(master));
+            self.tell_client(machine, client, &Response::Master(master));
         }
     }
 
@@ -57,10 +116,18 @@ impl Simulation {
         let (to, connection) = (self.clients[client].voter, self.clients[client].connection);
         let node = self.machines.len() + client;
         for request in requests {
-            for delay in self.network.deliver(node, to) {
-                let request = request.clone();
-                self.agenda.after(delay, Event::Request { to, client, connection, request });
+            if let Request::Read(_) = request {
+                for delay in self.network.deliver(node, to) {
+                    let request = request.clone();
+                    self.agenda.after(delay, Event::Request { to, client, connection, request });
+                }
+                continue;
             }
+            let mut stream = self.clients[client].stream_of(connection);
+            if let Some(at) = self.arrival(&mut stream, node, to) {
+                self.agenda.at(at, Event::Request { to, client, connection, request });
+            }
+            self.clients[client].stream = (connection, stream);
         }
     }
 
@@ -71,34 +138,30 @@ impl Simulation {
         if self.is_put_off(to, || Event::Request { to, client, connection, request: request.clone() }) {
             return;
         }
-        let (id, actor) = (client_id(client, connection), self.clients[client].actor.clone());
+        let (asker, actor) = (Asker { client, connection }, self.clients[client].actor.clone());
         match request {
-            Request::Register => self.step(to, Input::Register { client: id, actor: &actor }),
-            Request::Commands(entries) => {
-                self.step(to, Input::Commands { client: id, actor: &actor, entries: &entries });
-            }
-            Request::Read(read) => {
+            Request::Register => self.ask(to, |node, now| node.register(now, asker, &actor)),
+            Request::Commands { attempt, entries } => {
                 let process = self.machines[to].process.as_mut().expect("just looked at");
-                process.reads_started += 1;
-                let token = ReadToken(process.reads_started);
-                process.reads.insert(token.0, (client, connection, read));
-                self.step(to, Input::Read(token));
+                // Sent before the client knew that earlier commands have to be sent again.
+                if attempt == process.streams.entry(asker).or_default().busy {
+                    self.ask(to, |node, now| node.commands(now, asker, &actor, &entries));
+                }
             }
+            Request::Read(read) => self.ask(to, |node, now| node.read(now, Reader { client, read })),
         }
     }
 
-    pub(super) fn answer_read(&mut self, machine: usize, life: Life, token: ReadToken) {
+    pub(super) fn answer_read(&mut self, machine: usize, life: Life, reader: Reader) {
         let Some(process) = self.running(machine, life) else { return };
-        let (client, connection, read) = process.reads.remove(&token.0).expect("a read is answered once");
         let Some(engine) = process.replica.engine() else { return };
+        let Reader { client, read } = reader;
         let reading = engine.state().answer(&());
-        self.respond(machine, client_id(client, connection), Response::Read { read, reading });
+        self.tell_client(machine, client, &Response::Read { read, reading });
     }
 
-    pub(super) fn refuse_read(&mut self, machine: usize, life: Life, token: ReadToken) {
-        let Some(process) = self.running(machine, life) else { return };
-        let (client, connection, _) = process.reads.remove(&token.0).expect("a read is answered once");
-        self.respond(machine, client_id(client, connection), Response::ReadRefused);
+    pub(super) fn refuse_read(&mut self, machine: usize, reader: Reader) {
+        self.tell_client(machine, reader.client, &Response::ReadRefused);
     }
 
     pub(super) fn response_arrives(&mut self, client: usize, response: Response) {
@@ -116,8 +179,4 @@ impl Simulation {
         let rest = self.clients[client].rest();
         self.agenda.after(rest, Event::ClientActs(client));
     }
-}
-
-fn client_id(client: usize, connection: u64) -> ClientId {
-    ClientId((client as u64) << CONNECTION_BITS | connection)
 }

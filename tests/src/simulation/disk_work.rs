@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use journal::SyncOrder;
+use journal::{MetaOrder, SyncOrder};
 use prevalent::Input;
 
 use super::ledger::Ledger;
@@ -59,15 +59,12 @@ impl Simulation {
         self.rot_after_sync(machine, life);
     }
 
-    pub(super) fn order_ballot(&mut self, machine: usize, life: Life) {
+    pub(super) fn order_ballot(&mut self, machine: usize, life: Life, order: MetaOrder) {
         let delay = self.disk_time(machine);
-        let Some(process) = self.running(machine, life) else { return };
-        if process.ballot.is_none()
-            && let Some(order) = process.ballot_waiting.take()
-        {
-            process.ballot = Some(BallotInFlight::Ordered(order));
-            self.agenda.after(delay, Event::BallotRuns(machine, life));
-        }
+        let process = self.running(machine, life).expect("it asked for this");
+        assert!(process.ballot.is_none(), "one ballot is written at a time");
+        process.ballot = Some(BallotInFlight::Ordered(order));
+        self.agenda.after(delay, Event::BallotRuns(machine, life));
     }
 
     pub(super) fn ballot_runs(&mut self, machine: usize, life: Life) {
@@ -97,7 +94,6 @@ impl Simulation {
         let Some(BallotInFlight::Done(ballot)) = process.ballot.take() else { return };
         self.tell(|| format!("{machine} has a ballot durable: {ballot:?}"));
         self.step(machine, Input::Persisted(ballot));
-        self.order_ballot(machine, life);
     }
 
     pub(super) fn start_job(&mut self, machine: usize, life: Life, job: prevalent::Job<Ledger>) {

@@ -1,4 +1,4 @@
-//! The driver around a replica: what `shipper` does with threads and sockets, with chance in their place.
+//! The driver around a node: what `shipper` does with threads and sockets, with chance in their place.
 //!
 //! Between an effect and its completion any time may pass, and the process may die there.
 
@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use position::MemberId;
-use prevalent::{Answered, Fatal, Input, Unanswered};
+use prevalent::{Answered, AnswersTo, Fatal, Input, Node, Now, Order, Refusal, Unanswered};
 use quorum::Voter;
 use shipper::decode_packet;
 
 use super::agenda::SimTime;
-use super::client::Response;
+use super::client::Told;
+use super::conversations::{Asker, Reader};
 use super::coverage::Before;
 use super::ledger::Ledger;
 use super::machine::{Life, Process};
@@ -77,17 +78,35 @@ impl Simulation {
         self.step(to, Input::Message { envelope: &envelope, payload: &payload });
     }
 
-    /// One step of a replica, and everything that it asks for.
+    /// One step of a node, and everything that it asks for.
     pub(super) fn step(&mut self, machine: usize, input: Input<'_, Ledger>) {
+        let Some(process) = &self.machines[machine].process else { return };
+        let outside = Before::of(&process.replica, &input);
+        self.steps(machine, outside, |node, now| node.step(now, input));
+    }
+
+    /// The same for what a client asks.
+    pub(super) fn ask(
+        &mut self,
+        machine: usize,
+        ask: impl FnOnce(&mut Node<Ledger, Asker, Reader>, Now) -> Result<(), Fatal>,
+    ) {
+        let Some(process) = &self.machines[machine].process else { return };
+        let outside = Before::of(&process.replica, &Input::Tick);
+        self.steps(machine, outside, ask);
+    }
+
+    fn steps(
+        &mut self,
+        machine: usize,
+        outside: Before,
+        step: impl FnOnce(&mut Node<Ledger, Asker, Reader>, Now) -> Result<(), Fatal>,
+    ) {
         let now = self.machines[machine].clock.read(self.agenda.now());
         let Some(mut process) = self.machines[machine].process.take() else { return };
         let before: Voter = process.replica.voter().clone();
-        let outside = Before::of(&process.replica, &input);
-        let damaged = match &input {
-            Input::Finished(_) => process.damaged(),
-            _ => Vec::new(),
-        };
-        let stepped = process.replica.step(now, input, &mut process.effects);
+        let damaged = if outside.is_of_a_job() { process.damaged() } else { Vec::new() };
+        let stepped = step(&mut process.replica, now);
         if stepped.is_ok() {
             quorum::check_step(&before, process.replica.voter());
         }
@@ -102,7 +121,7 @@ impl Simulation {
         }
     }
 
-    /// A driver's turn when it has no more input: packs a frame, applies some.
+    /// A driver's turn when it has no more input: packs a frame, has it written, applies some.
     pub(super) fn turn(&mut self, machine: usize, life: Life) {
         if self.running(machine, life).is_none() || self.is_put_off(machine, || Event::Turn(machine, life)) {
             return;
@@ -111,12 +130,18 @@ impl Simulation {
         let budget = self.chance.between(1, 8);
         let mut process = self.machines[machine].process.take().expect("just looked at");
         process.turn_is_due = false;
-        let mut done = process.replica.flush(now, &mut process.effects).map(|()| true);
+        let packed = process.replica.end_input(now);
+        self.after(machine, process, packed.map(|()| false));
+        if self.running(machine, life).is_none() {
+            return;
+        }
+        let mut process = self.machines[machine].process.take().expect("just looked at");
+        let mut done = Ok(true);
         for _ in 0..budget {
             if !matches!(done, Ok(true)) {
                 break;
             }
-            done = process.replica.apply(1, &mut process.effects);
+            done = process.apply_one();
             if let Some(engine) = process.replica.engine() {
                 self.oracle.has_applied(machine, &mut process.seen.lines, engine);
             }
@@ -134,8 +159,10 @@ impl Simulation {
                 return;
             }
         };
+        process.take_orders();
+        process.replica.take_words(&mut process.words);
         // A rebuild or an install brings a whole state at once.
-        if process.effects.applied.is_some()
+        if process.words.applied
             && let Some(engine) = process.replica.engine()
         {
             self.oracle.has_applied(machine, &mut process.seen.lines, engine);
@@ -188,49 +215,59 @@ impl Simulation {
 
     pub(super) fn perform(&mut self, machine: usize, life: Life) {
         let Some(process) = self.running(machine, life) else { return };
-        let mut effects = std::mem::take(&mut process.effects);
         let deadline = process.replica.next_deadline();
-        if let Some(order) = effects.persist.take() {
-            process.ballot_waiting = Some(order);
-            self.order_ballot(machine, life);
+        let mut writes = false;
+        for order in std::mem::take(&mut process.orders) {
+            match order {
+                Order::Persist(order) => self.order_ballot(machine, life, order),
+                Order::Sync(order) => {
+                    writes = true;
+                    self.order_sync(machine, life, order);
+                }
+                Order::Send(outgoing) => self.send(machine, outgoing),
+                Order::Start(job) => self.start_job(machine, life, job),
+            }
         }
-        let sync = effects.sync.take();
-        let writes = sync.is_some();
-        if let Some(order) = sync {
-            self.order_sync(machine, life, order);
-        }
-        for job in effects.start.drain(..) {
-            self.start_job(machine, life, job);
-        }
-        for outgoing in effects.send.drain(..) {
-            self.send(machine, outgoing);
-        }
-        for answered in effects.answers.drain(..) {
-            let Answered { client, sequence, bytes, .. } = answered;
-            let bytes = effects.bytes[bytes].to_vec();
-            self.respond(machine, client, Response::Answer { sequence, bytes });
-        }
-        for Unanswered { client, sequence, why, .. } in effects.unanswered.drain(..) {
-            self.respond(machine, client, Response::Refused { sequence, why });
-        }
-        for token in effects.reads.drain(..) {
-            self.answer_read(machine, life, token);
-        }
-        for token in effects.unanswered_reads.drain(..) {
-            self.refuse_read(machine, life, token);
-        }
-        if effects.changed || effects.stepped_down {
-            self.tell_clients(machine);
-        }
-        for alarm in effects.alarms.drain(..) {
-            self.is_alarmed(machine, &alarm);
-        }
-        effects.clear();
-        self.running(machine, life).expect("it asked for all this").effects = effects;
+        self.speak(machine, life);
         let at = self.machines[machine].clock.rings(deadline);
         self.wake_at(machine, at);
         if writes && self.ambush(Ambush::BeforeSync) {
             self.power_cut(machine);
+        }
+    }
+
+    /// Tells everybody what the node has for them.
+    fn speak(&mut self, machine: usize, life: Life) {
+        let process = self.running(machine, life).expect("it has just stepped");
+        let mut words = std::mem::take(&mut process.words);
+        for Refusal { to, unanswered } in words.refused.drain(..) {
+            let Unanswered { session, sequence, why, .. } = unanswered;
+            self.respond(machine, to, Told::Refused { session, sequence, why });
+        }
+        for AnswersTo { to, list, bytes } in words.answers() {
+            for Answered { session, sequence, bytes: place, .. } in list {
+                let bytes = bytes[place.clone()].to_vec();
+                let told = Told::Answer { session: *session, sequence: *sequence, bytes };
+                self.respond(machine, *to, told);
+            }
+        }
+        for reader in words.released.drain(..) {
+            self.answer_read(machine, life, reader);
+        }
+        for reader in words.denied.drain(..) {
+            self.refuse_read(machine, reader);
+        }
+        for alarm in words.alarms.drain(..) {
+            self.is_alarmed(machine, &alarm);
+        }
+        for asker in words.dismissed.drain(..) {
+            self.respond(machine, asker, Told::Dismissed);
+        }
+        if words.changed || words.stepped_down {
+            self.tell_clients(machine);
+        }
+        if let Some(process) = self.running(machine, life) {
+            process.words = words;
         }
     }
 }

@@ -45,7 +45,7 @@ impl Process {
             Standing::Settled => true,
             // A directory that may be a fresh copy does not know what its former self had acknowledged.
             Standing::Unsettled(doubted) => doubted.tail != position::Tail::Clean,
-            Standing::Amnesiac(_) => false,
+            Standing::Amnesiac(_) | Standing::Removed => false,
         };
     }
 }

@@ -4,16 +4,18 @@
 //! Not responsible for: when anything happens.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{ClusterId, Epoch, Index, Member, Memory, ProcessNumber, Standing, Tip};
-use prevalent::{Effects, Finished, Job, Now, OpenError, Options, Replica};
+use prevalent::{Fatal, Finished, Job, Node, Now, OpenError, Options, Order, Replica, Words};
 use quorum::Time;
 use storage::{Disk, Image, SimDisk};
 
 use super::agenda::SimTime;
+use super::conversations::{Asker, Reader, Stream};
 use super::coverage::Said;
 use super::damage::Older;
 use super::ledger::Ledger;
@@ -121,17 +123,16 @@ fn scale(value: u64, times: u64, over: u64) -> u64 {
 
 /// What a driver around a replica holds.
 pub(super) struct Process {
-    pub(super) replica: Replica<Ledger>,
-    pub(super) effects: Effects<Ledger>,
+    pub(super) replica: Node<Ledger, Asker, Reader>,
+    /// What the node has ordered and not been given yet.
+    pub(super) orders: Vec<Order<Ledger>>,
+    pub(super) words: Words<Asker, Reader>,
+    /// What this process says to clients.
+    pub(super) streams: BTreeMap<Asker, Stream>,
     pub(super) sync: Option<SyncInFlight>,
-    /// Ballots go to the disk one after the other; a newer one replaces one that waits.
-    pub(super) ballot_waiting: Option<MetaOrder>,
     pub(super) ballot: Option<BallotInFlight>,
     pub(super) jobs: BTreeMap<u64, JobInFlight>,
     pub(super) jobs_started: u64,
-    /// Reads under way: the client, its connection, its number of the read.
-    pub(super) reads: BTreeMap<u64, (usize, u64, u64)>,
-    pub(super) reads_started: u64,
     pub(super) wakes_at: Option<SimTime>,
     pub(super) turn_is_due: bool,
     pub(super) said: Said,
@@ -289,17 +290,32 @@ impl Process {
         settled && self.replica.journal().damages().next().is_none() && self.replica.engine().is_some()
     }
 
+    /// Takes what the node orders.
+    pub(super) fn take_orders(&mut self) {
+        let Process { replica, orders, .. } = self;
+        let Ok(()) = replica.give_orders(|order| {
+            orders.push(order);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// Applies one frame, if one is committed. `true`: perhaps more are.
+    pub(super) fn apply_one(&mut self) -> Result<bool, Fatal> {
+        let more = self.replica.apply(|| false);
+        self.take_orders();
+        more
+    }
+
     fn of(replica: Replica<Ledger>) -> Process {
         Process {
-            replica,
-            effects: Effects::new(),
+            replica: Node::new(replica),
+            orders: Vec::new(),
+            words: Words::default(),
+            streams: BTreeMap::new(),
             sync: None,
-            ballot_waiting: None,
             ballot: None,
             jobs: BTreeMap::new(),
             jobs_started: 0,
-            reads: BTreeMap::new(),
-            reads_started: 0,
             wakes_at: None,
             turn_is_due: false,
             said: Said::default(),

@@ -2,7 +2,7 @@
 
 use journal::{Finding, Journal, Meta};
 use position::{ChainHash, ClusterId, Epoch, Incarnation, Index, Member, MemberId, Position, Standing, Tip};
-use quorum::{Kind, Membership, Time, VoterInfo};
+use quorum::{MemberInfo, Membership, Time};
 use storage::SimDisk;
 
 use crate::Founding;
@@ -22,14 +22,8 @@ fn member(id: u16) -> Member {
 /// One of three.
 fn voter() -> SimDisk {
     let machine = SimDisk::new(1);
-    let info = |id| VoterInfo {
-        member: member(id),
-        name: format!("pc{id}"),
-        address: String::new(),
-        rank: 0,
-        kind: Kind::Data,
-    };
-    let membership = Membership::new((1..=3).map(info).collect()).unwrap();
+    let info = |id| MemberInfo::founder(member(id), &format!("pc{id}"), "", 0);
+    let membership = Membership::founding((1..=3).map(info).collect()).unwrap();
     Founding { cluster: CLUSTER, membership }.write::<Count>(&machine.disk(), member(1)).unwrap();
     machine
 }
@@ -47,7 +41,7 @@ fn a_voter_whose_journal_is_gone_is_in_doubt_of_all_of_it() {
     for start in 0..2 {
         let replica = open(&machine).unwrap();
         assert!(matches!(replica.view().standing, Standing::Unsettled(_)), "{:?}", replica.view());
-        assert_eq!((replica.last(), replica.membership().voters().len()), (Tip::NONE, 0));
+        assert_eq!((replica.last(), replica.membership().voter_count()), (Tip::NONE, 0));
         let in_doubt = |it: &Finding| matches!(it, Finding::InDoubt { from: Index(1), place: None, .. });
         assert!(replica.health().iter().any(in_doubt), "start {start}: {:?}", replica.health());
     }

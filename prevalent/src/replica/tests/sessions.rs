@@ -2,7 +2,7 @@
 
 use journal::{EntryKind, SessionId};
 use position::{ClusterId, Incarnation, Member, MemberId};
-use quorum::{Kind, Membership, Time, VoterInfo};
+use quorum::{MemberInfo, Membership, Time};
 use storage::{Disk, SimDisk};
 
 use super::super::*;
@@ -24,14 +24,8 @@ impl Rig {
     fn start() -> Rig {
         let disk: Disk = SimDisk::new(1).disk();
         let me = Member { id: MemberId(1), incarnation: Incarnation(1) };
-        let voter = VoterInfo {
-            member: me,
-            name: "pc1".to_owned(),
-            address: String::new(),
-            rank: 0,
-            kind: Kind::Data,
-        };
-        let membership = Membership::new(vec![voter]).unwrap();
+        let voter = MemberInfo::founder(me, "pc1", "", 0);
+        let membership = Membership::founding(vec![voter]).unwrap();
         Founding { cluster: ClusterId(1), membership }.write::<Tally>(&disk, me).unwrap();
         let replica = Replica::open(NOW, disk, &Options::new(1)).unwrap();
         let mut rig = Rig { replica, effects: Effects::new(), clients: 0 };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use journal::{Entry, EntryKind, Schema, Sequence, SessionId};
 use position::{ClusterId, Incarnation, MemberId};
-use quorum::{Kind, Time, VoterInfo};
+use quorum::{MemberInfo, Time};
 use storage::SimDisk;
 
 use super::super::*;
@@ -50,8 +50,8 @@ struct Alone<S: Prevalent> {
 
 fn found<S: Prevalent>(machine: &SimDisk) {
     let member = Member { id: MemberId(1), incarnation: Incarnation(1) };
-    let info = VoterInfo { member, name: "pc1".into(), address: String::new(), rank: 0, kind: Kind::Data };
-    let membership = Membership::new(vec![info]).unwrap();
+    let info = MemberInfo::founder(member, "pc1", "", 0);
+    let membership = Membership::founding(vec![info]).unwrap();
     Founding { cluster: ClusterId(7), membership }.write::<S>(&machine.disk(), member).unwrap();
 }
 

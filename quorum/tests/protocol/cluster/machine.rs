@@ -6,7 +6,7 @@ use position::{
     Amnesia, Ballot, FrameId, History, Incarnation, Index, KnownPeer, Member, MemberId, Memory,
     ProcessNumber, Standing, Tail, Tip,
 };
-use quorum::{Alarm, Contradiction, Time, Voter};
+use quorum::{Alarm, ChangeRefused, ChangeToken, Contradiction, Time, Voter};
 
 use super::journal::Journal;
 
@@ -19,6 +19,8 @@ pub(crate) struct Disk {
     pub(crate) life: u64,
     pub(crate) ballot: Ballot,
     pub(crate) peers: Vec<KnownPeer>,
+    /// The number of the newest list that names it.
+    pub(crate) list: u64,
     /// The processes of all its starts, the newest first.
     pub(crate) processes: Vec<ProcessNumber>,
     /// Whether a snapshot of it is good.
@@ -49,6 +51,9 @@ pub(crate) struct Process {
     pub(crate) alarms: Vec<Alarm>,
     /// The protocol has ended it.
     pub(crate) contradicted: Option<Contradiction>,
+    pub(crate) removed: bool,
+    /// What became of operators' changes.
+    pub(crate) changes: Vec<(ChangeToken, Result<u64, ChangeRefused>)>,
 }
 
 /// What a power cut does to the end of the journal.
@@ -71,6 +76,7 @@ impl Disk {
             life: 0,
             ballot: Ballot::founded(),
             peers: Vec::new(),
+            list: 0,
             processes: Vec::new(),
             has_state: true,
             durable: Journal::founded(),
@@ -82,6 +88,8 @@ impl Disk {
     }
 
     pub(crate) fn remember(&mut self, memory: &Memory) {
+        self.member = memory.me;
+        self.list = memory.list;
         self.ballot = memory.ballot;
         self.peers.clone_from(&memory.peers);
     }

@@ -15,8 +15,8 @@ use position::{
     Standing, Tail, Tip,
 };
 use quorum::{
-    Envelope, FoundingRule, Input, Kind, Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times,
-    Voter, VoterInfo, check_state, check_step,
+    Change, ChangeOrder, ChangeRefused, ChangeToken, Envelope, FoundingRule, Input, Introduction, MemberInfo,
+    Membership, Message, PROCESSES_MAX, ReadToken, Start, Time, Times, Voter, check_state, check_step,
 };
 
 pub(crate) use dice::Dice;
@@ -91,7 +91,6 @@ pub(crate) struct Cluster {
     pub(crate) cluster: ClusterId,
     pub(crate) now: Time,
     pub(crate) dice: Dice,
-    pub(crate) membership: Membership,
     pub(crate) disks: BTreeMap<MemberId, Disk>,
     pub(crate) processes: BTreeMap<MemberId, Process>,
     /// Copies of directories, made while nothing ran on them.
@@ -113,6 +112,8 @@ pub(crate) struct Cluster {
     numbers: u64,
     pub(crate) standby_only: BTreeSet<MemberId>,
     pub(crate) founding: FoundingRule,
+    /// Where machines say that they listen, if not where they were founded.
+    pub(crate) addresses: BTreeMap<MemberId, String>,
     /// How many frames were sent, repetitions included.
     pub(crate) frames_sent: usize,
     pub(crate) trace: Option<Vec<String>>,
@@ -124,21 +125,20 @@ impl Cluster {
     /// Machines as `init` made them, none started.
     pub(crate) fn founded(count: u16, seed: u64) -> Cluster {
         let member = |id| Member { id: MemberId(id), incarnation: Incarnation(u128::from(id) << 96 | 1) };
-        let voters = (1..=count).map(|id| VoterInfo {
-            member: member(id),
-            name: format!("pc{id}"),
-            address: String::new(),
-            rank: u32::from(count - id),
-            kind: Kind::Data,
-        });
+        let voter = |id: u16| {
+            let (name, address) = (format!("pc{id}"), format!("pc{id}:1"));
+            MemberInfo::founder(member(id), &name, &address, u32::from(count - id))
+        };
+        let voters = (1..=count).map(voter);
+        let list = Membership::founding(voters.collect()).expect("a cluster");
         let disks = (1..=count).map(|id| (MemberId(id), Disk::founded(member(id)))).collect();
         let mut oracle = Oracle::default();
         oracle.wrote(Tip::NONE, &Journal::founded().frames()[0]);
+        oracle.brings(&Journal::founded().frames()[0], list);
         Cluster {
             cluster: ClusterId(7),
             now: Time::after(ms(1000)),
             dice: Dice::seeded(seed),
-            membership: Membership::new(voters.collect()).expect("a cluster"),
             disks,
             processes: BTreeMap::new(),
             copies: BTreeMap::new(),
@@ -155,6 +155,7 @@ impl Cluster {
             numbers: 0,
             standby_only: BTreeSet::new(),
             founding: FoundingRule::All,
+            addresses: BTreeMap::new(),
             frames_sent: 0,
             trace: None,
             last_acks: BTreeMap::new(),
@@ -234,9 +235,9 @@ impl Cluster {
         disk.life = life;
         disk.processes.insert(0, ProcessNumber(life));
         let (tail, repairs) = disk.start();
-        let tail = if self.membership.voters().len() == 1 { Tail::Clean } else { tail };
-        let known = disk.written.tip().index() > Index::NONE;
-        let membership = if known { self.membership.clone() } else { Membership::unknown() };
+        let lists = self.oracle.lists_of(&disk.written);
+        let alone = lists.last().is_some_and(|(_, list)| list.voter_count() == 1 && list.counts(disk.member));
+        let tail = if alone { Tail::Clean } else { tail };
         let start = Start {
             cluster: self.cluster,
             me: disk.member,
@@ -246,7 +247,12 @@ impl Cluster {
             processes: disk.processes.iter().copied().take(PROCESSES_MAX).collect(),
             peers: disk.peers.clone(),
             has_state: disk.has_state,
-            membership,
+            lists,
+            list: disk.list,
+            introduction: Introduction {
+                name: format!("pc{}", id.0),
+                address: self.addresses.get(&id).cloned().unwrap_or_else(|| format!("pc{}:1", id.0)),
+            },
             durable: disk.durable.tip().index(),
             commit: disk.written.base().index(),
             tail,
@@ -267,6 +273,8 @@ impl Cluster {
             transferred: self.now,
             alarms: Vec::new(),
             contradicted: None,
+            removed: false,
+            changes: Vec::new(),
         };
         self.processes.insert(id, process);
         self.note(format_args!("{} starts, its tail is {}", name(id), trace::tail(&tail)));
@@ -345,6 +353,29 @@ impl Cluster {
         Some(frame)
     }
 
+    /// An operator asks the master among `id` for a change of the members.
+    pub(crate) fn change(&mut self, id: MemberId, change: &Change) -> Option<ChangeToken> {
+        if !self.is_up(id) || !self.voter(id).leads() {
+            return None;
+        }
+        self.numbers += 1;
+        let token = ChangeToken(self.numbers);
+        self.input(id, Input::Change(ChangeOrder { token, change, expected: None, dry_run: false }));
+        Some(token)
+    }
+
+    /// The same, by an operator who has seen this list; what is answered at once.
+    pub(crate) fn change_seen(
+        &mut self,
+        id: MemberId,
+        change: &Change,
+        expected: Option<u64>,
+    ) -> Result<u64, ChangeRefused> {
+        let token = ChangeToken(0);
+        self.input(id, Input::Change(ChangeOrder { token, change, expected, dry_run: true }));
+        self.processes.get_mut(&id).expect("runs").changes.pop().expect("answered at once").1
+    }
+
     pub(crate) fn read(&mut self, id: MemberId) -> Option<ReadToken> {
         if !self.is_up(id) || !self.voter(id).leads() {
             return None;
@@ -361,7 +392,8 @@ impl Cluster {
         let through = self.commit(id);
         let disk = self.disks.get_mut(&id).expect("a machine");
         let through = disk.durable.shared_with(&disk.written).min(through);
-        if disk.written.tip_at(through).is_some() && disk.durable.tip_at(through).is_some() {
+        if let (Some(base), Some(_)) = (disk.written.tip_at(through), disk.durable.tip_at(through)) {
+            self.oracle.note_base(&disk.written, base);
             disk.written.compact_through(through);
             disk.durable.compact_through(through);
             self.note(format_args!("{} drops all through {through}, which a snapshot covers", name(id)));
@@ -449,6 +481,12 @@ impl Cluster {
         let end = self.now + ms(milliseconds);
         self.run_to(end, |_| false);
         self.now = end;
+    }
+
+    /// Runs as long as this is so; `false`: it still is.
+    pub(crate) fn run_while(&mut self, milliseconds: u64, holds: impl Fn(&Cluster) -> bool) -> bool {
+        let end = self.now + ms(milliseconds);
+        self.run_to(end, |cluster| !holds(cluster))
     }
 
     /// # Panics

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use position::{ChainHash, Epoch, FrameId, History, Index, Member, MemberId, Tip};
-use quorum::{Envelope, Message, ReadToken};
+use quorum::{Envelope, MemberInfo, Membership, Message, ReadToken};
 
 use super::journal::Journal;
 use super::machine::Disk;
@@ -14,6 +14,9 @@ pub(crate) struct Oracle {
     votes: BTreeMap<(Member, Epoch), Member>,
     /// What each frame follows.
     parents: BTreeMap<ChainHash, ChainHash>,
+    /// The list of members that a frame brings, and the newest one before each base.
+    lists: BTreeMap<ChainHash, Membership>,
+    base_lists: BTreeMap<ChainHash, (Index, Membership)>,
     /// Everything a master ever committed, by last index.
     committed: BTreeMap<Index, FrameId>,
     /// What each read must see.
@@ -37,6 +40,34 @@ impl Oracle {
         assert!(known.is_none_or(|parent| parent == prev.hash), "a hash of two histories");
     }
 
+    pub(crate) fn brings(&mut self, frame: &FrameId, list: Membership) {
+        self.lists.insert(frame.hash, list);
+    }
+
+    pub(crate) fn list_in(&self, frame: &FrameId) -> Option<Membership> {
+        self.lists.get(&frame.hash).cloned()
+    }
+
+    /// The list that counts at the base of a journal.
+    pub(crate) fn list_before(&self, base: Tip) -> Option<(Index, Membership)> {
+        self.base_lists.get(&base.hash).cloned()
+    }
+
+    /// All lists of a journal, with the entries that brought them.
+    pub(crate) fn lists_of(&self, journal: &Journal) -> Vec<(Index, Membership)> {
+        let brought = |frame: &FrameId| self.list_in(frame).map(|list| (frame.last, list));
+        let before = self.list_before(journal.base());
+        before.into_iter().chain(journal.frames().iter().filter_map(brought)).collect()
+    }
+
+    /// A snapshot of what this journal holds up to there is made.
+    pub(crate) fn note_base(&mut self, journal: &Journal, base: Tip) {
+        let newest = self.lists_of(journal).into_iter().rfind(|(at, _)| *at <= base.index());
+        if let Some(newest) = newest {
+            self.base_lists.insert(base.hash, newest);
+        }
+    }
+
     /// The driver's check of what came with a message.
     pub(crate) fn check_chain(&self, mut prev: ChainHash, frames: &[FrameId]) {
         for frame in frames {
@@ -45,9 +76,11 @@ impl Oracle {
         }
     }
 
-    pub(crate) fn leads(&mut self, member: Member, epoch: Epoch, journal: &Journal, voters: usize) {
+    pub(crate) fn leads(&mut self, member: Member, epoch: Epoch, journal: &Journal) {
+        let (_, list) = self.lists_of(journal).pop().expect("a master has a list");
         let votes =
-            self.votes.iter().filter(|((_, of), voted_for)| (*of, **voted_for) == (epoch, member)).count();
+            list.voters().filter(|voter| self.votes.get(&(voter.member, epoch)) == Some(&member)).count();
+        let voters = list.voter_count();
         // A cluster of one asks nobody.
         assert!(
             votes > voters / 2 || voters == 1,
@@ -74,10 +107,17 @@ impl Oracle {
             }
             assert!(leads, "a standby commits what no master has");
             assert!(frame.first > self.committed(), "two histories were committed: {frame:?}");
-            let durable =
-                |(id, disk): &&(MemberId, &Disk)| self.damaged.contains(id) || disk.durable.holds(frame);
+            let (_, list) = self.lists_of(journal).pop().expect("a master has a list");
+            let durable = |(id, disk): &&(MemberId, &Disk)| {
+                let held_once =
+                    self.damaged.contains(id) && list.member(*id).is_some_and(MemberInfo::is_voter);
+                held_once || (list.counts(disk.member) && disk.durable.holds(frame))
+            };
             let copies = disks.iter().filter(durable).count();
-            assert!(copies > disks.len() / 2, "{frame:?} is committed and durable on {copies} machines only");
+            assert!(
+                copies >= list.majority(),
+                "{frame:?} is committed and durable on {copies} machines only"
+            );
             self.committed.insert(frame.last, *frame);
         }
     }
@@ -109,6 +149,11 @@ impl Oracle {
 
     pub(crate) fn vote(&mut self, from: Member, epoch: Epoch, to: Member) {
         self.votes.insert((from, epoch), to);
+    }
+
+    /// Whether this journal holds everything that was ever committed.
+    pub(crate) fn is_held_by(&self, journal: &Journal) -> bool {
+        self.committed.values().all(|frame| journal.holds(frame))
     }
 
     /// The script has taken from a majority of the disks what was committed.

@@ -73,6 +73,14 @@ impl Cluster {
                     }
                 }
                 Effect::Contradicted(contradiction) => self.process(id).contradicted = Some(contradiction),
+                Effect::Propose(list) => {
+                    let frame = self.append_own(id, 1);
+                    self.oracle.brings(&frame, list.clone());
+                    self.process(id).voter.add_list(frame.last, list);
+                    follow_up.push(Then::Appended(frame.tip()));
+                }
+                Effect::ChangeDone { token, result } => self.process(id).changes.push((token, result)),
+                Effect::Removed { .. } => self.process(id).removed = true,
                 Effect::Changed => {}
                 Effect::Alarm(alarm) => self.process(id).alarms.push(alarm),
             }
@@ -101,6 +109,9 @@ impl Cluster {
             disk.has_state = true;
             disk.written.install(base);
             disk.durable = disk.written.clone();
+            if let Some((at, list)) = self.oracle.list_before(base) {
+                self.process(id).voter.replace_lists(at, list);
+            }
             self.input(id, Input::Installed(base));
         }
     }
@@ -114,13 +125,15 @@ impl Cluster {
         let full_after = self.disks[&id].full_after;
         for frame in new.into_iter().take_while(|frame| full_after.is_none_or(|end| frame.last <= end)) {
             self.disk(id).written.append(frame);
+            if let Some(list) = self.oracle.list_in(&frame) {
+                self.process(id).voter.add_list(frame.last, list);
+            }
         }
     }
 
     fn lead(&mut self, id: MemberId, epoch: Epoch) {
         let member = self.member(id);
-        let voters = self.membership.voters().len();
-        self.oracle.leads(member, epoch, &self.disks[&id].written, voters);
+        self.oracle.leads(member, epoch, &self.disks[&id].written);
         self.append_own(id, 1);
     }
 
@@ -165,11 +178,16 @@ impl Cluster {
     }
 
     fn send(&mut self, id: MemberId, envelope: Envelope, frames: Vec<FrameId>) {
+        // Asked once: what is held may depend on what was before.
+        let held = self.held_back.as_ref().is_some_and(|selects| selects(&envelope));
+        if !matches!(envelope.message, Message::SnapshotChunk(_)) {
+            self.trace_message(&envelope, &frames, held);
+        }
         let disk = &self.disks[&id];
         self.oracle.promises(&envelope, disk, &disk.written);
         self.frames_sent += frames.len();
         let packet = Packet { envelope, frames };
-        if self.held_back.as_ref().is_some_and(|selects| selects(&packet.envelope)) {
+        if held {
             self.held.push(packet);
             return;
         }

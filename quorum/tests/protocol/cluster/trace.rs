@@ -3,7 +3,7 @@
 use std::fmt::Arguments;
 
 use position::{Ballot, FrameId, History, Index, KnownPeer, MemberId, Memory, Standing, Tail};
-use quorum::{Effect, Envelope, FetchOutcome, Message, Time, Want};
+use quorum::{Effect, Envelope, FetchOutcome, MemberInfo, Membership, Message, Time, Want};
 
 use super::{Cluster, ms};
 
@@ -38,7 +38,10 @@ impl Cluster {
         }
         let me = name(id);
         match effect {
-            Effect::Persist(Memory { ballot, peers }) if *ballot == self.ordered_ballot(id) => {
+            Effect::Persist(Memory { me: member, list, .. }) if *member != self.disks[&id].member => {
+                self.note(format_args!("{me} persists the life that list {list} gives it"));
+            }
+            Effect::Persist(Memory { ballot, peers, .. }) if *ballot == self.ordered_ballot(id) => {
                 let known = |peer: &KnownPeer| {
                     let (id, boots, epoch) = (name(peer.member.id), peer.latest.boots, peer.epoch);
                     format!("{id} (start {boots}, epoch {epoch})")
@@ -53,14 +56,12 @@ impl Cluster {
                     Standing::Settled => "",
                     Standing::Unsettled(_) => ", unsettled",
                     Standing::Amnesiac(_) => ", amnesiac",
+                    Standing::Removed => ", removed",
                 };
                 self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
             }
-            Effect::Send(envelope) => self.trace_message(envelope, &[]),
-            Effect::SendFrames { envelope, after, through } => {
-                let frames = self.disks[&id].written.after(*after, *through);
-                self.trace_message(envelope, &frames);
-            }
+            // When they are sent: only then is it known whether they are held.
+            Effect::Send(_) | Effect::SendFrames { .. } => {}
             Effect::Cut { after } => self.note(format_args!("{me} cuts everything after {after}")),
             Effect::Adopt { after } => {
                 let new: Vec<FrameId> = beside.iter().filter(|frame| frame.first > *after).copied().collect();
@@ -82,6 +83,15 @@ impl Cluster {
             Effect::StoreChunk => self.note(format_args!("{me} installs the snapshot")),
             Effect::ChunkAcknowledged { .. } | Effect::Changed => {}
             Effect::Contradicted(contradiction) => self.note(format_args!("{me} ENDS: {contradiction}")),
+            Effect::Propose(list) => {
+                let next = self.disks[&id].written.tip().index().next();
+                self.note(format_args!("{me} writes list {} at {next}: {}", list.number(), members(list)));
+            }
+            Effect::ChangeDone { result: Ok(list), .. } => {
+                self.note(format_args!("{me} answers: done, list {list}"));
+            }
+            Effect::ChangeDone { result: Err(why), .. } => self.note(format_args!("{me} answers: {why}")),
+            Effect::Removed { list } => self.note(format_args!("{me} ENDS: removed by a list after {list}")),
             Effect::Alarm(alarm) => self.note(format_args!("{me} ALARM: {alarm}")),
         }
     }
@@ -93,7 +103,10 @@ impl Cluster {
         ordered.map_or(self.disks[&id].ballot, |memory| memory.ballot)
     }
 
-    fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId]) {
+    pub(super) fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId], held: bool) {
+        if self.trace.is_none() {
+            return;
+        }
         let Some(said) = said(&envelope.message, frames) else { return };
         let (from, to) = (envelope.from.id, envelope.to.id);
         if let Message::AppendAck(ack) = &envelope.message {
@@ -105,7 +118,7 @@ impl Cluster {
         }
         let fate = if self.severed.contains(&(from, to)) {
             " (lost)"
-        } else if self.held_back.as_ref().is_some_and(|selects| selects(envelope)) {
+        } else if held {
             " (held)"
         } else {
             ""
@@ -157,7 +170,18 @@ fn said(message: &Message, frames: &[FrameId]) -> Option<String> {
         }
         Message::SnapshotChunk(chunk) => format!("SnapshotChunk of {}", chunk.base.position),
         Message::SnapshotAck(ack) => format!("SnapshotAck: durable {}", ack.durable_match),
+        Message::Introduction(_) => return None,
+        Message::Members(list) => format!("Members, list {}: {}", list.number(), members(list)),
     })
+}
+
+/// Who votes, and in brackets who learns.
+fn members(list: &Membership) -> String {
+    let shown = |info: &MemberInfo| match info.is_voter() {
+        true => name(info.member.id).to_string(),
+        false => format!("({})", name(info.member.id)),
+    };
+    list.members().iter().map(shown).collect::<Vec<_>>().join(" ")
 }
 
 /// How a transcript calls the end of a journal as a start finds it.
