@@ -286,6 +286,6 @@ mod tests {
             &["gets a new identity", "until then it counts nowhere, and then there are 2 voters"],
             &["another copy of the folder"],
         );
-        check(&readmit, ("pc1", "pc2 pc3"), &[], &["another copy", "as long as pc2 is not heard"]);
+        check(&readmit, ("pc1", "pc2 pc3"), &[], &["another copy", "without pc2 nothing goes on"]);
     }
 }

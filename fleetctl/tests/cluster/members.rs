@@ -82,7 +82,11 @@ impl Site {
         wait_until("all voters to have applied all", async || {
             let status = self.cluster_status();
             let level = |voter: &Value| voter["behind"] == 0;
-            if super::members::voters(&status).iter().all(level) { Ok(()) } else { Err(format!("{status:#}")) }
+            if super::members::voters(&status).iter().all(level) {
+                Ok(())
+            } else {
+                Err(format!("{status:#}"))
+            }
         })
         .await
         .unwrap();
@@ -101,7 +105,8 @@ fn voters(status: &Value) -> Vec<Value> {
 }
 
 fn named(voters: &[Value]) -> Vec<String> {
-    let mut names: Vec<String> = voters.iter().map(|voter| voter["name"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        voters.iter().map(|voter| voter["name"].as_str().unwrap().to_owned()).collect();
     names.sort_by_key(|name| name[2..].parse::<u32>().unwrap());
     names
 }
@@ -206,12 +211,18 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     more(&load).await;
 
     let fourth = ["issue", "voter", "pc4", "--address", &free_address().to_string()];
-    let said = crate::runbook::offline(&site, &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat());
+    let said = crate::runbook::offline(
+        &site,
+        &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat(),
+    );
     assert_eq!(said.code, 0, "{said:?}");
     site.start_issued("pc4-voter", "pc4");
     site.wait_for_silence_of("pc4").await;
     let added = site.run_as("admin", &["cluster", "add", "pc4", "--json"]);
-    check("cluster-change", &serde_json::from_str(&added.stdout).unwrap_or_else(|error| panic!("{error}: {added:?}")));
+    check(
+        "cluster-change",
+        &serde_json::from_str(&added.stdout).unwrap_or_else(|error| panic!("{error}: {added:?}")),
+    );
     site.wait_for_voters(&["pc1", "pc2", "pc3", "pc4", "pc10"]).await;
 
     let mut book = Runbook::of("A PC is taken away");
