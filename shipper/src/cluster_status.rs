@@ -402,7 +402,7 @@ impl Known<'_> {
         }
         // A voter that moved answers at its new address; that the old one is empty is no news.
         let answering: BTreeSet<MemberId> =
-            asked.iter().filter_map(|(_, asked)| asked.status()).map(|status| status.voter).collect();
+            asked.values().filter_map(Asked::status).map(|status| status.voter).collect();
         let mut reports = Vec::new();
         for (address, asked) in asked {
             let listed = || self.view.members.iter().find(|member| member.address == address);

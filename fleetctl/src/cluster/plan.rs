@@ -113,9 +113,10 @@ impl Plan {
             "{name} gets an identity and follows as a learner: it is sent the state and the journal"
         ));
         if spare {
-            self.does(format!(
+            self.does(
                 "it stays a spare: it takes the place of a voter that stays away, and counts nowhere before"
-            ));
+                    .to_owned(),
+            );
             return;
         }
         let after = voters.with(name);

@@ -7,7 +7,7 @@ use std::path::Path;
 use demo::{Acknowledged, Audit, Load, Program, Start, audit, wait_until};
 use serde_json::Value;
 
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, offline};
 use crate::schema::check;
 use crate::site::Site;
 
@@ -75,24 +75,20 @@ impl Site {
     }
 
     /// Ends the flow and the cluster, and checks the journals of these voters against what was acknowledged.
-    async fn end(mut self, load: Load, voters: &[&str]) {
+    async fn end(mut self, load: Load, names: &[&str]) {
         more(&load).await;
         let acknowledged: Vec<Acknowledged> = load.finish().await.unwrap();
-        self.wait_for_voters(voters).await;
+        self.wait_for_voters(names).await;
         wait_until("all voters to have applied all", async || {
             let status = self.cluster_status();
             let level = |voter: &Value| voter["behind"] == 0;
-            if super::members::voters(&status).iter().all(level) {
-                Ok(())
-            } else {
-                Err(format!("{status:#}"))
-            }
+            if voters(&status).iter().all(level) { Ok(()) } else { Err(format!("{status:#}")) }
         })
         .await
         .unwrap();
         let nodes = self.operator.nodes().await.unwrap();
         self.cluster.kill_all().unwrap();
-        for pc in voters {
+        for pc in names {
             let found = audit(&self.cluster.data_of(pc), &acknowledged, &nodes).unwrap();
             assert_eq!(found, Audit::default(), "the journal of {pc}");
         }
@@ -211,10 +207,8 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     more(&load).await;
 
     let fourth = ["issue", "voter", "pc4", "--address", &free_address().to_string()];
-    let said = crate::runbook::offline(
-        &site,
-        &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat(),
-    );
+    let said =
+        offline(&site, &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat());
     assert_eq!(said.code, 0, "{said:?}");
     site.start_issued("pc4-voter", "pc4");
     site.wait_for_silence_of("pc4").await;
@@ -232,9 +226,9 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     site.wait_for_code("pc4", 6).await;
     site.cluster.start_master("pc4", Start::Founder).unwrap();
     site.wait_for_code("pc4", 6).await;
-    let mut offline = site.cluster.executables().command(Program::Master).unwrap();
-    offline.args(["config", "check", "--config"]).arg(site.cluster.folder_of("pc4").join("master.toml"));
-    assert_eq!(offline.output().unwrap().status.code(), Some(6));
+    let mut look = site.cluster.executables().command(Program::Master).unwrap();
+    look.args(["config", "check", "--config"]).arg(site.cluster.folder_of("pc4").join("master.toml"));
+    assert_eq!(look.output().unwrap().status.code(), Some(6));
     // Taken in again some day: with nothing of what it had.
     fs::remove_dir_all(site.cluster.data_of("pc4")).unwrap();
     site.cluster.start_master("pc4", Start::Standby).unwrap();
@@ -242,6 +236,44 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     let again = site.run_as("admin", &["cluster", "add", "pc4"]);
     assert_eq!(again.code, 0, "{again:?}");
     site.end(load, &["pc1", "pc2", "pc3", "pc4", "pc10"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
+    let mut site = Site::start().await;
+    let load = site.flow().await;
+    let address = free_address().to_string();
+    let issue = ["issue", "voter", "pc10", "--address", &address];
+    let said =
+        offline(&site, &[&issue[..], &["--authority", "cluster/authority", "--out", "pc10-voter"]].concat());
+    assert_eq!(said.code, 0, "{said:?}");
+    site.start_issued("pc10-voter", "pc10");
+    site.wait_for_silence_of("pc10").await;
+    // The document's patience would take the test's.
+    let mut book = Runbook::of("Spares").instead_of("1200", 1);
+    book.done(&site, "fleetctl cluster add pc10 --spare");
+    let status = site.cluster_status();
+    let spare = status["voters"].as_array().unwrap().iter().find(|voter| voter["name"] == "pc10").unwrap();
+    assert_eq!((&spare["standing"], &spare["condition"]), (&"spare".into(), &"follows".into()), "{status:#}");
+    assert_eq!(named(&voters(&status)), ["pc1", "pc2", "pc3"]);
+
+    site.cluster.kill("pc3", Program::Master).unwrap();
+    book.done(&site, "fleetctl cluster replace-after");
+    book.end();
+    site.wait_for_voters(&["pc1", "pc2", "pc10"]).await;
+    // What was replaced is a spare itself once it is back.
+    site.cluster.start_master("pc3", Start::Standby).unwrap();
+    wait_until("pc3 to be a spare", async || {
+        let status = site.cluster_status();
+        let all = status["voters"].as_array().unwrap();
+        let is_spare = |voter: &Value| {
+            voter["name"] == "pc3" && voter["standing"] == "spare" && voter["condition"] == "follows"
+        };
+        if all.iter().any(is_spare) { Ok(()) } else { Err(format!("{status:#}")) }
+    })
+    .await
+    .unwrap();
+    site.end(load, &["pc1", "pc2", "pc10"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
