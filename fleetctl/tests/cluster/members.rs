@@ -5,6 +5,7 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 
 use demo::{Acknowledged, Audit, Load, Program, Start, audit, wait_until};
+use position::Epoch;
 use serde_json::Value;
 
 use crate::runbook::{Runbook, offline};
@@ -66,6 +67,15 @@ impl Site {
         })
         .await
         .unwrap();
+    }
+
+    /// A folder for one more voter, beside the cluster's.
+    fn issue_voter(&self, pc: &str) {
+        let (address, out) = (free_address().to_string(), format!("{pc}-voter"));
+        let issue =
+            ["issue", "voter", pc, "--address", &address, "--authority", "cluster/authority", "--out", &out];
+        let said = offline(self, &issue);
+        assert_eq!(said.code, 0, "{said:?}");
     }
 
     /// Copies what was issued into the folder of its PC, and starts the voter there.
@@ -206,10 +216,7 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     book.end();
     more(&load).await;
 
-    let fourth = ["issue", "voter", "pc4", "--address", &free_address().to_string()];
-    let said =
-        offline(&site, &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat());
-    assert_eq!(said.code, 0, "{said:?}");
+    site.issue_voter("pc4");
     site.start_issued("pc4-voter", "pc4");
     site.wait_for_silence_of("pc4").await;
     let added = site.run_as("admin", &["cluster", "add", "pc4", "--json"]);
@@ -239,14 +246,43 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn three_pcs_are_exchanged_for_three_others_under_load() {
+    let mut site = Site::start().await;
+    let load = site.flow().await;
+    let master = site.operator.master_after(Epoch::NONE).await.unwrap().pc;
+    let mut old: Vec<String> = site.cluster.voters().iter().filter(|pc| **pc != master).cloned().collect();
+    old.push(master.clone());
+    let mut now = site.cluster.voters().to_vec();
+    for (gone, new) in old.iter().zip(["pc4", "pc5", "pc6"]) {
+        site.issue_voter(new);
+        site.start_issued(&format!("{new}-voter"), new);
+        site.wait_for_silence_of(new).await;
+        let replace = ["cluster", "replace", gone.as_str(), "--with", new];
+        let leads = site.cluster_status()["master"] == gone.as_str();
+        if leads {
+            site.refuses("admin", &replace, 1, "is master: hand over to another voter first");
+            site.cluster.kill(gone, Program::Master).unwrap();
+        }
+        let said = site.run_as("admin", &replace);
+        assert_eq!(said.code, 0, "{said:?}");
+        now.retain(|pc| pc != gone);
+        now.push(new.to_owned());
+        now.sort();
+        let names: Vec<&str> = now.iter().map(String::as_str).collect();
+        site.wait_for_voters(&names).await;
+        if !leads {
+            site.wait_for_code(gone, 6).await;
+        }
+        more(&load).await;
+    }
+    site.end(load, &["pc4", "pc5", "pc6"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
     let mut site = Site::start().await;
     let load = site.flow().await;
-    let address = free_address().to_string();
-    let issue = ["issue", "voter", "pc10", "--address", &address];
-    let said =
-        offline(&site, &[&issue[..], &["--authority", "cluster/authority", "--out", "pc10-voter"]].concat());
-    assert_eq!(said.code, 0, "{said:?}");
+    site.issue_voter("pc10");
     site.start_issued("pc10-voter", "pc10");
     site.wait_for_silence_of("pc10").await;
     // The document's patience would take the test's.
