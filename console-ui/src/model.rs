@@ -261,6 +261,8 @@ pub struct VoterView {
     pub last_seen: Option<Time>,
     /// Whether it is connected.
     pub is_connected: bool,
+    /// That its disk hangs, in words, while it does.
+    pub disk_trouble: Option<String>,
     /// What is wrong with its disk, in words.
     pub findings: Vec<String>,
 }

@@ -75,6 +75,7 @@ fn voter(name: &str, role: &str) -> VoterView {
         lag: Some(0),
         last_seen: Some(before(0)),
         is_connected: true,
+        disk_trouble: None,
         findings: Vec::new(),
     }
 }

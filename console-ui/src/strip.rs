@@ -83,6 +83,7 @@ fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
     let detail = match (voter.is_connected, voter.lag, voter.last_seen) {
         (false, _, Some(seen)) => format!("seen {}", seen.age(view.now).ago()),
         (false, _, None) => "not seen yet".to_owned(),
+        (true, _, _) if voter.disk_trouble.is_some() => voter.disk_trouble.clone().unwrap_or_default(),
         (true, _, _) if !voter.findings.is_empty() => match voter.findings.len() {
             1 => "1 finding on its disk".to_owned(),
             count => format!("{count} findings on its disk"),
@@ -93,7 +94,8 @@ fn show_voter(ui: &mut Ui, voter: &VoterView, view: &View, palette: &Palette) {
         (true, Some(lag), _) => format!("{lag} entries behind"),
         (true, None, _) => String::new(),
     };
-    let color = match (voter.is_connected, voter.findings.is_empty()) {
+    let is_well = voter.findings.is_empty() && voter.disk_trouble.is_none();
+    let color = match (voter.is_connected, is_well) {
         (false, _) => palette.bad(),
         (true, false) => palette.warning(),
         (true, true) => palette.good(),

@@ -121,6 +121,9 @@ impl Cluster {
                     lag: self.lag_of(&member.name).filter(|_| is_connected && is_fresh),
                     last_seen: heard.map(|heard| heard.at),
                     is_connected,
+                    disk_trouble: heard
+                        .filter(|_| is_connected)
+                        .and_then(|heard| heard.status.disk_trouble()),
                     findings: heard
                         .filter(|_| is_connected)
                         .map(|heard| heard.status.findings.clone())

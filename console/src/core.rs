@@ -68,7 +68,10 @@ impl Core {
         let first = View {
             now: clock(),
             utc_offset_s,
-            access: Access { may_change: actor.role == Role::Operator, name: actor.name },
+            access: Access {
+                may_change: matches!(actor.role, Role::Operator | Role::Admin),
+                name: actor.name,
+            },
             ..View::default()
         };
         let (requests, incoming) = mpsc::channel(REQUESTS_MAX);

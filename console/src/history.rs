@@ -69,7 +69,7 @@ fn shown(line: &Line<Fleet>) -> LogLine {
         origin: match role {
             Some(Role::Node) => Origin::Node,
             Some(Role::Voter) => Origin::Voter,
-            Some(Role::Operator | Role::Viewer) | None => Origin::Operator,
+            Some(Role::Operator | Role::Viewer | Role::Admin) | None => Origin::Operator,
         },
         what: line.command.to_string(),
         effect: fleet::came_of(&line.reply),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use fleet::{Configuration, Fleet, Format};
@@ -231,6 +232,28 @@ impl LocalCluster {
     pub fn kill(&mut self, pc: &str, program: Program) -> Result<(), ClusterError> {
         let process = self.processes.remove(&(pc.to_owned(), program));
         Ok(process.expect("it was started").kill()?)
+    }
+
+    /// How a process has ended by itself; `None` as long as it runs. One that has ended can be started again.
+    ///
+    /// # Errors
+    /// If the system does not say.
+    ///
+    /// # Panics
+    /// If it was not started, or killed since.
+    pub fn ended(&mut self, pc: &str, program: Program) -> Result<Option<ExitStatus>, ClusterError> {
+        let key = (pc.to_owned(), program);
+        let status = self.processes.get_mut(&key).expect("it was started").exited()?;
+        if status.is_some() {
+            self.processes.remove(&key);
+        }
+        Ok(status)
+    }
+
+    /// The folder in which `master init` was run.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Kills all processes of a PC, as if its power had failed.

@@ -18,8 +18,8 @@ impl Command {
             (Role::Node | Role::Viewer, _) => false,
             (Role::Voter, Command::Presence { .. } | Command::Import { .. }) => true,
             (Role::Voter, _) => false,
-            (Role::Operator, Command::Presence { .. } | Command::Report { .. }) => false,
-            (Role::Operator, _) => true,
+            (Role::Operator | Role::Admin, Command::Presence { .. } | Command::Report { .. }) => false,
+            (Role::Operator | Role::Admin, _) => true,
         };
         if allowed { Ok(()) } else { Err(self.not_allowed(actor)) }
     }
@@ -46,7 +46,7 @@ impl Query {
         let allowed = match (actor.role, self) {
             (Role::Node, Query::Desired { node }) => *node == actor.name,
             (Role::Node, _) => false,
-            (Role::Voter | Role::Operator | Role::Viewer, _) => true,
+            (Role::Voter | Role::Operator | Role::Viewer | Role::Admin, _) => true,
         };
         if allowed {
             return Ok(());
@@ -86,7 +86,7 @@ mod tests {
         assert!(!ask(Role::Node, Query::Desired { node: "pc2".into() }));
         for query in [Query::Status, Query::Nodes(Selector::All), Query::Export, Query::Scenes] {
             assert!(!ask(Role::Node, query.clone()));
-            for role in [Role::Voter, Role::Operator, Role::Viewer] {
+            for role in [Role::Voter, Role::Operator, Role::Viewer, Role::Admin] {
                 assert!(ask(role, query.clone()));
             }
         }

@@ -61,7 +61,7 @@ impl Session {
                 log::run(&self.history(), &self.options, Wanted { since, last, follow }, self.json).await
             }
             Action::Revert { to, how } => self.revert(to, how).await,
-            Action::Top => unreachable!("it has a connection of its own"),
+            Action::Cluster(_) | Action::Top => unreachable!("they are performed elsewhere"),
         }
     }
 

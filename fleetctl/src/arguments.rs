@@ -9,6 +9,7 @@ use app::LogFormat;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use fleet::{Format, Key, Mapping, NameProblem, PastMoment, SceneName, Selector, Value, ValueProblem};
 
+use crate::cluster::ClusterAction;
 use crate::moment::parse_moment;
 
 const EXAMPLES: &str = "\
@@ -21,11 +22,12 @@ Examples:
   fleetctl export wall.json
   fleetctl watch | jq 'select(.change == \"presence\")'
   fleetctl top
+  fleetctl cluster status
   fleetctl log --since 2h
   fleetctl revert --to 2026-07-01T12:00 --dry-run
 
 Selectors: a node's name, row:1, column:2, label:x, all
-Exit codes: 0 done, 1 failed, 2 usage, 3 no master in time, 4 not allowed to this certificate,\n            5 what was kept of the past is damaged";
+Exit codes: 0 done, 1 failed, 2 usage, 3 no master in time, 4 not allowed to this certificate,\n            5 what was kept of the past is damaged\n            1 of cluster status: something is wrong, and it says what";
 
 /// Shows and changes the fleet, for scripts and for people at a terminal.
 #[derive(Debug, Parser)]
@@ -127,6 +129,9 @@ pub(crate) enum Action {
     },
     /// Show the grid and the cluster on the whole terminal, live
     Top,
+    /// Show and change the cluster itself: who votes, who follows, who is removed
+    #[command(subcommand)]
+    Cluster(ClusterAction),
     /// Show who did what, when, and what came of it
     Log {
         /// From this moment on: an entry's number, so long ago (15m, 2h, 3d), or a time in UTC
@@ -251,7 +256,7 @@ pub(crate) fn collect(assignments: Vec<Assignment>) -> Result<BTreeMap<String, V
     Ok(properties)
 }
 
-fn parse_voter(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_voter(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().map_err(|_| "expected ADDRESS:PORT, as in 10.0.0.1:7400")?;
     app::reachable(address).map_err(|problem| problem.to_string())
 }

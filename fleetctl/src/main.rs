@@ -3,6 +3,7 @@
 
 mod action;
 mod arguments;
+mod cluster;
 mod files;
 mod live_copy;
 mod log;
@@ -22,6 +23,7 @@ use shipper::{Client, ClientError, ClientOptions, Credentials, PastError};
 
 use crate::action::Session;
 use crate::arguments::{Action, Arguments, AssignmentError, Connection};
+use crate::cluster::NotAnAdmin;
 use crate::output::Layout;
 
 /// The configuration file.
@@ -38,16 +40,16 @@ fn main() -> Exit {
     let log = start_log(arguments.log_format, if across { "off" } else { "warn" });
     let done = run(arguments);
     drop(log);
-    conclude("fleetctl", done.map(|()| Exit::Done), exit_of)
+    conclude("fleetctl", done, exit_of)
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
+fn run(arguments: Arguments) -> anyhow::Result<Exit> {
     let options = options(&arguments.connection)?;
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
     runtime.block_on(async {
         if matches!(arguments.action, Action::Top) {
-            return top::run(options).await;
+            return top::run(options).await.map(|()| Exit::Done);
         }
         let actor = Credentials::load(&options.identity).map_err(ClientError::from)?.identity().actor();
         let client = Client::<Fleet>::connect(options.clone())?;
@@ -58,7 +60,10 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
             layout: Layout { width: width() },
             json: arguments.json,
         };
-        let done = session.perform(arguments.action).await;
+        let done = match arguments.action {
+            Action::Cluster(action) => session.perform_on_cluster(action).await,
+            action => session.perform(action).await.map(|()| Exit::Done),
+        };
         client.close().await;
         done
     })
@@ -100,6 +105,9 @@ fn width() -> Option<u16> {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.is::<AssignmentError>() {
         return Exit::Usage;
+    }
+    if error.is::<NotAnAdmin>() {
+        return Exit::RefusedByRole;
     }
     if let Some(rejection) = error.downcast_ref::<Rejection>() {
         return if rejection.is_by_role() { Exit::RefusedByRole } else { Exit::Failed };

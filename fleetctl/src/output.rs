@@ -31,6 +31,19 @@ pub(crate) struct ClusterLine {
     voters: Vec<String>,
     /// What is wrong with the disks of voters that answer.
     findings: Vec<VoterFinding>,
+    /// Voters whose disks hang or are far too slow.
+    disk_waits: Vec<DiskWait>,
+}
+
+/// A voter whose disk keeps it waiting.
+#[derive(Clone, Debug, Serialize)]
+struct DiskWait {
+    voter: String,
+    /// For how long.
+    milliseconds: u64,
+    /// The same in words.
+    #[serde(skip)]
+    trouble: String,
 }
 
 /// What is wrong with a voter's disk.
@@ -51,17 +64,23 @@ struct ClusterStatus<'a> {
 impl ClusterLine {
     /// What a client knows of the cluster, by name.
     pub(crate) fn of(view: &ClusterView, statuses: impl Iterator<Item = VoterStatus>) -> ClusterLine {
-        let findings_of = |status: VoterStatus| {
+        let (mut findings, mut disk_waits) = (Vec::new(), Vec::new());
+        for status in statuses {
             let voter = view.members.iter().find(|member| member.id == status.voter);
             let voter = voter.map_or_else(|| status.voter.to_string(), |member| member.name.clone());
-            status.findings.into_iter().map(move |finding| VoterFinding { voter: voter.clone(), finding })
-        };
+            if let (Some(milliseconds), Some(trouble)) = (status.disk_waits_ms, status.disk_trouble()) {
+                disk_waits.push(DiskWait { voter: voter.clone(), milliseconds, trouble });
+            }
+            let of_voter = |finding| VoterFinding { voter: voter.clone(), finding };
+            findings.extend(status.findings.into_iter().map(of_voter));
+        }
         let master = view.members.iter().find(|member| Some(member.id) == view.master);
         ClusterLine {
             master: master.map(|member| member.name.clone()),
             epoch: view.epoch,
             voters: view.members.iter().map(|member| member.name.clone()).collect(),
-            findings: statuses.flat_map(findings_of).collect(),
+            findings,
+            disk_waits,
         }
     }
 
@@ -78,11 +97,13 @@ impl Layout {
             Some(master) => format!("master {master}"),
             None => "no master".to_owned(),
         };
+        let wait = |one: &DiskWait| format!("! {}: {}\n", one.voter, one.trouble);
         let finding = |one: &VoterFinding| format!("! {}: {}\n", one.voter, fleet::one_line(&one.finding));
         format!(
-            "{master} in epoch {}, voters {}\n{}{}",
+            "{master} in epoch {}, voters {}\n{}{}{}",
             cluster.epoch.0,
             cluster.voters.join(" "),
+            cluster.disk_waits.iter().map(wait).collect::<String>(),
             cluster.findings.iter().map(finding).collect::<String>(),
             self.grid(status)
         )
@@ -271,6 +292,7 @@ mod tests {
             id: MemberId(id),
             name: name.to_owned(),
             address: "10.0.0.1:7400".parse().unwrap(),
+            is_voter: true,
         };
         let members = vec![member(1, "pc1"), member(2, "pc2")];
         let mut view = ClusterView { epoch: Epoch(7), master: Some(MemberId(2)), members };
@@ -279,7 +301,7 @@ mod tests {
         assert!(shown.starts_with("master pc2 in epoch 7, voters pc1 pc2\n"), "{shown}");
         assert_eq!(
             ClusterLine::of(&view, nothing()).json(&Status::default()),
-            "{\"cluster\":{\"master\":\"pc2\",\"epoch\":7,\"voters\":[\"pc1\",\"pc2\"],\"findings\":[]},\"rows\":0,\"columns\":0,\"cells\":[]}\n"
+            "{\"cluster\":{\"master\":\"pc2\",\"epoch\":7,\"voters\":[\"pc1\",\"pc2\"],\"findings\":[],\"disk_waits\":[]},\"rows\":0,\"columns\":0,\"cells\":[]}\n"
         );
         let damaged = VoterStatus {
             voter: MemberId(2),
@@ -292,11 +314,15 @@ mod tests {
             applied: Index(9),
             outcome_hash: String::new(),
             standbys: Vec::new(),
-            disk_waits_ms: None,
+            disk_waits_ms: Some(12_900),
             findings: vec!["mark: it is\ndamaged".into()],
         };
-        let shown = WIDE.status(&ClusterLine::of(&view, std::iter::once(damaged)), &Status::default());
+        let line = ClusterLine::of(&view, std::iter::once(damaged));
+        let shown = WIDE.status(&line, &Status::default());
+        assert!(shown.contains("\n! pc2: its disk has not answered for 12 s\n"), "{shown}");
         assert!(shown.contains("\n! pc2: mark: it is\\ndamaged\n"), "{shown}");
+        let json = line.json(&Status::default());
+        assert!(json.contains("\"disk_waits\":[{\"voter\":\"pc2\",\"milliseconds\":12900}]"), "{json}");
         view.master = None;
         let shown = WIDE.status(&ClusterLine::of(&view, nothing()), &Status::default());
         assert!(shown.starts_with("no master in epoch 7"));

@@ -5,13 +5,13 @@ use std::process::{Command, Output};
 
 use position::ClusterId;
 use prevalent::Role;
-use shipper::{Authority, Holder, Name};
+use shipper::{Authority, Holder, Name, Serial};
 
 fn certificates(folder: &Path) {
     let authority = Authority::create(ClusterId(7)).unwrap();
     let holder = Holder::Operator(Name::new("operator").unwrap());
     assert_eq!(holder.role(), Role::Operator);
-    authority.issue(holder, &folder.join("certificates")).unwrap();
+    authority.issue(holder, Serial::FIRST, &folder.join("certificates")).unwrap();
 }
 
 fn fleetctl(folder: &Path, arguments: &[&str]) -> (i32, String, String) {

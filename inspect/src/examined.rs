@@ -79,11 +79,14 @@ impl Examined {
     fn once(directory: &Directory) -> anyhow::Result<Examined> {
         let disk = &directory.disk;
         let mark = view_mark(disk)?;
-        let segments = list_segments(disk)?;
-        Progress::read_ahead(disk, &segments);
+        Progress::read_ahead(disk);
         let headers = list_headers(disk)?;
         let snapshots = snapshot_list::look(directory)?;
         let recovered = recover(directory, &headers, &snapshots)?;
+        let segments = match &recovered {
+            Ok(recovered) => recovered.segments(),
+            Err(_) => list_segments(disk)?,
+        };
         let is_being_written = false;
         let mut examined = Examined {
             snapshots,

@@ -122,10 +122,12 @@ fn problem_of(finding: &Finding, examined: &Examined, recovered: &Recovered) -> 
     let mut what = rest.unwrap_or(&text).to_owned();
     let mut severity = match finding {
         Finding::Damaged(_)
+        | Finding::DamagedAlone(_)
         | Finding::InDoubt { .. }
         | Finding::NoState { .. }
         | Finding::LostPromise { .. } => Severity::Damage,
         Finding::SetAside { .. }
+        | Finding::Pristine
         | Finding::Length { .. }
         | Finding::SegmentHeader { .. }
         | Finding::Mark { .. }
@@ -148,7 +150,9 @@ fn problem_of(finding: &Finding, examined: &Examined, recovered: &Recovered) -> 
 
 fn place_of(finding: &Finding) -> (String, Option<usize>) {
     match finding {
-        Finding::Damaged(damage) => (damage.file.to_string(), Some(damage.offset)),
+        Finding::Damaged(damage) | Finding::DamagedAlone(damage) => {
+            (damage.file.to_string(), Some(damage.offset))
+        }
         Finding::InDoubt { place: Some((file, offset)), .. } => (file.to_string(), Some(*offset)),
         Finding::InDoubt { place: None, .. } => ("journal".to_owned(), None),
         Finding::SetAside { file } | Finding::Length { file, .. } => (file.to_string(), None),
@@ -156,7 +160,7 @@ fn place_of(finding: &Finding) -> (String, Option<usize>) {
         Finding::Mark { .. } => ("mark".to_owned(), None),
         Finding::NoState { .. } | Finding::Snapshot { .. } => ("snapshots".to_owned(), None),
         Finding::IdentityCopy { file } => ((*file).to_owned(), None),
-        Finding::LostPromise { .. } => ("meta.0".to_owned(), None),
+        Finding::Pristine | Finding::LostPromise { .. } => ("meta.0".to_owned(), None),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use fleet::{PastMoment, WallTime};
-use journal::{FoundMeta, Meta, list_segments};
+use journal::{FoundMeta, Journal, Meta};
 use position::ClusterId;
 use snapshots::{Flaw, Opened, Shelf};
 use storage::Disk;
@@ -68,7 +68,7 @@ impl Directory {
         let disk: Disk = Disk::open_read_only(path)?;
         let meta = Meta::read(&disk)?;
         let empty = meta == FoundMeta::Missing
-            && list_segments(&disk)?.is_empty()
+            && Journal::check_absent(&disk).is_ok()
             && Shelf::new(disk.clone()).list()?.is_empty();
         if empty {
             bail!(

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal, Write, stderr};
 use std::time::{Duration, Instant};
 
-use journal::SegmentInfo;
+use journal::{SegmentInfo, list_segments};
 use storage::Disk;
 
 /// What takes less is not worth a bar.
@@ -51,10 +51,11 @@ impl Progress {
 
     /// Has the system read the closed segments, which takes most of the time where they are not in its cache.
     /// Only for the sake of the bar.
-    pub(crate) fn read_ahead(disk: &Disk, segments: &[SegmentInfo]) {
+    pub(crate) fn read_ahead(disk: &Disk) {
         if !stderr().is_terminal() {
             return;
         }
+        let segments = list_segments(disk).unwrap_or_default();
         let shown: Vec<&SegmentInfo> = segments.iter().filter(|info| info.visible).collect();
         let closed = &shown[..shown.len().saturating_sub(2)];
         let mut progress = Progress::start("reading", closed.iter().map(|info| info.bytes).sum());

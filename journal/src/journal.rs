@@ -389,6 +389,12 @@ impl Journal {
         Ok(())
     }
 
+    /// Whether any frame that counts lies in this file.
+    #[must_use]
+    pub fn reads_from(&self, file: SegmentName) -> bool {
+        self.runs.iter().any(|run| run.files().any(|used| used == file))
+    }
+
     /// Whether an order would make anything durable that is not yet.
     #[must_use]
     pub fn wants_sync(&self) -> bool {

@@ -1,11 +1,11 @@
 //! Segments: the files that frames lie in.
 //!
-//! Responsible for: what they are called, their header block, and which of several generations hides what.
-//! Not responsible for: the frames in them (`frame`), and when a new one is begun (`journal`).
+//! Responsible for: what they are called, and their header block.
+//! Not responsible for: the frames in them (`frame`), which of several generations counts (`hiding`), and when a new one is begun (`journal`).
 
 use std::fmt;
 
-use position::{ChainHash, ClusterId, ClusterLife, Epoch, Index, Mutant, Position, Tip};
+use position::{ChainHash, ClusterId, ClusterLife, Epoch, Index, Position, Tip};
 use thiserror::Error;
 
 use crate::frame::checksum_of;
@@ -245,24 +245,6 @@ impl SegmentHeader {
     }
 }
 
-/// Of all segments those that show, in order. A newer generation hides what it replaced: an older segment
-/// that begins at or behind it altogether, an older one that begins before it from there on.
-pub(crate) fn visible(names: &[SegmentName]) -> Vec<SegmentName> {
-    let mut by_age: Vec<SegmentName> =
-        names.iter().copied().filter(|name| name.kind == SegmentKind::Journal).collect();
-    by_age.sort_by_key(|name| (name.generation, name.first));
-    let mut shown: Vec<SegmentName> = Vec::new();
-    for name in by_age {
-        let hides =
-            |older: &SegmentName| older.first >= name.first && !Mutant::KeepsHiddenGeneration.is_active();
-        while shown.last().is_some_and(hides) {
-            shown.pop();
-        }
-        shown.push(name);
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -334,24 +316,5 @@ mod tests {
             bytes[CHECKSUM_AT..FORMAT_AT].copy_from_slice(&checksum.to_le_bytes());
             assert_eq!(SegmentHeader::decode(&bytes), Err(flaw));
         }
-    }
-
-    #[track_caller]
-    fn check(all: &[(u64, u32)], expected: &[(u64, u32)]) {
-        let named = |list: &[(u64, u32)]| -> Vec<SegmentName> {
-            list.iter()
-                .map(|&(first, generation)| SegmentName::journal(Index(first), Generation(generation)))
-                .collect()
-        };
-        assert_eq!(visible(&named(all)), named(expected));
-    }
-
-    #[test]
-    fn a_newer_generation_hides_what_it_replaced() {
-        check(&[], &[]);
-        check(&[(1, 1), (50, 1), (90, 1)], &[(1, 1), (50, 1), (90, 1)]);
-        check(&[(1, 1), (50, 1), (90, 1), (70, 2)], &[(1, 1), (50, 1), (70, 2)]);
-        check(&[(1, 1), (50, 1), (90, 1), (70, 2), (80, 2), (75, 3)], &[(1, 1), (50, 1), (70, 2), (75, 3)]);
-        check(&[(1, 1), (1, 2), (1, 3)], &[(1, 3)]);
     }
 }

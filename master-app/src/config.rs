@@ -1,6 +1,7 @@
 //! The voter's configuration file. It says where things are; who the voters are stands in the journal.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use app::{ClusterSettings, ConfigError, folder_of, read_config};
@@ -11,6 +12,10 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Config {
+    /// What this PC is called. The cluster's list of members counts once the voter is in it; this is under which name
+    /// it asks to be taken in.
+    #[serde(deserialize_with = "name")]
+    pub(crate) name: String,
     /// Where this voter listens: an address of its PC, or 0.0.0.0 for all of them.
     #[serde(deserialize_with = "listen")]
     pub(crate) listen: SocketAddr,
@@ -25,6 +30,14 @@ pub(crate) struct Config {
     pub(crate) cluster: ClusterSettings,
 }
 
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    match fleet::NodeName::parse(&name) {
+        Ok(_) => Ok(name),
+        Err(problem) => Err(D::Error::custom(format!("{name:?} cannot be a PC's name: {problem}"))),
+    }
+}
+
 fn listen<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
     app::listening(SocketAddr::deserialize(deserializer)?).map_err(D::Error::custom)
 }
@@ -34,7 +47,22 @@ fn history_mib_default() -> u8 {
     64
 }
 
+/// Whether the machine has this address. On another it is only looked at, perhaps before it is copied.
+pub(crate) fn is_here(address: IpAddr) -> bool {
+    !matches!(UdpSocket::bind((address, 0)), Err(error) if error.kind() == ErrorKind::AddrNotAvailable)
+}
+
 impl Config {
+    /// Where the others reach this voter: where it listens, or, if that is on all addresses, the one that the file
+    /// itself lists and this machine has. `None`: that is not known here, and the cluster's list counts.
+    pub(crate) fn reached_at(&self) -> Option<SocketAddr> {
+        if !self.listen.ip().is_unspecified() {
+            return Some(self.listen);
+        }
+        let own = |voter: &&SocketAddr| voter.port() == self.listen.port() && is_here(voter.ip());
+        self.cluster.voters.iter().find(own).copied()
+    }
+
     pub(crate) fn history_bytes_max(&self) -> u64 {
         u64::from(self.history_mib) << 20
     }
@@ -63,7 +91,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("master.toml");
         let text = format!(
-            "listen = \"{listen}\"\ndata = \"data\"\nhistory_mib = {mib}\n\
+            "name = \"pc1\"\nlisten = \"{listen}\"\ndata = \"data\"\nhistory_mib = {mib}\n\
              [cluster]\nvoters = [\"10.0.0.1:7400\"]\ncertificates = \"c\"\n"
         );
         std::fs::write(&path, text).unwrap();
@@ -74,7 +102,7 @@ mod tests {
     fn more_of_the_past_than_fits_is_refused() {
         assert_eq!(read("10.0.0.1:7400", 255).unwrap().history_bytes_max(), 255 << 20);
         let refused = read("10.0.0.1:7400", 256).unwrap_err();
-        assert!(refused.contains("line 3") && refused.contains("256"), "{refused}");
+        assert!(refused.contains("line 4") && refused.contains("256"), "{refused}");
     }
 
     #[test]
@@ -82,7 +110,7 @@ mod tests {
         read("0.0.0.0:7400", 64).unwrap();
         for (listen, part) in [("[::]:7400", "no IPv4"), ("10.0.0.1:0", "no port"), ("pc1:7400", "address")] {
             let refused = read(listen, 64).unwrap_err();
-            assert!(refused.contains("line 1") && refused.contains(part), "{refused}");
+            assert!(refused.contains("line 2") && refused.contains(part), "{refused}");
         }
     }
 }

@@ -11,6 +11,7 @@ use fleet::{NODES_MAX, NodeName};
 
 /// The folders beside those of the PCs.
 pub(crate) const AUTHORITY: &str = "authority";
+pub(crate) const ADMIN: &str = "admin";
 pub(crate) const OPERATOR: &str = "operator";
 pub(crate) const VIEWER: &str = "viewer";
 
@@ -29,7 +30,7 @@ pub(crate) fn check(names: &[String]) -> anyhow::Result<()> {
         }
         let folded = name.to_ascii_lowercase();
         ensure!(
-            ![AUTHORITY, OPERATOR, VIEWER].contains(&folded.as_str()),
+            ![AUTHORITY, ADMIN, OPERATOR, VIEWER].contains(&folded.as_str()),
             "no PC can be named {name}: the cluster has another folder of that name, with other keys in it; \
              nothing was made; give the PC another name"
         );
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn names_that_share_a_folder_with_something_else_are_refused() {
-        for reserved in ["operator", "Viewer", "AUTHORITY"] {
+        for reserved in ["operator", "Viewer", "AUTHORITY", "Admin"] {
             check_refused(&format!("pc1,{reserved}"), "another folder of that name");
         }
         check_refused("pc1,PC2,Pc1", "pc1 and Pc1 differ only in case");

@@ -11,13 +11,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 use fleet::{Fleet, Format};
-use position::{ClusterId, Incarnation, Member, MemberId};
-use prevalent::Founding;
+use position::{ClusterId, Incarnation, Member};
+use prevalent::{Founding, Role};
 use quorum::{MemberInfo, Membership};
-use shipper::{Authority, Holder, Name};
+use shipper::{Authority, Holder};
 use storage::Disk;
 
-use crate::folders::{self, AUTHORITY, OPERATOR, VIEWER};
+use crate::folders::{self, ADMIN, AUTHORITY, OPERATOR, VIEWER};
+use crate::holder_folder::HolderFolders;
+use crate::ledger::Ledger;
+use crate::new_folder::NewFolder;
 
 /// Files larger than this are no fleet.
 const FLEET_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -59,55 +62,10 @@ impl std::str::FromStr for VoterArgument {
 pub(crate) fn init(arguments: &InitArguments) -> anyhow::Result<()> {
     let names = fleet_names(&arguments.fleet)?;
     check_voters(&arguments.voters, &names)?;
-    // A slash behind the folder's name is no part of it.
-    let out: PathBuf = arguments.out.components().collect();
-    ensure!(
-        !out.exists(),
-        "{} exists already; nothing was changed; name a folder that does not",
-        out.display()
-    );
-
-    // Made beside and renamed at the end: half a cluster must not be copied to anybody.
-    let making = beside(&out)?;
-    if making.exists() {
-        std::fs::remove_dir_all(&making)
-            .with_context(|| format!("cannot remove what an earlier attempt left in {}", making.display()))?;
-    }
-    let made = make(&making, arguments, &names).and_then(|()| {
-        std::fs::rename(&making, &out).with_context(|| format!("cannot name the folder {}", out.display()))
-    });
-    if let Err(error) = made {
-        return Err(without_leftovers(&making, error))
-            .with_context(|| format!("nothing was made in {}", out.display()));
-    }
-    app::say(next_steps(&out, arguments, names.len()))?;
+    let new = NewFolder::named(&arguments.out)?;
+    new.fill(|folder| make(folder, arguments, &names))?;
+    app::say(next_steps(new.path(), arguments, names.len()))?;
     Ok(())
-}
-
-/// Where the folder is made until it is complete.
-fn beside(out: &Path) -> anyhow::Result<PathBuf> {
-    let name = out.file_name().with_context(|| {
-        format!(
-            "{} does not end with a folder's name; nothing was made; give the new folder one",
-            out.display()
-        )
-    })?;
-    let mut making = name.to_owned();
-    making.push(".incomplete");
-    Ok(out.with_file_name(making))
-}
-
-/// The key of an authority that certifies nobody must not lie around. If it cannot be removed, that is said.
-fn without_leftovers(making: &Path, error: anyhow::Error) -> anyhow::Error {
-    match std::fs::remove_dir_all(making) {
-        Ok(()) => error,
-        // Not even begun.
-        Err(_) if !making.exists() => error,
-        Err(stays) => {
-            let left = format!("{} could not be removed ({stays}): remove it yourself", making.display());
-            error.context(left)
-        }
-    }
 }
 
 fn fleet_names(file: &Path) -> anyhow::Result<Vec<String>> {
@@ -160,36 +118,30 @@ fn make(folder: &Path, arguments: &InitArguments, names: &[String]) -> anyhow::R
     let cluster = ClusterId(u128::from_le_bytes(random()?));
     let authority = Authority::create(cluster)?;
     authority.write(&folder.join(AUTHORITY))?;
+    let mut ledger = Ledger::new(cluster);
+    let folders = HolderFolders::new(&authority, arguments.voters.iter().map(|voter| voter.address));
 
     let mut infos = Vec::new();
-    for (id, voter) in (1..).zip(&arguments.voters) {
-        let incarnation = Incarnation(u128::from_le_bytes(random()?));
-        let rank = u32::try_from(arguments.voters.len())? - u32::from(id) + 1;
-        let member = Member { id: MemberId(id), incarnation };
+    for (place, voter) in arguments.voters.iter().enumerate() {
+        let issued = ledger.issue(Role::Voter, &voter.name, Some(voter.address))?;
+        let Holder::Voter(id) = issued.holder()? else { unreachable!("it was issued for a voter") };
+        folders.write(&folder.join(&voter.name), &issued)?;
+        let member = Member { id, incarnation: Incarnation(u128::from_le_bytes(random()?)) };
+        let rank = u32::try_from(arguments.voters.len() - place)?;
         infos.push(MemberInfo::founder(member, &voter.name, &voter.address.to_string(), rank));
     }
-    let membership = Membership::founding(infos)?;
-    let founding = Founding { cluster, membership };
-    let addresses = addresses_of(&arguments.voters);
-
+    let founding = Founding { cluster, membership: Membership::founding(infos)? };
     for info in founding.membership.members() {
-        let pc = folder.join(&info.name);
-        authority.issue(Holder::Voter(info.member.id), &pc.join("certificates").join("voter"))?;
-        write(&pc.join("master.toml"), &master_config(&info.address, &addresses))?;
-        let disk: Disk = Disk::open(pc.join("data"))?;
+        let disk: Disk = Disk::open(folder.join(&info.name).join("data"))?;
         founding.write::<Fleet>(&disk, info.member)?;
     }
-    for name in names {
-        let pc = folder.join(name);
-        authority.issue(Holder::Node(Name::new(name)?), &pc.join("certificates").join("node"))?;
-        write(&pc.join("node.toml"), &node_config(&addresses))?;
+    let nodes = names.iter().map(|name| (Role::Node, name.as_str()));
+    let people = [(Role::Admin, ADMIN), (Role::Operator, OPERATOR), (Role::Viewer, VIEWER)];
+    for (role, name) in nodes.chain(people) {
+        let issued = ledger.issue(role, name, None)?;
+        folders.write(&folder.join(name), &issued)?;
     }
-    for (name, holder) in [(OPERATOR, Holder::Operator as fn(Name) -> Holder), (VIEWER, Holder::Viewer)] {
-        let person = folder.join(name);
-        authority.issue(holder(Name::new(name)?), &person.join("certificates"))?;
-        write(&person.join("fleetctl.toml"), &fleetctl_config(&addresses))?;
-    }
-    Ok(())
+    ledger.write(&folder.join(AUTHORITY))
 }
 
 fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
@@ -197,43 +149,6 @@ fn random<const BYTES: usize>() -> anyhow::Result<[u8; BYTES]> {
     getrandom::fill(&mut bytes)
         .map_err(|error| anyhow::anyhow!("the system gives no random numbers: {error}"))?;
     Ok(bytes)
-}
-
-fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn addresses_of(voters: &[VoterArgument]) -> String {
-    voters.iter().map(|voter| format!("\"{}\"", voter.address)).collect::<Vec<_>>().join(", ")
-}
-
-fn master_config(listen: &str, addresses: &str) -> String {
-    format!(
-        "# The voter of this PC. Start it with: master --config master.toml\n\
-         listen = \"{listen}\"\n\
-         data = \"data\"\n\
-         # So much of the past is kept to be looked at, in MiB (0 to 255).\n\
-         history_mib = 64\n\n\
-         [cluster]\n\
-         voters = [{addresses}]\n\
-         certificates = \"certificates/voter\"\n"
-    )
-}
-
-fn node_config(addresses: &str) -> String {
-    format!(
-        "# The agent of this PC. Start it with: node --config node.toml\n\
-         [cluster]\n\
-         voters = [{addresses}]\n\
-         certificates = \"certificates/node\"\n\n\
-         # What applies the desired state to this PC; see docs/node.md.\n\
-         [driver]\n\
-         kind = \"simulated\"\n"
-    )
-}
-
-fn fleetctl_config(addresses: &str) -> String {
-    format!("[cluster]\nvoters = [{addresses}]\ncertificates = \"certificates\"\n")
 }
 
 fn next_steps(out: &Path, arguments: &InitArguments, pcs: usize) -> String {
@@ -249,7 +164,8 @@ fn next_steps(out: &Path, arguments: &InitArguments, pcs: usize) -> String {
     };
     let steps = [
         format!(
-            "copy each folder {out}/PC to its PC; keep {out}/{AUTHORITY} in a safe, it can make certificates"
+            "copy each folder {out}/PC to its PC; keep {out}/{AUTHORITY} in a safe, it can make certificates, and \
+             {out}/{ADMIN} where only admins get"
         ),
         format!("on {first}: master --config master.toml{others}"),
         "on every PC: node --config node.toml".to_owned(),
@@ -296,8 +212,14 @@ mod tests {
         let voters = voters("pc1=127.0.0.1:1,pc2=127.0.0.2:1,pc3=127.0.0.3:1");
         let arguments = InitArguments { fleet, voters, out: out.clone() };
         init(&arguments).unwrap();
-        for name in ["pc1/master.toml", "pc1/data/meta.0", "pc1/certificates/voter/key.pem", "pc4/node.toml"]
-        {
+        for name in [
+            "pc1/master.toml",
+            "pc1/data/meta.0",
+            "pc1/certificates/voter/key.pem",
+            "pc4/node.toml",
+            "admin/fleetctl.toml",
+            "authority/ledger.json",
+        ] {
             assert!(out.join(name).exists(), "{name} is missing");
         }
         assert!(!out.join("pc4/master.toml").exists(), "pc4 does not vote");

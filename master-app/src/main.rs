@@ -5,7 +5,11 @@ mod config;
 mod exit;
 mod folders;
 mod gate;
+mod holder_folder;
 mod init;
+mod issue;
+mod ledger;
+mod new_folder;
 mod presence;
 mod run;
 mod status;
@@ -19,18 +23,35 @@ use quorum::FoundingRule;
 
 use crate::config::Config;
 use crate::exit::exit_of;
+use crate::issue::Which;
+
+const ISSUE_EXAMPLES: &str = "\
+Examples:
+  master issue voter pc10 --address 10.0.0.10:7400 --authority cluster/authority --out pc10-voter
+  master issue node pc10 --authority cluster/authority --out pc10-node
+  master issue admin ann --authority cluster/authority --out ann
+  master issue operator bob --authority cluster/authority --out bob
+  master issue viewer wall --authority cluster/authority --out wall";
+
+const RENEW_EXAMPLES: &str = "\
+Examples:
+  master renew operator operator --authority cluster/authority --out operator-2
+  master renew voter pc3 --authority cluster/authority --out pc3-again
+  master renew voter pc2 --address 10.0.1.2:7400 --authority cluster/authority --out pc2-moved";
 
 /// Keeps the fleet's state, and leads while elected.
 #[derive(Debug, Parser)]
 #[command(version)]
 #[command(after_help = "Examples:\n  \
     master init --fleet fleet.csv --voters pc1=10.0.0.1:7400,pc2=10.0.0.2:7400,pc3=10.0.0.3:7400 --out cluster\n  \
+    master issue operator ann --authority cluster/authority --out ann\n  \
     master --config master.toml\n  \
     master --config master.toml --standby\n  \
     master status --config master.toml\n  \
     master service install --config master.toml --standby\n\n\
-    Exit codes: 0 done, 1 failed, 2 usage, 3 no master found (status), 4 the certificate is not a voter's,\n            \
-    5 the data directory is damaged.\n\
+    Exit codes: 0 done, 1 failed (status: something is wrong), 2 usage, 3 no master found (status),\n            \
+    4 the certificate is not a voter's, 5 the data directory is damaged,\n            \
+    6 this voter was removed from the cluster. A service is not restarted after 2, 4, 5 and 6.\n\
     Log lines go to standard error; RUST_LOG chooses which.")]
 struct Arguments {
     /// The configuration file.
@@ -55,7 +76,13 @@ struct Arguments {
 enum Order {
     /// Makes a new cluster: certificates and one folder per PC.
     Init(init::InitArguments),
-    /// Prints how each voter is.
+    /// Makes a folder for one more PC or person, with the authority's folder and without the cluster.
+    #[command(after_help = ISSUE_EXAMPLES)]
+    Issue(issue::IssueArguments),
+    /// Makes a folder with the next certificate of a PC or person that has one already.
+    #[command(after_help = RENEW_EXAMPLES)]
+    Renew(issue::IssueArguments),
+    /// Prints how each voter is, what is wrong and what to do.
     Status {
         /// Print JSON.
         #[arg(long)]
@@ -84,11 +111,13 @@ fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
     let config = &arguments.config;
     match &arguments.command {
         Some(Order::Init(init)) => init::init(init).map(|()| Exit::Done),
+        Some(Order::Issue(order)) => issue::issue(order, Which::First).map(|()| Exit::Done),
+        Some(Order::Renew(order)) => issue::issue(order, Which::Next).map(|()| Exit::Done),
         Some(Order::Status { json }) => runtime()?.block_on(status::status(config, *json)),
         Some(Order::Config(ConfigOrder::Check)) => {
             let findings = check::check(config)?;
             findings.lines.iter().try_for_each(say)?;
-            Ok(if findings.is_damaged { Exit::Corrupted } else { Exit::Done })
+            Ok(findings.exit)
         }
         Some(Order::Service(order)) => service(order, &arguments).map(|()| Exit::Done),
         None => {

@@ -25,6 +25,8 @@ pub(crate) async fn run(
 ) -> anyhow::Result<Exit> {
     let settings = Config::read(config)?;
     let options = VoterOptions {
+        name: settings.name.clone(),
+        reached_at: settings.reached_at(),
         listen: settings.listen,
         data: settings.data.clone(),
         certificates: settings.cluster.certificates.clone(),

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use position::ClusterId;
-use shipper::{Authority, Holder, Name};
+use shipper::{Authority, Holder, Name, Serial};
 
 const CONFIG: &str = "[cluster]\nvoters = [\"127.0.0.1:1\"]\ncertificates = \"certificates\"\n";
 
 fn issue(folder: &Path, holder: fn(Name) -> Holder) {
     let authority = Authority::create(ClusterId(7)).unwrap();
-    authority.issue(holder(Name::new("pc1").unwrap()), &folder.join("certificates")).unwrap();
+    authority.issue(holder(Name::new("pc1").unwrap()), Serial::FIRST, &folder.join("certificates")).unwrap();
 }
 
 fn configure(folder: &Path, driver: &str) {

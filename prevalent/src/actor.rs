@@ -10,13 +10,19 @@ pub enum Role {
     Voter,
     /// A controlled machine: reads what is desired of it and reports itself.
     Node,
-    /// A person or program that may change everything.
+    /// A person or program that may change everything in the state.
     Operator,
     /// A person or program that may see everything and change nothing.
     Viewer,
+    /// A person or program that may do what an operator may, and change the cluster itself: who its members are
+    /// and which certificates count.
+    Admin,
 }
 
 impl Role {
+    /// All of them, each at the place that is its number in journals and snapshots, for ever.
+    pub const ALL: [Role; 5] = [Role::Voter, Role::Node, Role::Operator, Role::Viewer, Role::Admin];
+
     /// The role's name in certificates, configuration files and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -25,13 +31,14 @@ impl Role {
             Role::Node => "node",
             Role::Operator => "operator",
             Role::Viewer => "viewer",
+            Role::Admin => "admin",
         }
     }
 
     /// The role with this name.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Role> {
-        [Role::Voter, Role::Node, Role::Operator, Role::Viewer].into_iter().find(|role| role.name() == name)
+        Role::ALL.into_iter().find(|role| role.name() == name)
     }
 }
 

@@ -45,19 +45,18 @@ pub fn read_registration(payload: &[u8]) -> Option<Actor> {
 
 /// The actor of this name and role; `None` if there is none such.
 pub(crate) fn actor_of(name: String, role: u8) -> Option<Actor> {
-    let role = ROLES.get(usize::from(role)).copied()?;
+    let role = Role::ALL.get(usize::from(role)).copied()?;
     (name.len() <= Actor::NAME_BYTES_MAX).then_some(Actor { name, role })
 }
 
-/// A role's number in journals and snapshots: its place here, for ever.
-const ROLES: [Role; 4] = [Role::Voter, Role::Node, Role::Operator, Role::Viewer];
-
+/// A role's number in journals and snapshots.
 pub(crate) fn role_code(role: Role) -> u8 {
     match role {
         Role::Voter => 0,
         Role::Node => 1,
         Role::Operator => 2,
         Role::Viewer => 3,
+        Role::Admin => 4,
     }
 }
 
@@ -67,7 +66,7 @@ mod tests {
 
     #[test]
     fn every_role_comes_back_from_its_bytes() {
-        for role in ROLES {
+        for role in Role::ALL {
             let actor = Actor { name: "pc1 ünïcode".to_owned(), role };
             assert_eq!(read_registration(&registration(&actor).unwrap()), Some(actor));
         }

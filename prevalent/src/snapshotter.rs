@@ -197,6 +197,8 @@ pub struct Made {
     pub passed_over: Vec<PassedOver>,
     /// What lies before this position may go.
     pub begin: Index,
+    /// The snapshots that there are now, good ones and others.
+    pub kept: Vec<Index>,
 }
 
 /// A snapshot was not made. Those that there are were left alone.
@@ -283,8 +285,8 @@ impl<S: Prevalent> SnapshotJob<S> {
         let loaded = engine.applied();
         if loaded == self.target && head.is_some() {
             let snapshot = self.shelf.open(loaded.index())?;
-            let begin = self.begin(&passed_over)?;
-            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over, begin });
+            let (begin, kept) = (self.begin(&passed_over)?, self.kept()?);
+            return Ok(Made { snapshot, outcome_hash: engine.outcome_hash(), passed_over, begin, kept });
         }
         if loaded.index() >= self.target.index() && head.is_some() {
             return Err(SnapshotJobError::Overtaken { newer: loaded, target: self.target });
@@ -298,8 +300,12 @@ impl<S: Prevalent> SnapshotJob<S> {
         // Before the sync, which can take long on a slow disk: until now two states are in memory.
         drop(shadow);
         let snapshot = writer.finish()?;
-        let begin = self.begin(&passed_over)?;
-        Ok(Made { snapshot, outcome_hash, passed_over, begin })
+        let (begin, kept) = (self.begin(&passed_over)?, self.kept()?);
+        Ok(Made { snapshot, outcome_hash, passed_over, begin, kept })
+    }
+
+    fn kept(&self) -> Result<Vec<Index>, LoadError> {
+        Ok(self.shelf.list()?.iter().map(|listed| listed.index).collect())
     }
 
     /// Where the past may begin. What could not be used is no support for a state, however new it is: were it

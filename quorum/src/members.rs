@@ -7,6 +7,8 @@ use position::{
     Amnesia, Ballot, Epoch, History, Incarnation, Index, Member, MemberId, Memory, Mutant, Standing,
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::change::{Around, Outlook, next_step};
 use crate::effect::{ChangeOrder, ChangeToken};
 use crate::link::Link;
@@ -25,7 +27,7 @@ pub(crate) struct Taking {
 }
 
 /// What a member's word is worth, as far as another one knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Word {
     /// It counts.
     Counts,
@@ -164,6 +166,12 @@ impl Voter {
         heard.filter_map(waits).collect()
     }
 
+    /// Whether the list that counts is committed, as far as is known.
+    #[must_use]
+    pub fn list_is_committed(&self) -> bool {
+        self.lists.newest_at() <= self.commit
+    }
+
     /// Where other voters are to be reached, by what the list says and by what they say themselves.
     #[must_use]
     pub fn addresses(&self) -> Vec<(MemberId, String)> {
@@ -299,10 +307,10 @@ impl Voter {
             (refused, _) => refused,
         })?;
         let me = |list: &Membership| list.member(self.me.id).cloned();
-        let stays = me(&next).filter(|info| info.member == self.me && info.successor.is_none());
-        if stays.is_none() {
-            let name = me(self.lists.newest()).map(|info| info.name).unwrap_or_default();
-            return Err(ChangeRefused::IsMaster(name));
+        let (now, then) = (me(self.lists.newest()), me(&next));
+        let fate = |info: &MemberInfo| (info.member, info.suffrage, info.successor);
+        if now.as_ref().map(fate) != then.as_ref().map(fate) {
+            return Err(ChangeRefused::IsMaster(now.map(|info| info.name).unwrap_or_default()));
         }
         self.check_list(&next)?;
         Ok(next)
@@ -321,7 +329,7 @@ impl Voter {
     fn may_propose(&self) -> bool {
         let Some(mastership) = self.role.master() else { return false };
         let of_own_epoch = self.commit >= mastership.first_own || Mutant::ProposesEarly.is_active();
-        let one_at_a_time = self.lists.newest_at() <= self.commit || Mutant::ProposesTwoAtOnce.is_active();
+        let one_at_a_time = self.list_is_committed() || Mutant::ProposesTwoAtOnce.is_active();
         of_own_epoch && one_at_a_time
     }
 

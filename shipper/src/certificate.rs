@@ -21,7 +21,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::{self, PemObject};
 
-use crate::identity::{Holder, Identity, IdentityError, authority_cluster, authority_uri};
+use crate::identity::{Holder, Identity, IdentityError, Serial, authority_cluster, authority_uri};
 
 /// The authority's certificate, in every folder.
 pub(crate) const AUTHORITY_FILE: &str = "ca.pem";
@@ -173,13 +173,13 @@ impl Authority {
         write_new(&folder.join(AUTHORITY_FILE), &self.certificate_pem)
     }
 
-    /// Issues a certificate with a new key for `holder`, and writes both and the authority's certificate
+    /// Issues a certificate with a new key for `holder`, the one of this `serial`, and writes both and the authority's certificate
     /// into `folder`, which is created if need be.
     ///
     /// # Errors
     /// If a file cannot be written, or exists: a key in use is never overwritten.
-    pub fn issue(&self, holder: Holder, folder: &Path) -> Result<(), CertificateError> {
-        let identity = Identity { cluster: self.cluster, holder };
+    pub fn issue(&self, holder: Holder, serial: Serial, folder: &Path) -> Result<(), CertificateError> {
+        let identity = Identity { cluster: self.cluster, holder, serial };
         let failed = |source| CertificateError::Issue { holder: identity.to_string(), source };
         let key = KeyPair::generate().map_err(failed)?;
         let certificate = holder_params(&identity)
@@ -265,11 +265,11 @@ mod tests {
     fn a_certificate_names_its_holder() {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::create(CLUSTER).unwrap();
-        authority.issue(Holder::Node(Name::new("pc7").unwrap()), folder.path()).unwrap();
+        authority.issue(Holder::Node(Name::new("pc7").unwrap()), Serial::FIRST, folder.path()).unwrap();
         let pem = read_pem(&folder.path().join(CERTIFICATE_FILE)).unwrap();
         let certificate = CertificateDer::from_pem_slice(pem.as_bytes()).unwrap();
         let identity = Identity::of_certificate(&certificate).unwrap();
-        assert_eq!(identity.uri(), format!("prevalent://{CLUSTER}/node/pc7"));
+        assert_eq!(identity.uri(), format!("prevalent://{CLUSTER}/node/pc7/1"));
         for length in 0..certificate.len() {
             assert!(Identity::of_certificate(&certificate[..length].into()).is_err());
         }
@@ -282,7 +282,7 @@ mod tests {
         let authority = Authority::load(folder.path()).unwrap();
         assert_eq!(authority.cluster(), CLUSTER);
         let issued = folder.path().join("pc1");
-        authority.issue(Holder::Voter(MemberId(1)), &issued).unwrap();
+        authority.issue(Holder::Voter(MemberId(1)), Serial::FIRST, &issued).unwrap();
         crate::Credentials::load(&issued).unwrap();
     }
 

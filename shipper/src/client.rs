@@ -20,12 +20,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use prevalent::{CodecError, Prevalent, Reply, ReplyError};
+use quorum::{Change, ChangeRefused};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::certificate::CertificateError;
-use crate::conversation::{ANSWERED, Answered, Ask, PastAt, QUERY_BYTES_MAX, VoterStatus};
+use crate::cluster_status::{Asked, ClusterStatus};
+use crate::conversation::{ANSWERED, Answered, Ask, Members, PastAt, QUERY_BYTES_MAX, VoterStatus};
 use crate::credentials::Credentials;
 use crate::endpoint::{Endpoint, EndpointError};
 use crate::past::{Past, PastError};
@@ -43,6 +46,9 @@ const ADDRESSES_MAX: usize = 16;
 const ORDERS_MAX: usize = 16;
 /// A read that met no master, or a busy one, is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
+/// A loop that is not stuck answers within milliseconds. One that is busy with a large frame on a slow PC may take
+/// many times as long, and is no news.
+const STATUS_WITHIN: Duration = Duration::from_secs(2);
 
 /// One voter may take so long to send what it keeps of the past: a large snapshot, over a slow link.
 pub(crate) const PAST_WITHIN: Duration = Duration::from_secs(60);
@@ -112,6 +118,9 @@ pub enum ClientError {
     /// The command made the state's code panic.
     #[error("the command made the program panic; it was undone and changed nothing")]
     Panicked,
+    /// The members were not changed, or it is not known whether they were: the reason says which.
+    #[error(transparent)]
+    Unchanged(ChangeRefused),
     /// The command or query is larger than can be sent.
     #[error("{bytes} bytes were to be sent; at most {max} are possible. Nothing was changed")]
     TooLarge {
@@ -243,24 +252,109 @@ impl<S: Prevalent> Client<S> {
         Ok(Watch::start(self.clone(), self.encode_query(query)?))
     }
 
-    /// Asks each voter that is connected how it is.
+    /// Asks each voter that is connected how it is, all at once.
     pub async fn status(&self) -> Vec<(SocketAddr, Option<VoterStatus>)> {
-        let deadline = Instant::now() + self.shared.time_out;
-        let standing = self.standing();
-        let mut statuses = Vec::new();
-        for (address, reached) in standing.voters {
-            let status = match reached {
-                Reached::Connected { connection, .. } => {
-                    match timeout_at(deadline, connection.ask(Ask::Status, Bytes::new())).await {
-                        Ok(Ok((Answered::Status(status), _))) => Some(status),
-                        _ => None,
-                    }
-                }
-                Reached::Connecting | Reached::Unreachable { .. } => None,
-            };
-            statuses.push((address, status));
+        let status = |(address, asked)| match asked {
+            Asked::Answered(status) => (address, Some(*status)),
+            Asked::Silent { .. } | Asked::Unreachable { .. } => (address, None),
+        };
+        self.ask_all().await.into_iter().map(status).collect()
+    }
+
+    /// The members of the cluster, as its master sees them.
+    ///
+    /// # Errors
+    /// If no master answers in time, or this certificate may not see it.
+    pub async fn members(&self) -> Result<Members, ClientError> {
+        match self.ask_master(Ask::Members, Bytes::new()).await? {
+            Answered::Members(members) => Ok(members),
+            _ => Err(self.no_master()),
         }
-        statuses
+    }
+
+    /// Changes the members, and returns the number of the list that has the change, which is committed then. With
+    /// `expected` it is refused unless the list has that number. A dry run changes nothing, and returns the number
+    /// that the list would have.
+    ///
+    /// # Errors
+    /// [`ClientError::Unchanged`] if the change is refused, and if the master changed meanwhile, which leaves it open
+    /// whether it was made; [`ClientError::Refused`] if this certificate may not ask for it.
+    pub async fn change_members(
+        &self,
+        change: &Change,
+        expected: Option<u64>,
+        dry_run: bool,
+    ) -> Result<u64, ClientError> {
+        let payload = postcard::to_allocvec(change).expect("a change always encodes");
+        match self.ask_master(Ask::Change { expected, dry_run }, payload.into()).await? {
+            Answered::Changed { list } => Ok(list),
+            Answered::Unchanged(refused) => Err(ClientError::Unchanged(refused)),
+            _ => Err(self.no_master()),
+        }
+    }
+
+    /// Asks the master, and the next one if it is none or busy. A master that is lost after it was asked may have
+    /// done what it was asked for.
+    async fn ask_master(&self, ask: Ask, payload: Bytes) -> Result<Answered, ClientError> {
+        let deadline = Instant::now() + self.shared.time_out;
+        loop {
+            let master = self.master(deadline).await?;
+            match timeout_at(deadline, master.connection.ask(ask, payload.clone())).await {
+                Ok(Ok((Answered::Refused { reason }, _))) => return Err(ClientError::Refused { reason }),
+                Ok(Ok((Answered::NotMaster | Answered::Busy, _))) => tokio::time::sleep(RETRY_AFTER).await,
+                Ok(Ok((answered, _))) => return Ok(answered),
+                Ok(Err(_gone)) => return Err(ClientError::Unchanged(ChangeRefused::MasterChanged)),
+                Err(_elapsed) => return Err(self.no_master()),
+            }
+        }
+    }
+
+    /// How the cluster is: waits until each known voter was tried, asks all that are connected, and draws the
+    /// conclusions. It takes a few seconds at most, whoever does not answer.
+    pub async fn cluster_status(&self) -> ClusterStatus {
+        let mut standings = self.standings();
+        let connecting = |standing: &Standing| {
+            standing.voters.values().any(|reached| matches!(reached, Reached::Connecting))
+        };
+        // Whoever has not come to an end by then is shown so.
+        drop(timeout(STATUS_WITHIN, standings.wait_for(|standing| !connecting(standing))).await);
+        // Who leads may be the one that does not answer.
+        let members = async {
+            match self.standing().has_master() {
+                true => timeout(STATUS_WITHIN, self.members()).await.ok().and_then(Result::ok),
+                false => None,
+            }
+        };
+        let (members, asked) = tokio::join!(members, self.ask_all());
+        ClusterStatus::conclude(&self.standing().view, members.as_ref(), asked)
+    }
+
+    /// Each voter has its own limit: that one is stuck says nothing of the others.
+    async fn ask_all(&self) -> Vec<(SocketAddr, Asked)> {
+        let waited = STATUS_WITHIN.min(self.shared.time_out);
+        let mut asking = JoinSet::new();
+        for (address, reached) in self.standing().voters {
+            asking.spawn(async move {
+                let asked = match reached {
+                    Reached::Connected { connection, .. } => {
+                        match timeout(waited, connection.ask(Ask::Status, Bytes::new())).await {
+                            Ok(Ok((Answered::Status(status), _))) => Asked::Answered(Box::new(status)),
+                            Ok(Ok(_)) => {
+                                Asked::Unreachable { reason: "it answers something else".to_owned() }
+                            }
+                            Ok(Err(error)) => Asked::Unreachable { reason: error.to_string() },
+                            Err(_elapsed) => Asked::Silent { waited },
+                        }
+                    }
+                    Reached::Connecting => Asked::Unreachable { reason: "no answer yet".to_owned() },
+                    Reached::Unreachable { reason } => Asked::Unreachable { reason },
+                };
+                (address, asked)
+            });
+        }
+        let mut all = asking.join_all().await;
+        all.sort_by_key(|(address, _)| *address);
+        all
     }
 
     /// The state at a moment of the past, with the newest `lines_max` commands that led to it. It is replayed

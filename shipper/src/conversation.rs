@@ -11,6 +11,8 @@
 //! | `Commands` | – | [`Submit`], any number | [`Told`], any number |
 //! | `Read` | query | – | one [`Answered`] |
 //! | `Commit` | – | – | one `Answered::Answer` without a payload: what is committed by now |
+//! | `Members` | – | – | one [`Answered`], of the master |
+//! | `Change` | a change of the members | – | one [`Answered`], once the list with it is committed |
 //! | `Watch` | query | – | `Answered::Answer` on every change, the latest if the client is slow |
 //! | `Follow` | – | – | `Answered::Snapshot…` if need be, then `Answered::Frames` for ever |
 //! | `Status` | – | – | one [`Answered`] |
@@ -22,6 +24,7 @@
 use std::net::SocketAddr;
 
 use position::{ClusterId, Epoch, Index, MemberId, Tip};
+use quorum::{ChangeRefused, Suffrage, Word};
 use serde::{Deserialize, Serialize};
 
 use crate::wire::Limits;
@@ -56,6 +59,12 @@ pub(crate) enum Ask {
     },
     Status,
     Commit,
+    Members,
+    /// `expected`: the number of the list that the operator has seen. `dry_run`: only say whether it would be done.
+    Change {
+        expected: Option<u64>,
+        dry_run: bool,
+    },
     /// `entries`: how much of the journal before that moment is wanted too, if it is kept. `least`: a voter that
     /// does not know yet that this entry is committed has too little to answer.
     Past {
@@ -137,6 +146,13 @@ pub(crate) enum Answered {
     /// The payload is its next piece.
     Piece,
     Status(VoterStatus),
+    Members(Members),
+    /// The list with this number has the change, and is committed; or would have it.
+    Changed {
+        list: u64,
+    },
+    /// The members are as they were, unless it says otherwise.
+    Unchanged(ChangeRefused),
     NotMaster,
     Busy,
     Refused {
@@ -176,6 +192,8 @@ pub struct MemberAddress {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it counts in majorities.
+    pub is_voter: bool,
 }
 
 /// What one voter says of itself when asked.
@@ -205,6 +223,68 @@ pub struct VoterStatus {
     pub disk_waits_ms: Option<u64>,
     /// What is wrong with its data directory, in words, until it has been dealt with; at most 16.
     pub findings: Vec<String>,
+}
+
+impl VoterStatus {
+    /// That its disk hangs or is far too slow, in words, while it is.
+    #[must_use]
+    pub fn disk_trouble(&self) -> Option<String> {
+        let seconds = self.disk_waits_ms? / 1000;
+        Some(format!("its disk has not answered for {seconds} s"))
+    }
+}
+
+/// The members of the cluster, as its master sees them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Members {
+    /// The number of the list that counts.
+    pub list: u64,
+    /// Whether that list is committed: as long as it is not, no other follows.
+    pub committed: bool,
+    /// After how many seconds a spare takes the place of a voter that stays away; 0: never.
+    pub replace_after_s: u64,
+    /// End of the master's journal.
+    pub last: Index,
+    /// The members, by id.
+    pub members: Vec<MemberStatus>,
+    /// The PCs that greet the cluster and are not listed, by id.
+    pub newcomers: Vec<NewcomerStatus>,
+}
+
+/// One member, as the master sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemberStatus {
+    /// Its number.
+    pub id: MemberId,
+    /// Which life of it, in hexadecimal.
+    pub incarnation: String,
+    /// Its name for people.
+    pub name: String,
+    /// Where it listens, `host:port`.
+    pub address: String,
+    /// Among equally complete journals the higher rank stands first.
+    pub rank: u32,
+    /// It keeps the journal only.
+    pub is_witness: bool,
+    /// Whether it counts.
+    pub suffrage: Suffrage,
+    /// The id of who is to vote in its place.
+    pub successor: Option<MemberId>,
+    /// End of what is durable there, as far as the master knows.
+    pub durable: Index,
+    /// What its word is worth.
+    pub word: Word,
+}
+
+/// A PC that waits to be taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NewcomerStatus {
+    /// The number in its certificate.
+    pub id: MemberId,
+    /// What its operator calls it.
+    pub name: String,
+    /// Where it listens, `host:port`.
+    pub address: String,
 }
 
 /// Maximum findings in one status. A disk that has more is known to be bad.
@@ -248,11 +328,37 @@ mod tests {
         }
     }
 
+    fn members() -> Members {
+        let member = MemberStatus {
+            id: MemberId(3),
+            incarnation: "0a".into(),
+            name: "pc3".into(),
+            address: "10.0.0.3:7400".into(),
+            rank: 7,
+            is_witness: false,
+            suffrage: Suffrage::Learner(quorum::Purpose::Spare),
+            successor: Some(MemberId(4)),
+            durable: Index(8),
+            word: Word::Lost,
+        };
+        let newcomer =
+            NewcomerStatus { id: MemberId(4), name: "pc4".into(), address: "10.0.0.4:7400".into() };
+        Members {
+            list: 7,
+            committed: true,
+            replace_after_s: 600,
+            last: Index(9),
+            members: vec![member],
+            newcomers: vec![newcomer],
+        }
+    }
+
     fn view() -> ClusterView {
         let member = |id| MemberAddress {
             id: MemberId(id),
             name: format!("pc{id}"),
             address: ([10, 0, 0, 1], 7400).into(),
+            is_voter: true,
         };
         ClusterView { epoch: Epoch(3), master: Some(MemberId(1)), members: vec![member(1), member(2)] }
     }
@@ -264,8 +370,13 @@ mod tests {
         check(&Ask::Read, ASKED);
         check(&Ask::Past { at: PastAt::Index(Index(900)), entries: 1 << 30, least: Index(900) }, ASKED);
         check(&Ask::Commit, ASKED);
+        check(&Ask::Members, ASKED);
+        check(&Ask::Change { expected: Some(9), dry_run: true }, ASKED);
         check(&Ask::Past { at: PastAt::Time(-1), entries: 0, least: Index::NONE }, ASKED);
         check(&Answered::Past { first: Index(3), at: Index(900) }, ANSWERED);
+        check(&Answered::Changed { list: 9 }, ANSWERED);
+        check(&Answered::Unchanged(ChangeRefused::NoSuchMember("pc9".into())), ANSWERED);
+        check(&Answered::Members(members()), ANSWERED);
         check(&Submit::Register, SUBMITTED);
         check(&Submit::Batch { attempt: 300 }, SUBMITTED);
         check(&Told::Registered { session: 70_000 }, TOLD);

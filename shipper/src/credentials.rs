@@ -161,7 +161,7 @@ fn read_certificate(folder: &Path, file: &str) -> Result<CertificateDer<'static>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Authority, Holder};
+    use crate::{Authority, Holder, Serial};
     use position::MemberId;
     use std::fs;
 
@@ -169,7 +169,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         Authority::create(ClusterId(cluster))
             .unwrap()
-            .issue(Holder::Voter(MemberId(id)), folder.path())
+            .issue(Holder::Voter(MemberId(id)), Serial::FIRST, folder.path())
             .unwrap();
         folder
     }

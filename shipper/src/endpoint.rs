@@ -392,7 +392,7 @@ fn transport(idle: Duration) -> TransportConfig {
 mod tests {
     use super::*;
     use crate::socket::tests::Cable;
-    use crate::{Authority, Name};
+    use crate::{Authority, Name, Serial};
     use bytes::Bytes;
     use position::ClusterId;
 
@@ -401,7 +401,7 @@ mod tests {
 
     fn credentials(authority: &Authority, holder: Holder) -> Credentials {
         let folder = tempfile::tempdir().unwrap();
-        authority.issue(holder, folder.path()).unwrap();
+        authority.issue(holder, Serial::FIRST, folder.path()).unwrap();
         Credentials::load(folder.path()).unwrap()
     }
 

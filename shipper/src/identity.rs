@@ -5,11 +5,13 @@
 //! that no connection with another one comes about.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 use position::{ClusterId, MemberId};
 use prevalent::{Actor, Role};
 use quinn::Connection;
 use rustls::pki_types::CertificateDer;
+use serde::{Deserialize, Serialize};
 use x509_parser::extensions::GeneralName;
 use x509_parser::parse_x509_certificate;
 
@@ -20,13 +22,21 @@ pub enum Holder {
     Voter(MemberId),
     /// A controlled machine.
     Node(Name),
-    /// Who may change everything.
+    /// Who may change everything in the state.
     Operator(Name),
     /// Who may see everything.
     Viewer(Name),
+    /// Who may change the cluster itself, too.
+    Admin(Name),
 }
 
-/// The name of a node, operator or viewer: 1 to 64 letters, digits, `.`, `_` and `-`, so that it needs no
+/// Which of the certificates that a holder was given one after the other: the first is 1. Revocation covers
+/// all up to one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Serial(NonZeroU32);
+
+/// The name of a node, operator, viewer or admin: 1 to 64 letters, digits, `.`, `_` and `-`, so that it needs no
 /// escaping in a URI, a file name or a log.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Name(String);
@@ -38,6 +48,8 @@ pub struct Identity {
     pub cluster: ClusterId,
     /// Who holds it.
     pub holder: Holder,
+    /// Which of the holder's certificates it is.
+    pub serial: Serial,
 }
 
 /// Why something does not name anyone.
@@ -50,13 +62,15 @@ pub enum IdentityError {
         bytes: usize,
     },
     /// The certificate has no URI, or more than one, of the form this project writes.
-    #[error("the certificate names {found} holders of the form {SCHEME}CLUSTER/ROLE/NAME; one is expected")]
+    #[error(
+        "the certificate names {found} holders of the form {SCHEME}CLUSTER/ROLE/NAME/SERIAL; one is expected"
+    )]
     NotOne {
         /// How many it names.
         found: usize,
     },
     /// The URI has another form.
-    #[error("{uri:?} is not of the form {SCHEME}CLUSTER/ROLE/NAME")]
+    #[error("{uri:?} is not of the form {SCHEME}CLUSTER/ROLE/NAME/SERIAL")]
     Form {
         /// The URI.
         uri: String,
@@ -103,6 +117,29 @@ impl fmt::Display for Name {
     }
 }
 
+impl Serial {
+    /// Of a holder's first certificate.
+    pub const FIRST: Serial = Serial(NonZeroU32::MIN);
+
+    /// That of the next certificate of the same holder; `None` after four billion.
+    #[must_use]
+    pub fn next(self) -> Option<Serial> {
+        self.0.checked_add(1).map(Serial)
+    }
+
+    /// One serial, one spelling, as with the numbers of voters.
+    fn parse(digits: &str) -> Option<Serial> {
+        let serial = Serial(digits.parse().ok()?);
+        (serial.to_string() == digits).then_some(serial)
+    }
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 impl Holder {
     /// What the holder may do.
     #[must_use]
@@ -112,6 +149,7 @@ impl Holder {
             Holder::Node(_) => Role::Node,
             Holder::Operator(_) => Role::Operator,
             Holder::Viewer(_) => Role::Viewer,
+            Holder::Admin(_) => Role::Admin,
         }
     }
 
@@ -120,7 +158,9 @@ impl Holder {
     pub fn name(&self) -> String {
         match self {
             Holder::Voter(id) => id.to_string(),
-            Holder::Node(name) | Holder::Operator(name) | Holder::Viewer(name) => name.to_string(),
+            Holder::Node(name) | Holder::Operator(name) | Holder::Viewer(name) | Holder::Admin(name) => {
+                name.to_string()
+            }
         }
     }
 
@@ -137,6 +177,7 @@ impl Holder {
             Role::Node => Holder::Node(Name::new(name).ok()?),
             Role::Operator => Holder::Operator(Name::new(name).ok()?),
             Role::Viewer => Holder::Viewer(Name::new(name).ok()?),
+            Role::Admin => Holder::Admin(Name::new(name).ok()?),
         })
     }
 }
@@ -179,9 +220,10 @@ impl Identity {
     pub fn of_uri(uri: &str) -> Result<Identity, IdentityError> {
         let parse = || {
             let mut parts = uri.strip_prefix(SCHEME)?.split('/');
-            let (cluster, role, name) = (parts.next()?, parts.next()?, parts.next()?);
+            let (cluster, role, name, serial) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
             let holder = Holder::parse(Role::from_name(role)?, name)?;
-            let identity = Identity { cluster: parse_cluster(cluster)?, holder };
+            let identity =
+                Identity { cluster: parse_cluster(cluster)?, holder, serial: Serial::parse(serial)? };
             parts.next().is_none().then_some(identity)
         };
         parse().ok_or_else(|| IdentityError::Form { uri: uri.to_owned() })
@@ -190,7 +232,7 @@ impl Identity {
     /// The URI that stands in the certificate.
     #[must_use]
     pub fn uri(&self) -> String {
-        format!("{SCHEME}{}/{}/{}", self.cluster, self.holder.role(), self.holder.name())
+        format!("{SCHEME}{}/{}/{}/{}", self.cluster, self.holder.role(), self.holder.name(), self.serial)
     }
 
     /// The host names under which a voter may answer. TLS checks them while connecting, so that a
@@ -199,7 +241,7 @@ impl Identity {
     pub fn host_names(&self) -> Vec<String> {
         match self.holder {
             Holder::Voter(id) => vec![voter_host_name(self.cluster, id), any_voter_host_name(self.cluster)],
-            Holder::Node(_) | Holder::Operator(_) | Holder::Viewer(_) => Vec::new(),
+            Holder::Node(_) | Holder::Operator(_) | Holder::Viewer(_) | Holder::Admin(_) => Vec::new(),
         }
     }
 
@@ -269,9 +311,9 @@ mod tests {
     const CLUSTER: ClusterId = ClusterId(0x00c0_ffee);
 
     fn check(holder: Holder, tail: &str) {
-        let identity = Identity { cluster: CLUSTER, holder };
+        let identity = Identity { cluster: CLUSTER, holder, serial: Serial(NonZeroU32::new(12).unwrap()) };
         let uri = identity.uri();
-        assert_eq!(uri, format!("prevalent://00000000000000000000000000c0ffee/{tail}"));
+        assert_eq!(uri, format!("prevalent://00000000000000000000000000c0ffee/{tail}/12"));
         assert_eq!(Identity::of_uri(&uri), Ok(identity));
     }
 
@@ -281,25 +323,32 @@ mod tests {
         check(Holder::Node(Name::new("pc-7").unwrap()), "node/pc-7");
         check(Holder::Operator(Name::new("anna").unwrap()), "operator/anna");
         check(Holder::Viewer(Name::new("wall.1").unwrap()), "viewer/wall.1");
+        check(Holder::Admin(Name::new("berta").unwrap()), "admin/berta");
     }
 
     #[test]
     fn only_the_exact_form_is_read() {
-        let good = "prevalent://00000000000000000000000000c0ffee/voter/3";
+        let good = "prevalent://00000000000000000000000000c0ffee/voter/3/7";
         for length in 0..good.len() {
             assert!(Identity::of_uri(&good[..length]).is_err(), "read {:?}", &good[..length]);
         }
         for bad in [
-            "prevalent://c0ffee/voter/3",
-            "prevalent://+0000000000000000000000000c0ffee/voter/3",
-            "prevalent://00000000000000000000000000C0FFEE/voter/3",
-            "prevalent://00000000000000000000000000c0ffee/voter/03",
-            "prevalent://00000000000000000000000000c0ffee/voter/70000",
-            "prevalent://00000000000000000000000000c0ffee/voter/3/4",
-            "prevalent://00000000000000000000000000c0ffee/root/3",
-            "prevalent://00000000000000000000000000c0ffee/node/",
-            "prevalent://00000000000000000000000000c0ffee/node/a b",
-            "http://00000000000000000000000000c0ffee/node/a",
+            "prevalent://c0ffee/voter/3/7",
+            "prevalent://+0000000000000000000000000c0ffee/voter/3/7",
+            "prevalent://00000000000000000000000000C0FFEE/voter/3/7",
+            "prevalent://00000000000000000000000000c0ffee/voter/03/7",
+            "prevalent://00000000000000000000000000c0ffee/voter/70000/7",
+            "prevalent://00000000000000000000000000c0ffee/voter/3/7/4",
+            "prevalent://00000000000000000000000000c0ffee/root/3/7",
+            "prevalent://00000000000000000000000000c0ffee/node//7",
+            "prevalent://00000000000000000000000000c0ffee/node/a b/7",
+            "prevalent://00000000000000000000000000c0ffee/node/a",
+            "prevalent://00000000000000000000000000c0ffee/node/a/",
+            "prevalent://00000000000000000000000000c0ffee/node/a/0",
+            "prevalent://00000000000000000000000000c0ffee/node/a/07",
+            "prevalent://00000000000000000000000000c0ffee/node/a/+7",
+            "prevalent://00000000000000000000000000c0ffee/node/a/4294967296",
+            "http://00000000000000000000000000c0ffee/node/a/7",
         ] {
             assert!(Identity::of_uri(bad).is_err(), "read {bad:?}");
         }

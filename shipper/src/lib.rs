@@ -7,6 +7,7 @@
 mod backoff;
 mod certificate;
 mod client;
+mod cluster_status;
 mod conversation;
 mod credentials;
 mod endpoint;
@@ -25,10 +26,13 @@ pub use certificate::{Authority, CertificateError};
 pub use client::{
     Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
 };
-pub use conversation::{ClusterView, MemberAddress, PastAt, StandbyStatus, VoterStatus};
+pub use cluster_status::{ClusterStatus, MemberStanding, Trouble, VoterCondition, VoterReport};
+pub use conversation::{
+    ClusterView, MemberAddress, MemberStatus, Members, NewcomerStatus, PastAt, StandbyStatus, VoterStatus,
+};
 pub use credentials::Credentials;
 pub use endpoint::{DialError, Endpoint, EndpointError, Protocol};
-pub use identity::{Holder, Identity, IdentityError, Name};
+pub use identity::{Holder, Identity, IdentityError, Name, Serial};
 pub use listener::serve_clients;
 pub use observer::{Condition, Lines, NextLine, Observer, ObserverError, ObserverOptions, Progress};
 pub use past::{Past, PastError};

@@ -18,8 +18,8 @@ mod link;
 pub(crate) mod packet;
 mod receive;
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -58,7 +58,7 @@ pub(crate) struct Peers {
     inbox: mpsc::Sender<FromPeer>,
     routes: Arc<Routes>,
     dialers: BTreeMap<Target, CancellationToken>,
-    /// Where voters may be, for a machine whose journal does not say.
+    /// Where voters may be, by the configuration.
     fallback: Vec<SocketAddr>,
 }
 
@@ -80,6 +80,12 @@ pub(crate) struct Target {
 pub(crate) struct Routes(Mutex<BTreeMap<MemberId, Lanes>>);
 
 impl Routes {
+    /// One more way, which is taken if there is none yet.
+    fn add(&self, id: MemberId, lanes: Lanes) {
+        self.lock().entry(id).or_insert(lanes);
+    }
+
+    /// The way that works.
     pub(crate) fn insert(&self, id: MemberId, lanes: Lanes) {
         self.lock().insert(id, lanes);
     }
@@ -100,13 +106,18 @@ impl Peers {
         Peers { me, endpoint, inbox, routes: Arc::default(), dialers: BTreeMap::new(), fallback }
     }
 
-    /// Dials those voters that are new, and gives up those that are gone.
-    pub(crate) fn set_members(&mut self, view: &ClusterView) {
-        let named = view.members.iter().map(|member| Target { id: Some(member.id), address: member.address });
-        let mut targets: Vec<Target> = named.filter(|target| target.id != Some(self.me)).collect();
-        if view.members.is_empty() {
-            targets.extend(self.fallback.iter().map(|&address| Target { id: None, address }));
-        }
+    /// Dials those voters that are new, and gives up those that are gone. `stated`: where voters say that they are, be
+    /// they listed or not. An address is only a hint: whoever answers there proves who it is.
+    pub(crate) fn set_members(&mut self, view: &ClusterView, stated: &[(MemberId, SocketAddr)]) {
+        let listed = view.members.iter().map(|member| (member.id, member.address));
+        let named: BTreeSet<(MemberId, SocketAddr)> = listed.chain(stated.iter().copied()).collect();
+        // The operator's word where the journal has none: of a PC that is new, or of a network that was renumbered.
+        let known: BTreeSet<SocketAddr> = named.iter().map(|(_, address)| *address).collect();
+        let unknown = self.fallback.iter().filter(|address| !known.contains(address));
+        let unknown = unknown.map(|&address| Target { id: None, address });
+        let others = named.iter().filter(|(id, _)| *id != self.me);
+        let others = others.map(|&(id, address)| Target { id: Some(id), address });
+        let targets: Vec<Target> = others.chain(unknown).collect();
         self.dialers.retain(|target, dialer| {
             let stays = targets.contains(target);
             if !stays {
@@ -119,7 +130,7 @@ impl Peers {
             let dialer = vacant.insert(CancellationToken::new()).clone();
             let (lanes, link) = link::lanes(target, self.me, self.endpoint.clone(), self.inbox.clone());
             if let Some(id) = target.id {
-                self.routes.insert(id, lanes.clone());
+                self.routes.add(id, lanes.clone());
             }
             let routes = Arc::clone(&self.routes);
             tokio::spawn(async move {

@@ -10,6 +10,7 @@
 
 mod follow;
 mod gate;
+mod members;
 mod past;
 mod questions;
 mod shares;
@@ -242,6 +243,8 @@ impl Conversation {
             Ask::Follow { after } => self.follow(after, &mut writer).await?,
             Ask::Status => self.status(&mut writer).await?,
             Ask::Commit => self.commit(&mut writer).await?,
+            Ask::Members => self.members(&mut writer).await?,
+            Ask::Change { expected, dry_run } => self.change(payload, expected, dry_run, &mut writer).await?,
             Ask::Past { at, entries, least } => self.past(at, entries, least, &mut writer).await?,
         }
         writer.finish();
@@ -307,7 +310,7 @@ impl Conversation {
     fn may_see_all(&self) -> Result<(), Denied> {
         match self.actor.role {
             Role::Node => Err(Denied::Refused(format!("a {} may not see the whole state", self.actor.role))),
-            Role::Voter | Role::Operator | Role::Viewer => Ok(()),
+            Role::Voter | Role::Operator | Role::Viewer | Role::Admin => Ok(()),
         }
     }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use position::MemberId;
 use prevalent::{Now, OpenError, Options, Prevalent, Replica};
-use quorum::{FoundingRule, Time};
+use quorum::{FoundingRule, Introduction, Time};
 use storage::{Disk, DiskError, FineTimers};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -40,6 +40,10 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 /// How a voter is run.
 #[derive(Clone, Debug)]
 pub struct VoterOptions {
+    /// What its PC is called: under this name it asks to be taken in, as long as no list has it.
+    pub name: String,
+    /// Where the others reach it, if it knows: a list that says otherwise is put right.
+    pub reached_at: Option<SocketAddr>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its data directory.
@@ -52,6 +56,14 @@ pub struct VoterOptions {
     pub founding: FoundingRule,
     /// The past beyond what recovery needs is kept as long as journal and snapshots take no more than this.
     pub history_bytes_max: u64,
+}
+
+impl VoterOptions {
+    /// What this voter says of itself where the list of members does not.
+    fn introduction(&self) -> Introduction {
+        let address = self.reached_at.map(|address| address.to_string()).unwrap_or_default();
+        Introduction { name: self.name.clone(), address }
+    }
 }
 
 /// A voter could not start. Nothing was sent to anybody.
@@ -166,6 +178,7 @@ async fn open_replica<S: Prevalent>(
     getrandom::fill(&mut process).map_err(|error| io::Error::other(error.to_string()))?;
     let replica_options = Options {
         learner: Some((credentials.cluster(), me)),
+        introduction: options.introduction(),
         founding: options.founding,
         history_bytes_max: options.history_bytes_max,
         ..Options::new(u64::from_le_bytes(process))

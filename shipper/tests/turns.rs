@@ -11,7 +11,7 @@ use prevalent::rkyv::{Archive, Deserialize, Serialize};
 use prevalent::{Founding, Moment, Prevalent};
 use quorum::{MemberInfo, Membership};
 use shipper::{
-    Authority, Client, ClientOptions, Gate, Holder, Name, Running, Turns, VoterOptions, run_voter,
+    Authority, Client, ClientOptions, Gate, Holder, Name, Running, Serial, Turns, VoterOptions, run_voter,
 };
 use storage::Disk;
 use tokio::sync::oneshot;
@@ -54,14 +54,18 @@ fn found(folder: &Path) -> VoterOptions {
     let address: SocketAddr = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (cluster, member) = (ClusterId(7), Member { id: MemberId(1), incarnation: Incarnation(9) });
     let authority = Authority::create(cluster).unwrap();
-    authority.issue(Holder::Voter(member.id), &folder.join("voter")).unwrap();
-    authority.issue(Holder::Operator(Name::new("operator").unwrap()), &folder.join("operator")).unwrap();
+    authority.issue(Holder::Voter(member.id), Serial::FIRST, &folder.join("voter")).unwrap();
+    authority
+        .issue(Holder::Operator(Name::new("operator").unwrap()), Serial::FIRST, &folder.join("operator"))
+        .unwrap();
     let info = MemberInfo::founder(member, "pc1", &address.to_string(), 1);
     let data = folder.join("data");
     let disk: Disk = Disk::open(&data).unwrap();
     let membership = Membership::founding(vec![info]).unwrap();
     Founding { cluster, membership }.write::<Holding>(&disk, member).unwrap();
     VoterOptions {
+        name: "pc1".to_owned(),
+        reached_at: Some(address),
         listen: address,
         data,
         certificates: folder.join("voter"),

@@ -10,8 +10,8 @@ use crate::Flaw;
 /// One sector: it arrives on the disk whole or not at all.
 pub const HEADER_BYTES: usize = 512;
 
-/// Raised when the layout changes. Files of every version that was ever released stay readable.
-pub const FORMAT_VERSION: u32 = 1;
+/// Raised when the layout changes. Files of every version that was ever released stay readable. Version 1 never was.
+pub const FORMAT_VERSION: u32 = 2;
 
 /// The longest name of a state's type.
 pub const TYPE_NAME_BYTES_MAX: usize = 64;
@@ -212,14 +212,14 @@ mod tests {
     #[test]
     fn a_version_that_is_damaged_is_none() {
         let mut block = header().encode();
-        block[VERSION.start] ^= 2;
+        block[VERSION.start] ^= 4;
         assert_eq!(Header::decode(&block), Err(Flaw::Header));
     }
 
     #[test]
     fn an_intact_header_can_still_be_wrong() {
         check(|block| block[0] = b'X', Flaw::Magic);
-        check(|block| block[VERSION.start] = 2, Flaw::Version { found: 2, known: 1 });
+        check(|block| block[VERSION.start] = 3, Flaw::Version { found: 3, known: 2 });
         check(|block| block[LIFE.start] = 2, Flaw::Life { found: ClusterLife(2) });
         check(|block| block[TYPE_NAME_BYTES.start] = 65, Flaw::Field { field: "length of the type name" });
         check(|block| block[TYPE_NAME.start] = 0xff, Flaw::Field { field: "type name" });

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{InstallArguments, Plan, ServiceError, ServiceName, Writes};
-use crate::say;
+use crate::{Exit, say};
 
 /// The first line of a unit file tells whether it may be replaced.
 const MARKER: &str = "# Made by `service install` of Prevalent";
@@ -138,6 +138,8 @@ fn unit(plan: &Plan, user: &str) -> Result<String, ServiceError> {
     let mut command = vec![quoted(executable)?, "--config".to_owned(), quoted(&service.config)?];
     command.extend(service.arguments.iter().map(|&argument| argument.to_owned()));
     let watchdog = if service.watched { "WatchdogSec=30\n" } else { "" };
+    let stay = Exit::ALL.into_iter().filter(|exit| exit.is_final()).map(|exit| exit.code().to_string());
+    let stay = stay.collect::<Vec<_>>().join(" ");
     let mut unit = format!(
         "{MARKER}. It is made anew by that: own settings go into `systemctl edit`.\n\
          [Unit]\n\
@@ -153,6 +155,8 @@ fn unit(plan: &Plan, user: &str) -> Result<String, ServiceError> {
          ExecStart={}\n\
          Restart=on-failure\n\
          RestartSec=2\n\
+         # Starting again does not help against these: the program says why, and what does.\n\
+         RestartPreventExitStatus={stay}\n\
          {watchdog}\
          # Recovery replays the journal before the program is ready.\n\
          TimeoutStartSec=15min\n\

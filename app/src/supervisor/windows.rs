@@ -187,8 +187,9 @@ extern "system" fn service_main(_: u32, _: *mut *mut u16) {
     service.status.get_or_init(|| handle);
     service.report(ServiceState::StartPending, ServiceExitCode::NO_ERROR);
     let exit = run_body(&service, log_format, exit_of, body);
-    // Anything but zero is a failure, after which Windows starts the service again.
-    let code = if exit == Exit::Done {
+    // Anything but zero is a failure, after which Windows starts the service again. Where that cannot help the
+    // event log has the reason, and the service stays as it is: stopped.
+    let code = if exit == Exit::Done || exit.is_final() {
         ServiceExitCode::NO_ERROR
     } else {
         ServiceExitCode::ServiceSpecific(exit.code().into())

@@ -136,7 +136,8 @@ impl Page<'_> {
             for voter in &picture.voters {
                 let area = self.take_top(1);
                 line(self.buffer, area, 0, &voter_line(voter), voter_style(voter));
-                for finding in voter.findings.iter().take(FINDINGS_SHOWN_MAX) {
+                let trouble = voter.disk_trouble.iter();
+                for finding in trouble.chain(&voter.findings).take(FINDINGS_SHOWN_MAX) {
                     let area = self.take_top(1);
                     line(self.buffer, area, 0, &format!("  ! {finding}"), alarm());
                 }
@@ -262,7 +263,9 @@ fn voter_words(voter: &Voter) -> String {
         _ => format!("{} {}", voter.name, voter.role),
     };
     // Where there is no room for the text.
-    if voter.findings.is_empty() { words } else { format!("{words} DAMAGED") }
+    let hangs = if voter.disk_trouble.is_some() { " DISK HANGS" } else { "" };
+    let damaged = if voter.findings.is_empty() { "" } else { " DAMAGED" };
+    format!("{words}{hangs}{damaged}")
 }
 
 fn voter_line(voter: &Voter) -> String {
@@ -273,7 +276,9 @@ fn voter_line(voter: &Voter) -> String {
 
 fn voter_style(voter: &Voter) -> Style {
     match voter.role.as_str() {
-        "master" | "standby" if !voter.findings.is_empty() => style_of(Condition::Drifted),
+        "master" | "standby" if !voter.findings.is_empty() || voter.disk_trouble.is_some() => {
+            style_of(Condition::Drifted)
+        }
         "master" | "standby" => Style::new(),
         "unreachable" => style_of(Condition::Absent),
         _ => style_of(Condition::Pending),
@@ -391,6 +396,7 @@ pub(crate) mod tests {
             role: role.into(),
             lag,
             version: Some("0.1.0".into()),
+            disk_trouble: None,
             findings: Vec::new(),
         };
         Picture {
@@ -476,6 +482,11 @@ pub(crate) mod tests {
         check(&tall, &["pc2              standby", "  ! mark: it is damaged [2J"]);
         let small = shown(60, 12, &picture, &mut View::default());
         check(&small, &["pc1 master, pc2 +0 DAMAGED, pc3 unreachable"]);
+        picture.voters[1].disk_trouble = Some("its disk has not answered for 3 s".into());
+        let tall = shown(80, 30, &picture, &mut View::default());
+        check(&tall, &["pc2              standby", "  ! its disk has not answered for 3 s"]);
+        let small = shown(70, 12, &picture, &mut View::default());
+        check(&small, &["pc1 master, pc2 +0 DISK HANGS DAMAGED, pc3 unreachable"]);
     }
 
     #[test]

@@ -51,6 +51,8 @@ pub(crate) struct Voter {
     /// How many entries it has still to make durable, if a master knows.
     pub(crate) lag: Option<u64>,
     pub(crate) version: Option<String>,
+    /// That its disk hangs, in words.
+    pub(crate) disk_trouble: Option<String>,
     /// What is wrong with its disk.
     pub(crate) findings: Vec<String>,
 }
@@ -145,6 +147,7 @@ fn voters(view: &ClusterView, statuses: &[VoterStatus]) -> Vec<Voter> {
             role: status.map_or_else(|| "unreachable".to_owned(), |status| status.role.clone()),
             lag: behind,
             version: status.map(|status| status.version.clone()),
+            disk_trouble: status.and_then(|status| status.disk_trouble()),
             findings: status.map(|status| status.findings.clone()).unwrap_or_default(),
         }
     };
@@ -164,6 +167,7 @@ mod tests {
             id: MemberId(id),
             name: format!("pc{id}"),
             address: ([10, 0, 0, 1], 7400).into(),
+            is_voter: true,
         };
         ClusterView {
             epoch: Epoch(3),

@@ -2,7 +2,11 @@
 //! the output is what `docs/schemas` promises.
 
 mod commands;
+mod people;
+mod runbook;
 mod schema;
 mod site;
+#[cfg(unix)]
+mod stuck;
 #[cfg(target_os = "linux")]
 mod top;

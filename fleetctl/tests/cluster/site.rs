@@ -25,6 +25,14 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+impl Said {
+    pub(crate) fn of(output: Output) -> Said {
+        let Output { status, stdout, stderr } = output;
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Said { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+    }
+}
+
 impl Site {
     pub(crate) async fn start() -> Site {
         let turn = TURN.lock().await;
@@ -54,9 +62,7 @@ impl Site {
 
     /// Runs it to its end. The cluster is made of processes: they need nothing from this thread.
     pub(crate) fn run_as(&self, person: &str, arguments: &[&str]) -> Said {
-        let Output { status, stdout, stderr } = self.command(person, arguments).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Said { code: status.code().unwrap(), stdout: text(stdout), stderr: text(stderr) }
+        Said::of(self.command(person, arguments).output().unwrap())
     }
 
     /// What an operator is told.

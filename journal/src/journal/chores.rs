@@ -12,17 +12,22 @@ use super::run::Contents;
 use super::{Active, Journal, Sizes};
 use crate::segment::SegmentName;
 
-/// Spares that are kept once a journal grows: one segment fills while the next spare is made, so that there must be
-/// another one meanwhile.
+/// Long spares that are kept once a journal grows: one segment fills while the next spare is made, so another one must
+/// be ready meanwhile.
 const SPARES: usize = 2;
+/// Long spares that a voter among others keeps from its start. A disk that hangs makes no further spare, so these are
+/// what its journal can take meanwhile: as many as may wait for a sync.
+const SPARES_AMONG_OTHERS: usize = 3;
+
+const _: () = assert!(SPARES_AMONG_OTHERS == Sizes::USUAL.unsynced_segments_max);
 
 /// What there is to do.
 #[derive(Debug, Default)]
 pub(super) struct Chores {
     under_way: bool,
     spares: SpareState,
-    /// A short spare is kept as well, for cuts and resets.
-    keeps_short_spare: bool,
+    /// Others go on without this machine's disk: its spares do not wait for the journal to grow.
+    is_among_others: bool,
     /// Full segments, with the last of their frames, that are still held in memory.
     in_memory: Vec<(SegmentName, Index)>,
     unneeded: Vec<SegmentName>,
@@ -202,10 +207,11 @@ impl Journal {
         }
     }
 
-    /// Keeps a short spare from now on: for a voter among others, which may have to cut its journal or to follow an
-    /// installed snapshot.
-    pub fn keep_short_spare(&mut self) {
-        self.chores.keeps_short_spare = true;
+    /// Keeps spares from now on, however young the journal is: for a voter among others. It may have to cut its
+    /// journal or to follow an installed snapshot, which takes a short spare. And while its disk hangs, the others
+    /// still commit what it appends.
+    pub fn keep_spares(&mut self) {
+        self.chores.is_among_others = true;
     }
 
     /// A spare that could not be made is tried again: some time has passed since.
@@ -215,22 +221,23 @@ impl Journal {
         }
     }
 
-    /// As soon as half of the first segment is written there are several spares, and always from then on: one may
-    /// fill while the disk is slow to make the next.
+    /// A journal that is alone keeps no spares before half of its first segment is written: many stores stay small.
     fn spare_wanted(&self) -> Option<Task> {
         let state = self.chores.spares;
         if matches!(state, SpareState::Failed { .. }) {
             return None;
         }
         let Sizes { first, later, .. } = self.sizes;
-        if self.chores.keeps_short_spare && self.disk.spares(first) == 0 {
+        if self.chores.is_among_others && self.disk.spares(first) == 0 {
             return Some(Task::Spare { bytes: first, count: 1 });
         }
         let grows = |active: &Active| {
             let capacity = active.segment.capacity();
             capacity as u64 >= later || active.segment.remaining() < capacity / 2
         };
-        let wanted = if self.active.as_ref().is_some_and(grows) {
+        let wanted = if self.chores.is_among_others {
+            SPARES_AMONG_OTHERS
+        } else if self.active.as_ref().is_some_and(grows) {
             SPARES
         } else {
             usize::from(state == SpareState::Missing)

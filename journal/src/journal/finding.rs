@@ -13,6 +13,11 @@ use crate::segment::SegmentName;
 pub enum Finding {
     /// Frames of the history are damaged, and their name is known.
     Damaged(Damage),
+    /// The same where no other voter could have a good copy, found while the state that they led to is in memory.
+    DamagedAlone(Damage),
+    /// This directory never took part in an epoch, and the cluster has a history: it may be a fresh copy of one that
+    /// had more.
+    Pristine,
     /// The end of the journal is damaged or gone, and may have been acknowledged.
     InDoubt {
         /// The first entry in doubt.
@@ -91,8 +96,13 @@ impl Finding {
     /// A doubt that an earlier start or a peer has found, and that nothing on the disk shows any more.
     #[must_use]
     pub fn still_in_doubt(doubted: &Doubted) -> Option<Finding> {
-        let Tail::Uncertain { at, .. } = doubted.tail else { return None };
-        Some(Finding::InDoubt { from: at, place: None, reason: Doubt::FoundBefore })
+        match doubted.tail {
+            Tail::Uncertain { at, .. } => {
+                Some(Finding::InDoubt { from: at, place: None, reason: Doubt::FoundBefore })
+            }
+            Tail::Clean => Some(Finding::Pristine),
+            Tail::Torn { .. } => None,
+        }
     }
 
     /// Whether it costs this voter its vote until somebody acts.
@@ -126,7 +136,23 @@ impl Finding {
             Finding::NoState { .. } => {
                 tracing::warn!("the state is there again: a snapshot of the master has been installed");
             }
-            other => tracing::warn!("no longer: {other}"),
+            Finding::Pristine => tracing::warn!(
+                "this voter has the whole history of its master now; its word counts from now on"
+            ),
+            other => other.log_gone(),
+        }
+    }
+
+    /// Writes to the log that what is wrong lies in nothing that is needed any more.
+    pub fn log_gone(&self) {
+        match self {
+            Finding::Damaged(Damage { id, file, offset, .. })
+            | Finding::DamagedAlone(Damage { id, file, offset, .. }) => tracing::warn!(
+                "{file} at byte {offset}: entries {} to {} were damaged; a snapshot has taken their place",
+                id.first,
+                id.last
+            ),
+            other => tracing::warn!("no longer needed, or written anew: {other}"),
         }
     }
 }
@@ -138,6 +164,15 @@ impl fmt::Display for Finding {
                 f,
                 "{file} at byte {offset}: entries {} to {} are damaged ({bytes} bytes): the disk returns other bytes than were written. The vote is kept, and another voter is asked for a good copy. Check the disk",
                 id.first, id.last
+            ),
+            Finding::DamagedAlone(Damage { id, file, offset, bytes, .. }) => write!(
+                f,
+                "{file} at byte {offset}: entries {} to {} are damaged ({bytes} bytes), and there is no other copy. The state that they led to is still in memory: a snapshot of it takes their place. Copy the directory once this is no longer said, and check the disk",
+                id.first, id.last
+            ),
+            Finding::Pristine => write!(
+                f,
+                "this folder never took part in the cluster, which has a history: it may have been copied to a new disk a second time. This voter stores what a master sends, and its word does not count before it has all of that. If there is no master, bring back the other voters"
             ),
             Finding::InDoubt { from, place, reason } => {
                 match place {

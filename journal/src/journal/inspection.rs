@@ -7,13 +7,19 @@
 use position::{Index, Tip};
 use storage::{Disk, DiskError, Slice};
 
+use super::hiding::{Noted, choose};
+use super::loading::File;
 use super::mark::{MARK_FILE, Mark};
 use super::run::{Contents, Damage, Run};
-use super::{Journal, JournalError, loading};
+use super::{Journal, JournalError, Recovered, loading};
 use crate::frame::{FRAME_ALIGNMENT, Frame, FrameError, FrameHeader};
 use crate::segment::{
-    Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind, SegmentName, visible,
+    Generation, SEGMENT_HEADER_BYTES, SegmentFlaw, SegmentHeader, SegmentKind, SegmentName,
 };
+use crate::{FoundMeta, Meta};
+
+/// Maximum attempts to list segments of which the owner removes some meanwhile.
+const LISTINGS_MAX: u32 = 16;
 
 /// A file of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,31 +28,61 @@ pub struct SegmentInfo {
     pub name: SegmentName,
     /// Its length.
     pub bytes: u64,
-    /// Whether any of its frames count: a newer generation may hide all of them.
+    /// Whether any of its frames count: a newer generation may hide all of them, or it does not belong to the journal.
     pub visible: bool,
     /// The last entry that a newer segment does not hide or continue; `None` in the newest one.
     pub through: Option<Index>,
 }
 
-/// The journal's files, in the order of their first entries, older generations first.
+/// The journal's files, in the order of their first entries, older generations first. Recovery's own code says which of
+/// them count. It may know of a snapshot besides: [`Recovered::segments`].
 ///
 /// # Errors
-/// If the disk refuses.
+/// If the disk refuses, or another version has written one.
 pub fn list_segments(disk: &Disk) -> Result<Vec<SegmentInfo>, JournalError> {
+    let mut attempt = 1;
+    loop {
+        match list_once(disk) {
+            // The owner has removed it since its name was read.
+            Err(JournalError::Disk(DiskError::Missing { .. })) if attempt < LISTINGS_MAX => attempt += 1,
+            listed => return listed,
+        }
+    }
+}
+
+fn list_once(disk: &Disk) -> Result<Vec<SegmentInfo>, JournalError> {
+    let newest = match Meta::read(disk)? {
+        FoundMeta::Good(meta) => meta.newest_segment,
+        FoundMeta::Missing | FoundMeta::Damaged => None,
+    };
+    let (mark, _) = Mark::find(disk);
     let files = loading::files(disk)?;
-    let names: Vec<SegmentName> = files.iter().map(|file| file.name).collect();
-    let shown = visible(&names);
+    let loaded = loading::load_segments(disk, &files, None, &mut Vec::new())?;
+    let (shown, _) = choose(loaded, Noted { newest, mark: mark.as_ref(), snapshot: Tip::NONE });
+    let shown: Vec<SegmentName> = shown.iter().map(|found| found.name).collect();
+    Ok(infos(&files, &shown))
+}
+
+fn infos(files: &[File], shown: &[SegmentName]) -> Vec<SegmentInfo> {
     let through = |name: &SegmentName| {
         let position = shown.iter().position(|other| other == name)?;
         shown.get(position + 1).map(|next| next.first.previous())
     };
-    let info = |file: &loading::File| SegmentInfo {
+    let info = |file: &File| SegmentInfo {
         name: file.name,
         bytes: file.bytes,
         visible: shown.contains(&file.name),
         through: through(&file.name),
     };
-    Ok(files.iter().map(info).collect())
+    files.iter().map(info).collect()
+}
+
+impl Recovered {
+    /// The journal's files as they were found, in the order of their first entries, older generations first.
+    #[must_use]
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        infos(&self.files, &self.shown)
+    }
 }
 
 /// The contents of one file of the journal, as they were when it was opened.

@@ -35,11 +35,11 @@ pub(super) fn files(disk: &Disk) -> Result<Vec<File>, DiskError> {
     Ok(entries.iter().filter_map(named).collect())
 }
 
-/// Opens the segments that can be read, and checks that they are ours. What is strange about them goes to `findings`.
+/// Opens the segments that can be read, and checks that they are ours, if it is known who we are. What is strange about them goes to `findings`.
 pub(super) fn load_segments(
     disk: &Disk,
     files: &[File],
-    tag: &JournalTag,
+    tag: Option<&JournalTag>,
     findings: &mut Vec<Finding>,
 ) -> Result<Vec<Found>, JournalError> {
     let mut segments = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn load_segments(
             }
             header => header,
         };
-        if let Ok(header) = &header {
+        if let (Ok(header), Some(tag)) = (&header, tag) {
             check_tag(name, &header.tag, tag)?;
         }
         segments.push(Found::new(name, segment, header));

@@ -55,7 +55,9 @@ pub struct Recovered {
     /// How far the mark vouches for the frames; `None` without a mark.
     vouched: Option<Index>,
     /// The files that were there.
-    files: Vec<File>,
+    pub(super) files: Vec<File>,
+    /// The segments that count, in order.
+    pub(super) shown: Vec<SegmentName>,
     /// Those that hide nothing and may hold something.
     aside: Vec<SegmentName>,
 }
@@ -90,7 +92,7 @@ impl Journal {
         findings.extend(unusable);
         let mark = mark.as_ref();
         let files = files(&disk)?;
-        let loaded = load_segments(&disk, &files, &tag, &mut findings)?;
+        let loaded = load_segments(&disk, &files, Some(&tag), &mut findings)?;
         let copies = load_copies(&disk, &files)?;
         let nothing = loaded.is_empty();
         let (segments, aside) = choose(loaded, Noted { newest, mark, snapshot });
@@ -160,6 +162,7 @@ impl Journal {
             marked: mark.map(|mark| mark.durable),
             vouched: mark.map(|_| marked),
             files,
+            shown,
             aside,
         })
     }

@@ -11,7 +11,7 @@ use super::repair::{GoodCopy, RepairOrder};
 use super::run::{Contents, Damage, GoodFrames, Run};
 use super::{Journal, JournalError};
 use crate::frame::Frame;
-use crate::segment::{JournalTag, SegmentName};
+use crate::segment::{JournalTag, SEGMENT_HEADER_BYTES, SegmentHeader, SegmentName};
 
 /// Some frames of one file, to be read again on whatever thread.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct ScrubOrder {
     journal: ScrubbedJournal,
     /// The file that is read: the segment, or the file of good copies.
     read_from: SegmentName,
+    /// The header before the first of the frames is read as well.
+    with_header: bool,
     frames: Vec<Expected>,
 }
 
@@ -49,6 +51,8 @@ pub struct Scrubbed {
     pub bytes: usize,
     /// The last entry that was looked at.
     pub through: Index,
+    /// The segment of which the disk has spoiled the header.
+    pub spoiled_header: Option<SegmentName>,
     /// The first frame that the disk has spoiled; what follows it was not looked at.
     pub spoiled: Option<Spoiled>,
 }
@@ -90,6 +94,13 @@ impl ScrubOrder {
         let mut file = self.disk.open_uncached(&self.read_from.to_string())?;
         let (mut bytes, mut through) = (0, Index::NONE);
         let mut buffer = Vec::new();
+        let mut spoiled_header = None;
+        if let (true, Some(file)) = (self.with_header, file.as_mut()) {
+            buffer.resize(SEGMENT_HEADER_BYTES, 0);
+            bytes += buffer.len();
+            let is_read = file.read_at(0, &mut buffer).is_ok();
+            spoiled_header = (!is_read || !is_header_of(&buffer, self.read_from)).then_some(self.read_from);
+        }
         for expected in &self.frames {
             buffer.resize(expected.held.len(), 0);
             through = expected.id.last;
@@ -103,9 +114,9 @@ impl ScrubOrder {
             };
             let cause = cause.map_or_else(|| "its checksum is wrong".to_owned(), |error| error.to_string());
             let spoiled = self.spoiled(expected, &cause)?;
-            return Ok(Scrubbed { bytes, through, spoiled: Some(spoiled) });
+            return Ok(Scrubbed { bytes, through, spoiled_header, spoiled: Some(spoiled) });
         }
-        Ok(Scrubbed { bytes, through, spoiled: None })
+        Ok(Scrubbed { bytes, through, spoiled_header, spoiled: None })
     }
 
     fn spoiled(&self, expected: &Expected, cause: &str) -> Result<Spoiled, JournalError> {
@@ -121,6 +132,12 @@ impl ScrubOrder {
         let copy = is_held.then(|| RepairOrder::of(&self.disk, self.journal.tag, damage, held).perform());
         Ok(Spoiled { damage, copy: copy.transpose()? })
     }
+}
+
+/// Whose journal it is was checked when the segment was opened, or begun.
+fn is_header_of(block: &[u8], name: SegmentName) -> bool {
+    SegmentHeader::decode(block)
+        .is_ok_and(|header| (header.first, header.generation) == (name.first, name.generation))
 }
 
 fn is_frame(bytes: &[u8], id: FrameId) -> bool {
@@ -151,6 +168,8 @@ impl Journal {
             disk: self.disk.clone(),
             journal: ScrubbedJournal { tag: self.tag, file: run.file },
             read_from: frames.copied_to.unwrap_or(run.file),
+            // A good copy that is damaged is fetched again, header and all.
+            with_header: frames.copied_to.is_none() && frames.offsets[first] as usize == SEGMENT_HEADER_BYTES,
             frames: range.map(expected).collect(),
         })
     }

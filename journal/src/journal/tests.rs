@@ -1,4 +1,5 @@
 mod bad;
+mod hiding;
 mod model;
 mod operations;
 mod rewrite;

@@ -3,8 +3,8 @@
 //! Responsible for: the list, and one line in the log for each beginning and each end. Not responsible for: finding it
 //! out (`journal`, `open`), and showing it.
 
-use journal::Finding;
-use position::{Ballot, FrameId, Standing};
+use journal::{Finding, Journal};
+use position::{Ballot, FrameId, Index, Standing};
 
 use crate::Prevalent;
 use crate::replica::Replica;
@@ -30,15 +30,49 @@ impl Health {
         Health(findings)
     }
 
-    /// Something was found while the voter runs.
+    /// Something was found while the voter runs. What is known already is said once.
     pub(crate) fn found(&mut self, finding: Finding) {
-        finding.log();
-        self.0.push(finding);
+        let is_known = |known: &Finding| match (known, &finding) {
+            // The reason may be put otherwise.
+            (Finding::Snapshot { index, .. }, Finding::Snapshot { index: other, .. }) => index == other,
+            _ => *known == finding,
+        };
+        if !self.0.iter().any(is_known) {
+            finding.log();
+            self.0.push(finding);
+        }
     }
 
     /// Takes out what has been dealt with, and says so.
     fn end(&mut self, is_over: impl Fn(&Finding) -> bool) {
         self.0.extract_if(.., |finding| is_over(finding)).for_each(|finding| finding.log_end());
+    }
+
+    /// Takes out what lies in nothing that is needed any more, and says so.
+    fn end_gone(&mut self, is_gone: impl Fn(&Finding) -> bool) {
+        self.0.extract_if(.., |finding| is_gone(finding)).for_each(|finding| finding.log_gone());
+    }
+
+    /// Some of the journal may have been replaced or removed.
+    pub(crate) fn follow_journal(&mut self, journal: &Journal) {
+        let base = journal.base().index();
+        self.end_gone(|finding| match finding {
+            Finding::Damaged(damage) | Finding::DamagedAlone(damage) => damage.id.last <= base,
+            Finding::SegmentHeader { file } | Finding::Length { file, .. } => !journal.reads_from(*file),
+            _ => false,
+        });
+    }
+
+    /// These snapshots are there now, and the one at `made` is new.
+    pub(crate) fn follow_snapshots(&mut self, made: Index, kept: &[Index]) {
+        self.end_gone(|finding| match finding {
+            Finding::Snapshot { index, .. } => *index == made || !kept.contains(index),
+            _ => false,
+        });
+    }
+
+    pub(crate) fn is_damaged_alone(&self) -> bool {
+        self.0.iter().any(|finding| matches!(finding, Finding::DamagedAlone(_)))
     }
 
     pub(crate) fn repaired(&mut self, frame: FrameId) {
@@ -71,7 +105,7 @@ impl Health {
 }
 
 fn is_doubt(finding: &Finding) -> bool {
-    matches!(finding, Finding::InDoubt { .. })
+    matches!(finding, Finding::InDoubt { .. } | Finding::Pristine)
 }
 
 impl<S: Prevalent> Replica<S> {

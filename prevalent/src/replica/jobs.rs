@@ -11,6 +11,7 @@ use snapshots::{Incoming, Opened, Shelf, SnapshotError};
 use crate::execution::message_of;
 use crate::replay::Replayed;
 use crate::replica::install::{InstallError, Installed, install};
+use crate::replica::keeping::{Keeping, Kept};
 use crate::replica::rebuild::{Rebuild, RebuildError};
 use crate::replica::receiving::Pieces;
 use crate::replica::scrubbing::{PieceRead, ScrubPiece};
@@ -42,6 +43,8 @@ pub(crate) enum Work<S: Prevalent> {
     Repair { order: Box<RepairOrder>, damaged: FrameId, lists: Vec<(Index, Membership)> },
     /// Reads again what the disk holds.
     Scrub(ScrubPiece),
+    /// Writes the state as it is, where the disk has spoiled what led to it.
+    Keep(Box<Keeping<S>>),
     /// Writes pieces of a snapshot that a master sends.
     Receive(Box<Pieces>),
     /// Lets go of what another has replaced.
@@ -90,6 +93,7 @@ enum Outcome<S: Prevalent> {
     },
     Repaired(Option<Repaired>),
     Scrubbed(PieceRead),
+    Kept(Box<Kept<S>>),
     /// `None` if the program panicked.
     Received {
         base: Tip,
@@ -116,6 +120,7 @@ enum Kind {
     Rebuild { number: u64 },
     Repair,
     Scrub,
+    Keep,
     Receive { base: Tip },
     Drop,
 }
@@ -150,14 +155,15 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(_) => "rebuild the state",
             Work::Repair { .. } => "replace damaged entries",
             Work::Scrub(_) => "read again what the disk holds",
+            Work::Keep(_) => "keep the state",
             Work::Receive(_) => "write pieces of a snapshot",
             Work::Drop(_) => "let go of what was replaced",
         }
     }
 
     /// Whether nobody can be answered before this is done.
-    pub(crate) fn rebuilds_the_state(&self) -> bool {
-        matches!(self.0, Work::Rebuild(_))
+    pub(crate) fn holds_the_state(&self) -> bool {
+        matches!(self.0, Work::Rebuild(_) | Work::Keep(_))
     }
 
     /// Whether this is one of the journal's own jobs, of which one runs at a time, and which are done at once on a
@@ -176,6 +182,7 @@ impl<S: Prevalent> Job<S> {
             Work::Rebuild(rebuild) => Kind::Rebuild { number: rebuild.number },
             Work::Repair { .. } => Kind::Repair,
             Work::Scrub(_) => Kind::Scrub,
+            Work::Keep(_) => Kind::Keep,
             Work::Receive(pieces) => Kind::Receive { base: pieces.base() },
             Work::Drop(_) => Kind::Drop,
         }
@@ -200,6 +207,7 @@ impl<S: Prevalent> Work<S> {
                 Outcome::Repaired(Some(Repaired { damaged, copy: order.perform(), lists }))
             }
             Work::Scrub(piece) => Outcome::Scrubbed(piece.read()),
+            Work::Keep(keeping) => Outcome::Kept(Box::new(keeping.run())),
             Work::Receive(pieces) => Outcome::Received { base: pieces.base(), written: Some(pieces.write()) },
             Work::Drop(Replaced::State(engine)) => {
                 drop(engine);
@@ -227,6 +235,7 @@ impl Kind {
             }
             Kind::Repair => Outcome::Repaired(None),
             Kind::Scrub => Outcome::Scrubbed(PieceRead::Nothing),
+            Kind::Keep => unreachable!("a panic while the state is kept is an outcome of its own"),
             Kind::Receive { base } => Outcome::Received { base, written: None },
             Kind::Drop => Outcome::Dropped,
         }
@@ -342,6 +351,7 @@ impl<S: Prevalent> Replica<S> {
                 }
             }
             Outcome::Scrubbed(read) => self.on_piece_read(now, read, out)?,
+            Outcome::Kept(kept) => self.on_kept(*kept, out),
             Outcome::Received { base, written } => {
                 self.jobs.receiving = false;
                 self.on_pieces_written(now, base, written, out)?;

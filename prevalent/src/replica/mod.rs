@@ -13,6 +13,7 @@ mod input;
 mod install;
 mod intake;
 mod jobs;
+mod keeping;
 mod members;
 mod open;
 mod rebuild;

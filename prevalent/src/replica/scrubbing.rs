@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use journal::{JournalError, ScrubOrder, Scrubbed};
+use journal::{Finding, JournalError, ScrubOrder, Scrubbed};
 use position::Index;
 use quorum::Time;
 use snapshots::{Rereading, Shelf, SnapshotError};
@@ -61,6 +61,8 @@ pub struct ScrubFound {
     pub frames: u64,
     /// How many of them were written again from memory.
     pub frames_mended: u64,
+    /// Headers of segments that the disk had spoiled. Nothing is lost by that.
+    pub headers: u64,
     /// Snapshots that the disk had spoiled.
     pub snapshots: u64,
 }
@@ -217,6 +219,10 @@ impl<S: Prevalent> Replica<S> {
                 };
                 let place = Place::Journal { after: scrubbed.through };
                 let bytes = scrubbed.bytes as u64;
+                if let Some(file) = scrubbed.spoiled_header {
+                    self.scrubbing.found.headers += 1;
+                    self.health.found(Finding::SegmentHeader { file });
+                }
                 if let Some(spoiled) = scrubbed.spoiled {
                     self.scrubbing.found.frames += 1;
                     self.scrubbing.found.frames_mended += u64::from(spoiled.is_mended());
@@ -226,7 +232,7 @@ impl<S: Prevalent> Replica<S> {
             }
             PieceRead::Snapshot(place) => (place, PIECE_BYTES as u64),
             PieceRead::Spoiled { index, error } => {
-                tracing::warn!(%error, "the disk has spoiled a snapshot; another is made. Check the disk");
+                self.health.found(Finding::Snapshot { index, error: error.to_string() });
                 self.scrubbing.found.snapshots += 1;
                 let applied = self.engine.as_ref().map(crate::Engine::applied);
                 self.jobs.snapshotting.spoiled(index, applied);
@@ -234,6 +240,10 @@ impl<S: Prevalent> Replica<S> {
             }
             PieceRead::Nothing => (Place::End, 0),
         };
+        if matches!(place, Place::End) && self.health.is_damaged_alone() {
+            // It could not be kept before, as on a full disk.
+            self.keep_state(out);
+        }
         self.scrubbing.go_on_at(now.time, place, bytes, all_bytes);
         Ok(())
     }
@@ -244,19 +254,15 @@ impl<S: Prevalent> Replica<S> {
         spoiled: journal::Spoiled,
         out: &mut Effects<S>,
     ) -> Result<(), Fatal> {
-        let id = spoiled.damage().id;
-        if self.voter.membership().voter_count() == 1 && !spoiled.is_mended() {
-            tracing::error!(first = %id.first, last = %id.last, "these entries are in no other place: back the directory up now, before the store is closed");
+        let damage = *spoiled.damage();
+        let Some(frame) = self.journal.note_spoiled(spoiled) else { return Ok(()) };
+        if self.is_alone() {
+            self.health.found(Finding::DamagedAlone(damage));
+            self.keep_state(out);
             return Ok(());
         }
-        let finding = journal::Finding::Damaged(*spoiled.damage());
-        match self.journal.note_spoiled(spoiled) {
-            Some(frame) => {
-                self.health.found(finding);
-                self.decide(now, quorum::Input::Damaged(frame), &[], out)
-            }
-            None => Ok(()),
-        }
+        self.health.found(Finding::Damaged(damage));
+        self.decide(now, quorum::Input::Damaged(frame), &[], out)
     }
 }
 

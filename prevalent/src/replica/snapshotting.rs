@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use journal::{Entry, EntryKind};
+use journal::{Entry, EntryKind, Finding};
 use position::{History, Index, Mutant, Tip};
 use quorum::Time;
 use storage::Slice;
@@ -122,13 +122,16 @@ impl<S: Prevalent> Replica<S> {
             Ok(made) => {
                 snapshotting.made(made.snapshot.index());
                 for passed_over in &made.passed_over {
-                    tracing::warn!(index = %passed_over.index, error = %passed_over.error, "a snapshot was passed over");
+                    let error = passed_over.error.to_string();
+                    self.health.found(Finding::Snapshot { index: passed_over.index, error });
                 }
+                self.health.follow_snapshots(made.snapshot.index(), &made.kept);
                 let begin = match Mutant::CompactsBeyondSnapshot.is_active() {
                     true => self.applied().index(),
                     false => made.begin,
                 };
                 self.journal.compact(begin);
+                self.health.follow_journal(&self.journal);
             }
             Err(SnapshotJobError::Overtaken { newer, .. }) => snapshotting.made(newer.index()),
             Err(error) => {

@@ -1,5 +1,8 @@
 //! A voter, driven step by step.
 
+mod hang;
 mod losses;
+mod scrub;
 mod sessions;
+mod trio;
 mod upkeep;

@@ -336,6 +336,30 @@ impl<S: Prevalent> Group<S> {
         look(node.engine().expect("the state is being rebuilt after a panic").state())
     }
 
+    /// Reads the next piece of everything again, and begins anew at the end.
+    #[cfg(test)]
+    pub(crate) fn scrub_piece(self: &Arc<Self>) {
+        let mut node = self.write_node();
+        let job = node.replica_mut().next_scrub_job();
+        if node.has_scrubbed() {
+            node.replica_mut().begin_scrub(self.clock.now());
+        }
+        drop(node);
+        if let Some(job) = job {
+            self.finish(job.run());
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn scrub_found(&self) -> ScrubFound {
+        self.node.read().unwrap_or_else(PoisonError::into_inner).scrub_found()
+    }
+
+    pub(crate) fn findings(&self) -> Vec<String> {
+        let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
+        node.health().iter().map(ToString::to_string).collect()
+    }
+
     pub(crate) fn applied(&self) -> Tip {
         self.node.read().unwrap_or_else(PoisonError::into_inner).applied()
     }

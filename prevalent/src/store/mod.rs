@@ -196,7 +196,8 @@ impl<S: Prevalent> Store<S> {
 
     /// Reads the whole directory again, past the system's cache: what the disk has spoiled since it was written is
     /// written again from memory where that still holds it, a spoiled snapshot is made anew, and each is told in the
-    /// log. It takes as long as reading all of it takes; commands and readers go on meanwhile.
+    /// log. Where memory does not hold it either, the state as it is now is written as a snapshot, which takes the place
+    /// of what led to it; commands and readers wait for that. It takes as long as reading all of it takes; else commands and readers go on meanwhile.
     ///
     /// A store that is in use does this by itself, slowly, twice a day. Call it for one that is open and idle, and
     /// before a backup.
@@ -205,6 +206,13 @@ impl<S: Prevalent> Store<S> {
     /// If the store has failed, now or before.
     pub fn scrub(&self) -> Result<ScrubFound, StoreFailed> {
         self.group.scrub()
+    }
+
+    /// What is wrong with the directory and has not been dealt with, in words for people: each says which file it is
+    /// about, what follows from it and what to do. Each is in the log as well.
+    #[must_use]
+    pub fn findings(&self) -> Vec<String> {
+        self.group.findings()
     }
 
     /// The end of the history that the state reflects.

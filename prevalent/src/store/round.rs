@@ -45,7 +45,7 @@ impl<S: Prevalent> Todo<S> {
             match order {
                 Order::Persist(order) => self.persist = Some(order),
                 Order::Sync(order) => self.sync = Some(order),
-                Order::Start(job) if job.rebuilds_the_state() => self.rebuild = Some(job),
+                Order::Start(job) if job.holds_the_state() => self.rebuild = Some(job),
                 Order::Start(job) => self.jobs.push(job),
                 Order::Send(_) => unreachable!("a voter alone has nobody to write to"),
             }

@@ -1,4 +1,5 @@
 mod damage;
+mod scrub_cost;
 
 use std::sync::{Arc, Barrier};
 

@@ -6,7 +6,7 @@ use quorum::{Append, Hello, Seen};
 use super::*;
 use crate::conversation::MemberAddress;
 use crate::wire::encode_prefix;
-use crate::{Authority, Credentials, Gate, Service};
+use crate::{Authority, Credentials, Gate, Serial, Service};
 
 const CLUSTER: ClusterId = ClusterId(3);
 
@@ -22,7 +22,7 @@ struct Voter {
 impl Voter {
     fn start(authority: &Authority, id: u16, address: SocketAddr) -> Voter {
         let (id, folder) = (MemberId(id), tempfile::tempdir().unwrap());
-        authority.issue(Holder::Voter(id), folder.path()).unwrap();
+        authority.issue(Holder::Voter(id), Serial::FIRST, folder.path()).unwrap();
         let endpoint = Endpoint::listen(address, Credentials::load(folder.path()).unwrap()).unwrap();
         let (to_loop, inbox) = mpsc::channel(PEER_INBOX_MAX);
         let (clients, _) = mpsc::channel(1);
@@ -37,7 +37,7 @@ impl Voter {
 
     fn address(&self) -> MemberAddress {
         let address = self.endpoint.local_address().unwrap();
-        MemberAddress { id: self.id, name: String::new(), address }
+        MemberAddress { id: self.id, name: String::new(), address, is_voter: true }
     }
 
     /// Waits until a link to `other` is up.
@@ -106,8 +106,8 @@ async fn pair() -> (Voter, Voter, Authority) {
     let (mut a, mut b) =
         (Voter::start(&authority, 1, ANY_PORT.into()), Voter::start(&authority, 2, ANY_PORT.into()));
     let view = ClusterView { members: vec![a.address(), b.address()], ..ClusterView::default() };
-    a.peers.set_members(&view);
-    b.peers.set_members(&view);
+    a.peers.set_members(&view, &[]);
+    b.peers.set_members(&view, &[]);
     a.linked(b.id).await;
     b.linked(a.id).await;
     (a, b, authority)

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use journal::{Sequence, SessionId};
 use position::{Epoch, Index, Tip};
 use prevalent::{Actor, SESSION_WINDOW};
+use quorum::{Change, ChangeRefused};
 use snapshots::Shelf;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::shares::Share;
-use crate::conversation::{PastAt, VoterStatus};
+use crate::conversation::{Members, PastAt, VoterStatus};
 
 /// Messages that may wait for one client's stream of commands: at least one for every command that a
 /// session can have unanswered.
@@ -43,6 +44,7 @@ impl Place {
         let identity = crate::Identity {
             cluster: position::ClusterId(0),
             holder: crate::Holder::Voter(position::MemberId(0)),
+            serial: crate::Serial::FIRST,
         };
         Place(
             Arc::<super::Shares>::default().take(&Arc::new(identity), &[]).expect("nothing is always there"),
@@ -104,6 +106,22 @@ pub enum ToLoop {
         at: PastAt,
         /// Where the answer goes.
         reply: oneshot::Sender<Kept>,
+    },
+    /// Say who the members are.
+    Members {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Members, Denied>>,
+    },
+    /// Change the members, and say so when the list that has the change is committed.
+    Change {
+        /// What is to change.
+        change: Change,
+        /// The number of the list that the operator has seen.
+        expected: Option<u64>,
+        /// Only say whether it would be done.
+        dry_run: bool,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Result<u64, ChangeRefused>, Denied>>,
     },
     /// Say how you are.
     Status {

@@ -145,7 +145,7 @@ impl Taken {
         let connected = self.by_holder.iter().filter(|(_, own)| own[Good::Connections as usize] > 0);
         let name = |identity: &Identity| match &identity.holder {
             Holder::Node(name) => Some(name.to_string()),
-            Holder::Voter(_) | Holder::Operator(_) | Holder::Viewer(_) => None,
+            Holder::Voter(_) | Holder::Operator(_) | Holder::Viewer(_) | Holder::Admin(_) => None,
         };
         connected.filter_map(|(identity, _)| name(identity)).collect()
     }
@@ -168,12 +168,12 @@ fn difference(a: &Amounts, b: &Amounts) -> Amounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Name;
+    use crate::{Name, Serial};
     use position::ClusterId;
 
     fn holder(number: usize) -> Arc<Identity> {
         let name = Name::new(&format!("pc{number}")).unwrap();
-        Arc::new(Identity { cluster: ClusterId(1), holder: Holder::Node(name) })
+        Arc::new(Identity { cluster: ClusterId(1), holder: Holder::Node(name), serial: Serial::FIRST })
     }
 
     /// How many times `amount` of `good` a holder gets.

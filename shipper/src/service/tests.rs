@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use journal::{Entries, Entry, PAYLOAD_BYTES_MAX, Schema};
 use position::{ChainHash, ClusterId, Epoch, Index, Position, Tip};
-use prevalent::{Moment, Prevalent};
+use prevalent::{Actor, Moment, Prevalent, Role};
 use quinn::{ConnectionError, VarInt};
 use snapshots::Shelf;
 use storage::Disk;
@@ -15,7 +15,7 @@ use crate::conversation::{ANSWERED, PastAt, QUERY_BYTES_MAX, Submit, TOLD, Told}
 use crate::endpoint::{Endpoint, Protocol};
 use crate::socket::Sockets;
 use crate::socket::tests::Cable;
-use crate::{Authority, Credentials, Holder, Name};
+use crate::{Authority, Credentials, Holder, Name, Serial};
 
 /// Answers with what it is asked; commands are texts.
 #[derive(Default, prevalent::rkyv::Archive, prevalent::rkyv::Serialize, prevalent::rkyv::Deserialize)]
@@ -70,7 +70,7 @@ impl Bench {
     }
 
     fn holder(&self, holder: Holder) -> Arc<Identity> {
-        Arc::new(Identity { cluster: ClusterId(5), holder })
+        Arc::new(Identity { cluster: ClusterId(5), holder, serial: Serial::FIRST })
     }
 
     /// What the loop is asked next.
@@ -88,7 +88,7 @@ impl Bench {
 
 fn endpoint(authority: &Authority, holder: Holder) -> Endpoint {
     let folder = tempfile::tempdir().unwrap();
-    authority.issue(holder, folder.path()).unwrap();
+    authority.issue(holder, Serial::FIRST, folder.path()).unwrap();
     Endpoint::listen(([127, 0, 0, 1], 0).into(), Credentials::load(folder.path()).unwrap()).unwrap()
 }
 
@@ -393,7 +393,7 @@ async fn whoever_answers_gets_in_past_a_hundred_that_never_do() {
     let mut flood = JoinSet::new();
     for _ in 0..100 {
         let folder = tempfile::tempdir().unwrap();
-        bench.authority.issue(node("mute"), folder.path()).unwrap();
+        bench.authority.issue(node("mute"), Serial::FIRST, folder.path()).unwrap();
         let credentials = Credentials::load(folder.path()).unwrap();
         let sockets = Sockets::Cabled(Arc::new(Cable::half_broken()));
         let mute = Endpoint::open(([127, 0, 0, 1], 0).into(), credentials, false, sockets).unwrap();
@@ -554,4 +554,16 @@ async fn a_follower_gives_up_only_where_there_is_no_hope() {
     check_behind(of_this, false, |answered| matches!(answered, Answered::Refused { .. })).await;
     check_behind(of_this, true, |answered| *answered == Answered::Busy).await;
     check_behind(of_a_later, false, |answered| *answered == Answered::NotMaster).await;
+}
+
+#[test]
+fn only_an_admin_changes_the_cluster() {
+    let gate = crate::Gate::new::<Echo>(|_, _| Ok(()), |_, _| Ok(()));
+    for role in Role::ALL {
+        let asked = gate.change_of_cluster(&Actor { name: "ann".into(), role });
+        assert_eq!(asked.is_ok(), role == Role::Admin, "{role}");
+        if let Err(reason) = asked {
+            assert!(reason.contains(role.name()) && reason.contains("master issue admin NAME"), "{reason}");
+        }
+    }
 }

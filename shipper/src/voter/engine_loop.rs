@@ -10,14 +10,17 @@ use bytes::Bytes;
 use journal::{MetaOrder, SyncOrder, SyncWatch};
 use position::{Index, MemberId, Tip};
 use prevalent::{Fatal, Input, Node, Now, Order, Outgoing, Prevalent, Replica, Words};
-use quorum::{RoleName, Time};
+use quorum::{ChangeRefused, Kind, MemberView, Newcomer, RoleName, Time};
 use storage::DiskError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::conversation::{ClusterView, FINDINGS_MAX, MemberAddress, PastAt, StandbyStatus, VoterStatus};
+use crate::conversation::{
+    ClusterView, FINDINGS_MAX, MemberAddress, MemberStatus, Members, NewcomerStatus, PastAt, StandbyStatus,
+    VoterStatus,
+};
 use crate::peer::{FromPeer, Peers};
-use crate::service::{Denied, Followed, Kept, Question, Replies, ToLoop};
+use crate::service::{Denied, Followed, Kept, Place, Question, Replies, ToLoop};
 use crate::voter::clients;
 use crate::voter::turns::{TURN_PERIOD, Turns};
 use crate::voter::watches::{Asked, Present, Watches};
@@ -60,8 +63,8 @@ pub(crate) struct Inboxes<S: Prevalent> {
 /// A node and everyone it talks to.
 pub(crate) struct EngineLoop<S: Prevalent> {
     started: Instant,
-    node: Node<S, Replies, Asked>,
-    words: Words<Replies, Asked>,
+    node: Node<S, Replies, Waiting>,
+    words: Words<Replies, Waiting>,
     peers: Peers,
     watches: Watches,
     /// The service lets in so many and no more.
@@ -84,6 +87,36 @@ struct Follower {
     after: Tip,
     bytes_max: usize,
     reply: oneshot::Sender<Result<Followed, Denied>>,
+}
+
+/// Who waits for the node.
+#[derive(Debug)]
+enum Waiting {
+    /// For a read index.
+    Query(Asked),
+    /// For a change of the members.
+    Change {
+        reply: oneshot::Sender<Result<Result<u64, ChangeRefused>, Denied>>,
+        #[expect(dead_code, reason = "it is kept as long as the change is under way")]
+        place: Place,
+    },
+}
+
+impl Waiting {
+    /// What became of a change.
+    fn tell(self, result: Result<u64, ChangeRefused>) {
+        if let Waiting::Change { reply, .. } = self {
+            let _gone = reply.send(Ok(result));
+        }
+    }
+
+    /// This voter leads no more.
+    fn deny(self) {
+        match self {
+            Waiting::Query(asked) => asked.deny(),
+            change @ Waiting::Change { .. } => change.tell(Err(ChangeRefused::MasterChanged)),
+        }
+    }
 }
 
 /// What woke the loop.
@@ -236,10 +269,14 @@ impl<S: Prevalent> EngineLoop<S> {
                 let Some(entries) = batch.entries() else { return Ok(()) };
                 self.node.commands(now, replies, &actor, entries)?;
             }
-            ToLoop::Read { query, reply } => self.node.read(now, Asked::Read { query, reply, place })?,
-            ToLoop::Commit { reply } => self.node.read(now, Asked::Commit { reply, place })?,
+            ToLoop::Read { query, reply } => {
+                self.node.read(now, Waiting::Query(Asked::Read { query, reply, place }))?
+            }
+            ToLoop::Commit { reply } => {
+                self.node.read(now, Waiting::Query(Asked::Commit { reply, place }))?
+            }
             ToLoop::Watch { query, changes } => {
-                self.node.read(now, Asked::Watch { query, changes, place })?
+                self.node.read(now, Waiting::Query(Asked::Watch { query, changes, place }))?
             }
             ToLoop::Follow { after, bytes_max, reply } => {
                 self.followers.retain(|follower| !follower.reply.is_closed());
@@ -249,6 +286,15 @@ impl<S: Prevalent> EngineLoop<S> {
             }
             ToLoop::Past { at, reply } => {
                 let _gone = reply.send(self.kept(at));
+            }
+            ToLoop::Members { reply } => {
+                let _gone = reply.send(self.members());
+            }
+            ToLoop::Change { reply, .. } if !self.node.voter().leads() => {
+                let _gone = reply.send(Err(Denied::NotMaster));
+            }
+            ToLoop::Change { change, expected, dry_run, reply } => {
+                self.node.change(now, Waiting::Change { reply, place }, &change, expected, dry_run)?;
             }
             ToLoop::Status { reply } => {
                 let _gone = reply.send(self.status());
@@ -289,8 +335,13 @@ impl<S: Prevalent> EngineLoop<S> {
     fn speak(&mut self) {
         self.words.refused.drain(..).for_each(clients::refuse);
         self.words.answers().for_each(|answers| clients::answer::<S>(&answers));
-        self.words.released.drain(..).for_each(|asked| self.watches.release(asked));
-        self.words.denied.drain(..).for_each(Asked::deny);
+        for waiting in self.words.released.drain(..) {
+            if let Waiting::Query(asked) = waiting {
+                self.watches.release(asked);
+            }
+        }
+        self.words.changes.drain(..).for_each(|(waiting, result)| waiting.tell(result));
+        self.words.denied.drain(..).for_each(Waiting::deny);
         for alarm in &self.words.alarms {
             tracing::error!("{alarm}");
         }
@@ -393,8 +444,30 @@ impl<S: Prevalent> EngineLoop<S> {
     fn push_view(&mut self) {
         let view = cluster_view(&self.node);
         tracing::info!(role = ?self.node.view().role, epoch = %view.epoch, master = ?view.master, "the cluster changed");
-        self.peers.set_members(&view);
+        let stated = self.node.voter().addresses();
+        let stated = stated.into_iter().filter_map(|(id, address)| Some((id, address.parse().ok()?)));
+        self.peers.set_members(&view, &stated.collect::<Vec<_>>());
         self.view.send_replace(view);
+    }
+
+    /// The members, which a master alone knows all about.
+    fn members(&self) -> Result<Members, Denied> {
+        let (voter, list) = (self.node.voter(), self.node.membership());
+        if !voter.leads() {
+            return Err(Denied::NotMaster);
+        }
+        let newcomers =
+            self.node.newcomers().into_iter().filter(|newcomer| list.member(newcomer.member.id).is_none());
+        Ok(Members {
+            list: list.number(),
+            committed: voter.list_is_committed(),
+            replace_after_s: list.replace_after().as_secs(),
+            last: self.node.last().index(),
+            members: self.node.members().into_iter().map(member_status).collect(),
+            newcomers: newcomers
+                .map(|Newcomer { member, name, address, .. }| NewcomerStatus { id: member.id, name, address })
+                .collect(),
+        })
     }
 
     fn status(&self) -> VoterStatus {
@@ -432,6 +505,22 @@ fn present<S: Prevalent>(replica: &Replica<S>) -> Option<Present<'_, S>> {
     Some(Present { state: engine.state(), epoch, index: engine.applied().index() })
 }
 
+fn member_status(view: MemberView) -> MemberStatus {
+    let MemberView { info, durable, word } = view;
+    MemberStatus {
+        id: info.member.id,
+        incarnation: info.member.incarnation.to_string(),
+        name: info.name,
+        address: info.address,
+        rank: info.rank,
+        is_witness: info.kind == Kind::Witness,
+        suffrage: info.suffrage,
+        successor: info.successor.map(|successor| successor.id),
+        durable,
+        word,
+    }
+}
+
 /// Whether what began now may go on.
 fn in_time() -> impl FnMut() -> bool {
     let begun = Instant::now();
@@ -458,7 +547,12 @@ fn cluster_view<S: Prevalent>(replica: &Replica<S>) -> ClusterView {
     let view = replica.view();
     let member = |voter: &quorum::MemberInfo| {
         let address = voter.address.parse().ok()?;
-        Some(MemberAddress { id: voter.member.id, name: voter.name.clone(), address })
+        Some(MemberAddress {
+            id: voter.member.id,
+            name: voter.name.clone(),
+            address,
+            is_voter: voter.is_voter(),
+        })
     };
     let members = replica.membership().members().iter().filter_map(member).collect();
     ClusterView { epoch: view.epoch, master: view.master, members }

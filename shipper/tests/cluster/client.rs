@@ -6,7 +6,7 @@ use std::time::Duration;
 use position::MemberId;
 
 use crate::fake_cluster::{Event, FakeCluster, Ledger, UNLUCKY};
-use shipper::{Client, ClientError, ClientOptions, Holder, Name, Reached};
+use shipper::{Client, ClientError, ClientOptions, Holder, Name, Reached, VoterCondition};
 
 /// Submits `0..count` at once, and returns what each got.
 async fn submit_all(client: &Client<Ledger>, count: u64) -> Vec<Result<u64, ClientError>> {
@@ -176,6 +176,29 @@ async fn members_are_learned_and_kept_for_the_next_run() {
     let connected = client.status().await.into_iter().filter_map(|(_, status)| status);
     assert!(connected.into_iter().any(|status| status.voter == MemberId(2) && status.role == "master"));
     assert!(client.standing().voters.values().any(|reached| matches!(reached, Reached::Connected { .. })));
+}
+
+#[tokio::test]
+async fn a_voter_whose_loop_is_stuck_is_the_only_one_that_does_not_answer() {
+    let cluster = FakeCluster::start(3);
+    cluster.promote(2);
+    let client = Client::<Ledger>::connect(cluster.options("anna")).unwrap();
+    client.wait_for_master().await.unwrap();
+    assert!(client.cluster_status().await.is_well());
+    // The first one: those after it used to have no time left.
+    cluster.be_stuck(1);
+    let status = client.cluster_status().await;
+    let votes = |id| {
+        status
+            .voters
+            .iter()
+            .any(|voter| voter.id == Some(MemberId(id)) && voter.condition == VoterCondition::Votes)
+    };
+    assert_eq!([1, 2, 3].map(votes), [false, true, true], "{status:#?}");
+    assert!(matches!(status.voters[0].condition, VoterCondition::Silent { .. }), "{status:#?}");
+    assert_eq!(status.troubles.len(), 1, "{status:#?}");
+    assert!(!status.is_well());
+    assert_eq!(client.status().await.iter().filter(|(_, status)| status.is_none()).count(), 1);
 }
 
 #[tokio::test]

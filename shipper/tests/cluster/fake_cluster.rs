@@ -17,7 +17,7 @@ use prevalent::rkyv;
 use prevalent::{Answers, Engine, Moment, Prevalent, answer_query, registration};
 use shipper::{
     Answer, Authority, ClientOptions, ClusterView, Credentials, Denied, Endpoint, Followed, FromLoop, Gate,
-    Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Service, ToLoop, VoterStatus,
+    Holder, Kept, MemberAddress, Name, PastAt, Question, Replies, Serial, Service, ToLoop, VoterStatus,
     serve_clients,
 };
 use snapshots::Shelf;
@@ -92,6 +92,9 @@ struct World {
     script: VecDeque<(usize, Event)>,
     cluster_time: Duration,
     busy: bool,
+    /// The voter that does not say how it is, and who waits for it.
+    stuck: Option<MemberId>,
+    unanswered: Vec<oneshot::Sender<VoterStatus>>,
     /// So many registrations find no room.
     full: usize,
 }
@@ -120,6 +123,8 @@ impl FakeCluster {
             script: VecDeque::new(),
             cluster_time: Duration::ZERO,
             busy: false,
+            stuck: None,
+            unanswered: Vec::new(),
             full: 0,
         };
         let cluster = FakeCluster { folder, world: Arc::new(Mutex::new(world)) };
@@ -132,7 +137,7 @@ impl FakeCluster {
 
     fn start_voter(&self, id: MemberId, authority: &Authority) {
         let folder = self.folder.path().join(format!("voter-{id}"));
-        authority.issue(Holder::Voter(id), &folder).unwrap();
+        authority.issue(Holder::Voter(id), Serial::FIRST, &folder).unwrap();
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let (view, views) = watch::channel(ClusterView::default());
@@ -149,7 +154,7 @@ impl FakeCluster {
             address
         };
         let mut world = self.world();
-        world.members.push(MemberAddress { id, name: format!("pc{id}"), address });
+        world.members.push(MemberAddress { id, name: format!("pc{id}"), address, is_voter: true });
         world.voters.insert(id, FakeVoter { runtime, view });
     }
 
@@ -159,6 +164,11 @@ impl FakeCluster {
 
     pub(crate) fn promote(&self, id: u16) {
         self.world().promote(MemberId(id));
+    }
+
+    /// From now on this voter's loop answers nobody's question how it is.
+    pub(crate) fn be_stuck(&self, id: u16) {
+        self.world().stuck = Some(MemberId(id));
     }
 
     pub(crate) fn kill(&self, id: u16) {
@@ -238,7 +248,7 @@ impl FakeCluster {
 
     fn identity(&self, holder: Holder) -> PathBuf {
         let folder = self.folder.path().join(holder.name());
-        Authority::load(self.folder.path()).unwrap().issue(holder, &folder).unwrap();
+        Authority::load(self.folder.path()).unwrap().issue(holder, Serial::FIRST, &folder).unwrap();
         folder
     }
 }
@@ -382,11 +392,15 @@ impl World {
     fn step(&mut self, me: MemberId, asked: ToLoop) {
         let leads = self.master == Some(me);
         match asked {
+            // A loop that is stuck keeps the question; the connection lives on.
+            ToLoop::Status { reply } if self.stuck == Some(me) => self.unanswered.push(reply),
             ToLoop::Status { reply } => drop(reply.send(self.status(me))),
             ToLoop::Register { replies, .. } | ToLoop::Commands { replies, .. } if !leads => {
                 replies.send(FromLoop::NotMaster);
             }
             ToLoop::Read { reply, .. } if !leads => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Members { reply } => drop(reply.send(Err(Denied::NotMaster))),
+            ToLoop::Change { reply, .. } => drop(reply.send(Err(Denied::NotMaster))),
             ToLoop::Commit { reply } if !leads => drop(reply.send(Err(Denied::NotMaster))),
             ToLoop::Commit { reply } => drop(reply.send(Ok(self.answer_with(Bytes::new())))),
             ToLoop::Watch { .. } if !leads => {}

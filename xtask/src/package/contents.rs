@@ -14,8 +14,14 @@ use crate::{repository, step};
 const BUILD_MINUTES: u32 = 25;
 
 /// Documents that users of the programs need, from the repository's top folder.
-pub(crate) const DOCUMENTS: [&str; 5] =
-    ["docs/setup.md", "docs/console.md", "docs/node.md", "docs/inspect.md", "CHANGELOG.md"];
+pub(crate) const DOCUMENTS: [&str; 6] = [
+    "docs/setup.md",
+    "docs/operations.md",
+    "docs/console.md",
+    "docs/node.md",
+    "docs/inspect.md",
+    "CHANGELOG.md",
+];
 
 /// Examples, from the same place.
 pub(crate) const EXAMPLES: [&str; 4] =

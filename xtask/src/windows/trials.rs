@@ -194,7 +194,7 @@ impl Running {
             let mut status = wine.command(&master.path);
             status.args(["status", "--json", "--config"]).arg(config).stderr(Stdio::null());
             let status = status.output().context("cannot run master.exe status")?;
-            if String::from_utf8_lossy(&status.stdout).contains("\"role\": \"master\"") {
+            if String::from_utf8_lossy(&status.stdout).contains("\"role\":\"master\"") {
                 return Ok(());
             }
             if let Some(ended) = self.0.try_wait()? {

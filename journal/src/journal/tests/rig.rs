@@ -169,6 +169,19 @@ impl Rig {
         Ok(())
     }
 
+    /// Appends without a word to the disk. `false`: there is no room.
+    pub(super) fn append_in_memory(&mut self, filling: Filling) -> bool {
+        let bytes = build(self.model.last(), self.epoch, self.model.durable, filling);
+        let frame = Frame::verify(&bytes).unwrap();
+        match self.journal().append(&frame) {
+            Err(JournalError::NotReady { .. }) => return false,
+            appended => appended.unwrap(),
+        };
+        self.written.push(bytes.clone());
+        self.model.frames.push((frame.tip(), bytes));
+        true
+    }
+
     /// Hands what was appended to the system: a power cut may then leave any part of it.
     fn write(&mut self) -> Result<(), JournalError> {
         let active = self.journal().active.as_ref().expect("it was just appended to");

@@ -1,5 +1,8 @@
 //! Directories that a crash, a full disk or a bad one has left.
 
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+
 use storage::SimDisk;
 
 use super::{Numbers, numbers, open};
@@ -254,4 +257,43 @@ fn what_is_given_up_stays_in_the_folder() {
     drop(store);
     drop(open(&machine));
     assert_eq!(machine.bytes_of(&format!("{name}.given-up")), Some(damaged));
+}
+
+/// Nobody has another copy, and the next start would be refused. But the state is in memory. Closed segments are maps
+/// after a start, so they are as spoiled as the disk.
+#[test]
+fn a_store_keeps_its_state_where_the_disk_has_spoiled_what_led_to_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::<Numbers>::open(folder.path()).unwrap();
+    let pending: Vec<_> = (0..500).map(|number| store.submit(&(2_000 + number * 2)).unwrap()).collect();
+    assert!(pending.into_iter().all(|pending| pending.wait().is_ok()));
+    for number in 0..300 {
+        store.execute(10_000 + number * 2).unwrap();
+    }
+    drop(store);
+    let store = Store::<Numbers>::open(folder.path()).unwrap();
+    let before = numbers(&store);
+    let segments = std::fs::read_dir(folder.path().join("journal")).unwrap();
+    let first =
+        segments.map(|entry| entry.unwrap().path()).filter(|path| path.extension().unwrap() == "journal");
+    let mut file = OpenOptions::new().write(true).open(first.min().unwrap()).unwrap();
+    file.seek(SeekFrom::Start(20_000)).unwrap();
+    file.write_all(&[0x55; 7]).unwrap();
+    file.sync_all().unwrap();
+
+    // At first there is no place for a snapshot.
+    std::fs::write(folder.path().join("snapshots"), b"in the way").unwrap();
+    let found = store.scrub().unwrap();
+    assert_eq!((found.frames, found.frames_mended), (1, 0));
+    let findings = store.findings();
+    assert!(findings.len() == 1 && findings[0].contains("there is no other copy"), "{findings:?}");
+    store.execute(1_000_000).unwrap();
+
+    std::fs::remove_file(folder.path().join("snapshots")).unwrap();
+    assert_eq!(store.scrub().unwrap().frames, 0);
+    assert_eq!(store.findings(), Vec::<String>::new());
+    store.execute(1_000_002).unwrap();
+    drop(store);
+    let store = Store::<Numbers>::open(folder.path()).unwrap();
+    assert_eq!(numbers(&store), [&before[..], &[1_000_000, 1_000_002]].concat());
 }

@@ -178,11 +178,16 @@ impl Cluster {
     }
 
     fn send(&mut self, id: MemberId, envelope: Envelope, frames: Vec<FrameId>) {
+        // Asked once: what is held may depend on what was before.
+        let held = self.held_back.as_ref().is_some_and(|selects| selects(&envelope));
+        if !matches!(envelope.message, Message::SnapshotChunk(_)) {
+            self.trace_message(&envelope, &frames, held);
+        }
         let disk = &self.disks[&id];
         self.oracle.promises(&envelope, disk, &disk.written);
         self.frames_sent += frames.len();
         let packet = Packet { envelope, frames };
-        if self.held_back.as_ref().is_some_and(|selects| selects(&packet.envelope)) {
+        if held {
             self.held.push(packet);
             return;
         }

@@ -60,11 +60,8 @@ impl Cluster {
                 };
                 self.note(format_args!("{me} persists epoch {}, vote for {vote}{standing}", ballot.epoch));
             }
-            Effect::Send(envelope) => self.trace_message(envelope, &[]),
-            Effect::SendFrames { envelope, after, through } => {
-                let frames = self.disks[&id].written.after(*after, *through);
-                self.trace_message(envelope, &frames);
-            }
+            // When they are sent: only then is it known whether they are held.
+            Effect::Send(_) | Effect::SendFrames { .. } => {}
             Effect::Cut { after } => self.note(format_args!("{me} cuts everything after {after}")),
             Effect::Adopt { after } => {
                 let new: Vec<FrameId> = beside.iter().filter(|frame| frame.first > *after).copied().collect();
@@ -106,7 +103,10 @@ impl Cluster {
         ordered.map_or(self.disks[&id].ballot, |memory| memory.ballot)
     }
 
-    fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId]) {
+    pub(super) fn trace_message(&mut self, envelope: &Envelope, frames: &[FrameId], held: bool) {
+        if self.trace.is_none() {
+            return;
+        }
         let Some(said) = said(&envelope.message, frames) else { return };
         let (from, to) = (envelope.from.id, envelope.to.id);
         if let Message::AppendAck(ack) = &envelope.message {
@@ -118,7 +118,7 @@ impl Cluster {
         }
         let fate = if self.severed.contains(&(from, to)) {
             " (lost)"
-        } else if self.held_back.as_ref().is_some_and(|selects| selects(envelope)) {
+        } else if held {
             " (held)"
         } else {
             ""
