@@ -73,6 +73,8 @@ mutants! {
     SettlesLostSuffix "mutant-settles-lost-suffix" "A doubt about a frame and what follows is settled by that frame."
     SettlesByMajority "mutant-settles-by-majority" "A doubt is settled by the absence of the frame on a majority."
     RetriesAsNew "mutant-retries-as-new" "A client sends what it has no answer to under new sequences."
+    KeepsOldAcknowledgement "mutant-keeps-old-acknowledgement" "What a standby had acknowledged before its restart counts on."
+    IgnoresProcessChain "mutant-ignores-process-chain" "A later start counts, whether or not it goes on from the one that is known."
     CountsLearners "mutant-counts-learners" "A learner counts in majorities."
     CountsCommittedList "mutant-counts-committed-list" "A list counts only once it is committed."
     ProposesEarly "mutant-proposes-early" "A list is proposed before a frame of the own epoch is committed."
@@ -99,18 +101,24 @@ impl Mutant {
     pub fn is_within_reach(self) -> bool {
         !matches!(
             self,
-            Mutant::BelievesOldImage
-                | Mutant::KeepsStaleCompletion
+            Mutant::KeepsStaleCompletion
                 | Mutant::KeepsHiddenGeneration
+                | Mutant::KeepsOldAcknowledgement
                 | Mutant::RepairsByPosition
                 | Mutant::InstallsWithoutHash
-                | Mutant::TrustsPristine
-                | Mutant::CountsUncertain
-                | Mutant::SettlesByHeartbeat
-                | Mutant::SettlesWhenWritten
                 | Mutant::SettlesLostSuffix
                 | Mutant::SettlesInEpochOfDoubt
-                | Mutant::ForgetsMark
+                // The simulator changes no list of members yet.
+                | Mutant::CountsLearners
+                | Mutant::CountsCommittedList
+                | Mutant::ProposesEarly
+                | Mutant::ProposesTwoAtOnce
+                | Mutant::ProposesWithoutMajority
+                | Mutant::PromotesEarly
+                | Mutant::TellsUncommittedLists
+                | Mutant::BelievesOldLists
+                | Mutant::TakesAnyIncarnation
+                | Mutant::CountsAbsenceByOneList
         )
     }
 

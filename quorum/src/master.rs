@@ -434,7 +434,11 @@ impl Voter {
         let Some(mastership) = self.role.master_mut() else { return };
         let fresh = Progress::starting_at(history.tip().index(), now);
         let standby = mastership.standbys.entry(member).or_insert_with(|| fresh.clone());
-        *standby = Progress { round: standby.round, ..fresh };
+        let durable = match Mutant::KeepsOldAcknowledgement.is_active() {
+            true => standby.durable,
+            false => Index::NONE,
+        };
+        *standby = Progress { round: standby.round, durable, ..fresh };
     }
 
     /// A standby has a damaged frame that only a snapshot still covers here.

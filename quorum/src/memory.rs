@@ -34,6 +34,7 @@ impl Link {
         }
         let starts_since = usize::try_from(started.boots - self.latest.boots).unwrap_or(usize::MAX);
         let recognized = match hello.processes.get(starts_since) {
+            _ if Mutant::IgnoresProcessChain.is_active() => true,
             _ if self.latest.boots == 0 => true,
             Some(process) => starts_since > 0 && *process == self.latest.process,
             // Whoever was away for so many starts cannot tell, and a service that fails and is started again and again

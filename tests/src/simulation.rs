@@ -18,12 +18,16 @@ mod damage;
 mod disk_work;
 mod driver;
 mod failure;
+mod holdings;
 mod ledger;
+mod long_alone;
 mod machine;
 mod misfortune;
 mod network;
+mod old_acknowledgement;
 mod oracle;
 mod order;
+mod other_frame;
 mod plan;
 mod promises;
 mod trace;
@@ -146,6 +150,9 @@ struct Simulation {
     kept_back: Vec<(usize, Bytes)>,
     trap: Option<trap::Trap>,
     last_witness: Option<witness::LastWitness>,
+    old_acknowledgement: Option<old_acknowledgement::OldAcknowledgement>,
+    long_alone: Option<long_alone::LongAlone>,
+    other_frame: Option<other_frame::OtherFrame>,
     /// Until then nothing new goes wrong: what just did is as much as the protocol promises to survive.
     quiet_until: SimTime,
     stage: Stage,
@@ -205,6 +212,9 @@ impl Simulation {
             kept_back: Vec::new(),
             trap: None,
             last_witness: None,
+            old_acknowledgement: None,
+            long_alone: None,
+            other_frame: None,
             quiet_until: SimTime::default(),
             stage: Stage::Storm,
             founded: false,
@@ -219,6 +229,7 @@ impl Simulation {
         let plan = self.plan.clone();
         self.tell(|| format!("{plan:?}"));
         self.network.weather = plan.weather;
+        self.estrange();
         for machine in 0..plan.voters {
             let delay = self.chance.skewed(Duration::ZERO, Duration::from_millis(500));
             self.agenda.after(delay, Event::Relief(Relief::Start(machine)));

@@ -453,8 +453,57 @@ impl<'a> Walk<'a> {
             return None;
         }
         let end = next.previous(self.tip);
-        self.pass(number, from.min(next.at), next.at.saturating_sub(from), end);
+        let is_behind = next.at >= self.segments[number].bytes().len();
+        if is_behind && self.next_is_of_a_newer_generation(number) {
+            // The file with which that generation begins is missing, so nobody knows how much it has cut off here. What
+            // was committed it has not.
+            self.take_back_to(self.committed);
+        }
+        let (place, at) = match self.pieces.last() {
+            Some(Piece::Good(good)) if good.segment < number => (good.segment, good.end),
+            Some(Piece::Good(good)) if good.copy.is_none() => (number, from.min(good.end)),
+            _ => (number, from.min(next.at)),
+        };
+        let till = if place == number { next.at } else { self.segments[place].bytes().len() };
+        self.pass(place, at.min(till), till.saturating_sub(at), end);
         Some(next.at)
+    }
+
+    fn next_is_of_a_newer_generation(&self, number: usize) -> bool {
+        let own = self.segments[number].name.generation;
+        self.segments.get(number + 1).is_some_and(|next| next.name.generation > own)
+    }
+
+    /// Takes back all frames behind this entry, in whichever segment they lie.
+    fn take_back_to(&mut self, end: Index) {
+        let end = end.max(self.base.index());
+        while self.tip.index() > end {
+            let Some(last) = self.pieces.pop() else { return };
+            let Piece::Good(mut good) = last else {
+                // What is damaged is named by what follows it, and that has just been taken back.
+                let Piece::Bad(bad) = last else { unreachable!("there are two kinds") };
+                self.tip = bad.after;
+                continue;
+            };
+            self.tip = good.after;
+            if good.copy.is_some() {
+                continue;
+            }
+            let bytes = self.segments[good.segment].bytes();
+            let frames = good.offsets.iter().map(|at| *at as usize);
+            let kept = frames.map_while(|at| {
+                let header = FrameHeader::read(&bytes[at..]).ok()?;
+                (header.id().last <= end).then_some((at + header.frame_bytes(), header.id().tip()))
+            });
+            let kept: Vec<(usize, Tip)> = kept.collect();
+            if let Some(&(place, tip)) = kept.last() {
+                good.offsets.truncate(kept.len());
+                (good.end, good.tip, self.tip) = (place, tip, tip);
+                self.pieces.push(Piece::Good(good));
+                break;
+            }
+        }
+        self.come_in();
     }
 
     fn has_passed(&self, end: &Tip) -> bool {

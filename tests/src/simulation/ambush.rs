@@ -23,7 +23,11 @@ impl Simulation {
             // It takes others to get there.
             Ambush::AfterCut => 500,
             // Asked after each step of a master.
-            Ambush::LastWitness => self.plan.ambush_rate.div_ceil(5),
+            Ambush::LastWitness | Ambush::Strangers | Ambush::OldAcknowledgement => {
+                self.plan.ambush_rate.div_ceil(5)
+            }
+            // Asked after each frame of a master, and it ends by itself.
+            Ambush::LongAlone | Ambush::OtherFrame => self.plan.ambush_rate * 2,
             Ambush::AfterVote | Ambush::AfterJob | Ambush::AfterElection | Ambush::OldEpoch => {
                 self.plan.ambush_rate * 25
             }
@@ -72,7 +76,7 @@ impl Simulation {
 
     /// The power goes before anybody hears of a sync, and before the mark. On a bad disk what was synced rots, too.
     pub(super) fn power_cut_after_sync(&mut self, machine: usize) {
-        if self.plan.bad_disks.contains(&machine) && self.is_founded() && self.chance.happens(500) {
+        if self.may_lose(machine) && self.chance.happens(300) {
             return self.rot_the_end(machine);
         }
         self.power_cut(machine);
@@ -103,11 +107,7 @@ impl Simulation {
     /// What a voter has just acknowledged rots on its disk.
     pub(super) fn rot_after_sync(&mut self, machine: usize, life: Life) {
         let still_there = self.machines[machine].life == life && self.machines[machine].process.is_some();
-        if still_there
-            && self.plan.bad_disks.contains(&machine)
-            && self.is_founded()
-            && self.ambush(Ambush::RotAfterSync)
-        {
+        if still_there && self.ambush(Ambush::RotAfterSync) && self.may_lose(machine) {
             self.rot_the_end(machine);
             if self.ambush(Ambush::LateHeartbeat) {
                 self.repeat_old_heartbeat(machine);

@@ -23,6 +23,7 @@ impl Simulation {
         self.tell(|| "the storm is over".to_owned());
         self.stage = Stage::Calm(now);
         self.network.heal();
+        self.network.strangers = None;
         self.network.weather = Weather::FAIR;
         self.plan.sync_slowest = self.plan.sync_slowest.min(Duration::from_millis(3));
         self.release_messages();

@@ -213,6 +213,10 @@ impl Before {
         }
     }
 
+    pub(super) fn is_of_a_job(&self) -> bool {
+        self.because == Because::Job
+    }
+
     /// Counts what the step went through; says whether the journal was cut.
     pub(super) fn compare(self, replica: &Replica<Ledger>, coverage: &mut Coverage) -> bool {
         let (journal, standing) = (replica.journal(), replica.view().standing);

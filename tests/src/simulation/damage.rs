@@ -1,136 +1,207 @@
 //! Files that a disk damages while nobody looks, and what of them stays whole.
 //!
-//! Responsible for: damaging every kind of file in every way, and keeping to what the protocol promises to survive:
+//! Responsible for: damaging every kind of file in every way, on any voter, and keeping to what the protocol promises
+//! to survive:
 //!
-//! - disks that may lose anything are fewer than half, the same ones for a whole simulation;
-//! - on any other disk one file at a time is damaged of which there is more than one copy: a copy of the ballot, a
-//!   snapshot, a closed segment; and no other disk loses anything until that voter is sound again. So of each
-//!   piece of history at least one voter has a good copy;
-//! - the end of a journal and the mark are damaged only on disks of the first kind: a voter's newest frame may be
-//!   one of as few copies as a majority needs;
+//! - fewer than half of the voters ail at a time, and another one that does not ail holds all that was ever committed
+//!   (`may_lose`): one good copy of each piece of history is kept among the voters;
+//! - of the ballot, of which nobody else has a copy, one of the two copies stays good;
+//! - damage that looks like a write that never happened befalls what has been at rest for a while: what the cache held
+//!   was written back before, the mark among it, and the mark itself is whole (`docs/protocol.md` names the exposure
+//!   that remains otherwise);
 //! - a voter that is alone has nobody to ask. It must refuse to start, or must not need what is damaged; its
-//!   operator then puts the file back.
+//!   operator then puts the files back.
+//!
+//! Not responsible for: disks that go back in time, which are fewer than half for a whole simulation (`misfortune`).
 
 use std::collections::BTreeMap;
 
-use journal::SegmentName;
-use position::Standing;
-use storage::{Damage, FileCopy, FileEntry};
+use journal::{Meta, SegmentName};
+use storage::{Damage, FileCopy, FileEntry, SimDisk};
 
 use super::chance::Chance;
-use super::machine::Machine;
 use super::plan::{Harm, Misfortune};
 use super::{Simulation, Stage};
 
-const SECTOR: usize = 512;
+pub(super) const SECTOR: usize = 512;
 
 /// All of a disk's files, as they once were.
 pub(super) type Older = BTreeMap<String, FileCopy>;
 
+/// At most so many files are damaged together.
+const FILES_MAX: u64 = 4;
+
+/// A file and what befalls it.
+type Blow = (String, Damage);
+
 impl Simulation {
-    /// Damages a file of this kind, if there is one and the promise holds, and starts the voter again.
+    /// Damages files of this kind, if there are any and the promise holds, and starts the voter again.
     pub(super) fn damage(&mut self, kind: Misfortune) {
-        if self.stage != Stage::Storm || self.plan.harms.is_empty() {
-            return;
-        }
-        let Some(machine) = self.disk_to_damage(kind) else { return };
-        if self.machines[machine].full || self.machines[machine].process.is_none() {
+        let machine = self.chance.place(self.machines.len());
+        if self.stage != Stage::Storm || self.plan.harms.is_empty() || !self.may_be_damaged(machine, kind) {
             return;
         }
         self.remember_files(machine);
-        let Some(name) = self.file_to_damage(machine, kind) else { return };
-        let harm = self.chance.one_of(&self.plan.harms);
-        if self.plan.is_without(harm.name()) || (harm.is_of_whole_files() && self.is_alone()) {
+        let blows = self.blows(machine, kind);
+        let before = self.machines[machine].disk.image();
+        if !self.strike(machine, &blows) {
             return;
         }
-        let found = &self.machines[machine];
-        let bytes = found.disk.bytes_of(&name).expect("just listed");
-        let whole = found.disk.copy_of(&name).expect("just listed");
-        let older = found.older.get(&name);
-        let Some(damage) = harm.of(&bytes, older, &mut self.chance) else { return };
-        self.tell(|| format!("{machine}: {harm:?}: {name}"));
-        self.restart_on(machine, |disk| {
-            disk.crash();
-            disk.damage(&name, &damage);
-        });
-        self.machines[machine].harmed = true;
-        if kind == Misfortune::DamagedSnapshot {
-            self.machines[machine].damaged_snapshot = Some(name.clone());
+        if kind == Misfortune::DamagedMark {
+            self.machines[machine].mark_is_whole = false;
         }
         if self.is_alone() {
-            self.machines[machine].undo = Some((name, whole));
+            self.machines[machine].undo.get_or_insert(before);
         }
+    }
+
+    /// Damages these files of a voter at rest, and starts it again; `false`: there is nothing to be damaged.
+    pub(super) fn strike(&mut self, machine: usize, blows: &[Blow]) -> bool {
+        if blows.is_empty() {
+            return false;
+        }
+        for (name, damage) in blows {
+            self.tell(|| match damage {
+                Damage::Stale(_) => format!("{machine}: {name} is as it once was"),
+                _ => format!("{machine}: {name}: {damage:?}"),
+            });
+        }
+        let is_struck = self.restart_on(machine, |disk| {
+            disk.crash();
+            if blows.iter().any(|(_, damage)| looks_unwritten(damage)) {
+                disk.revert(&disk.image());
+            }
+            for (name, damage) in blows {
+                disk.damage(name, damage);
+            }
+        });
+        if is_struck {
+            self.machines[machine].is_harmed();
+        }
+        is_struck
     }
 
     fn is_alone(&self) -> bool {
         self.machines.len() == 1
     }
 
-    fn disk_to_damage(&mut self, kind: Misfortune) -> Option<usize> {
-        let machine = self.chance.place(self.machines.len());
-        if self.is_alone() {
-            return Some(machine)
-                .filter(|_| matches!(kind, Misfortune::DamagedSegment | Misfortune::DamagedTail));
+    fn may_be_damaged(&mut self, machine: usize, kind: Misfortune) -> bool {
+        let found = &self.machines[machine];
+        let files = found.disk.disk();
+        if found.process.is_none() || found.doomed || found.full {
+            return false;
         }
+        match kind {
+            // The other copy is enough, whatever the others are.
+            Misfortune::DamagedBallot => has_both_ballots(&found.disk),
+            // Without it nobody knows whether a torn end was ever written.
+            Misfortune::DamagedMark if files.read("mark", 4096).is_ok_and(|mark| mark.is_none()) => false,
+            _ => self.is_alone() || self.may_lose(machine),
+        }
+    }
+
+    /// Whether this voter may lose anything of its journal and its snapshots now.
+    pub(super) fn may_lose(&mut self, machine: usize) -> bool {
         if !self.is_founded() {
+            return false;
+        }
+        let others: Vec<usize> = (0..self.machines.len()).filter(|other| *other != machine).collect();
+        let ailing = others.iter().filter(|other| self.is_ailing(**other)).count();
+        ailing < (self.machines.len() - 1) / 2 && others.iter().any(|other| self.has_everything(*other))
+    }
+
+    /// Whether a voter has lost something and is not known to have it back.
+    pub(super) fn is_ailing(&self, machine: usize) -> bool {
+        let found = &self.machines[machine];
+        found.ails || found.is_replaced || found.process.as_ref().is_some_and(|process| !process.is_sound())
+    }
+
+    /// What is damaged together: one file, or several.
+    fn blows(&mut self, machine: usize, kind: Misfortune) -> Vec<Blow> {
+        if kind != Misfortune::DamagedMuch {
+            return self.blow(machine, kind).into_iter().collect();
+        }
+        if self.chance.happens(150) {
+            let folder = self.chance.one_of(&["journal", "snapshots"]);
+            let names = self.names(machine, folder);
+            return match self.may_look_unwritten(machine) {
+                true => names.into_iter().map(|name| (name, Damage::Deleted)).collect(),
+                false => Vec::new(),
+            };
+        }
+        let mut blows: Vec<Blow> = Vec::new();
+        let ballots = has_both_ballots(&self.machines[machine].disk);
+        for _ in 0..self.chance.between(2, FILES_MAX) {
+            let kinds = [
+                Misfortune::DamagedSegment,
+                Misfortune::DamagedTail,
+                Misfortune::DamagedTail,
+                Misfortune::DamagedSnapshot,
+                Misfortune::DamagedBallot,
+            ];
+            let kind = self.chance.one_of(&kinds);
+            let is_spent = |blow: &Blow| blow.0.starts_with("meta");
+            if kind == Misfortune::DamagedBallot && (!ballots || blows.iter().any(is_spent)) {
+                continue;
+            }
+            blows.extend(self.blow(machine, kind));
+        }
+        blows
+    }
+
+    fn blow(&mut self, machine: usize, kind: Misfortune) -> Option<Blow> {
+        let name = self.file_to_damage(machine, kind)?;
+        let harm = self.chance.one_of(&self.plan.harms);
+        if self.plan.is_without(harm.name()) {
             return None;
         }
-        let bad = self.plan.bad_disks.iter().copied().collect::<Vec<usize>>();
-        let ailing = |machine: &usize| self.machines[*machine].is_ailing();
-        let others_ail =
-            (0..self.machines.len()).filter(|other| *other != machine).any(|other| ailing(&other));
-        let has_copies = matches!(kind, Misfortune::DamagedBallot | Misfortune::DamagedSnapshot);
-        if has_copies && !bad.contains(&machine) {
-            return (!others_ail && !ailing(&machine)).then_some(machine);
-        }
-        let good_ones_ail =
-            (0..self.machines.len()).filter(|other| !bad.contains(other)).any(|other| ailing(&other));
-        if bad.is_empty() || good_ones_ail {
+        let found = &self.machines[machine];
+        let bytes = found.disk.bytes_of(&name).expect("just listed");
+        let older = found.older.get(&name);
+        let damage = harm.of(&bytes, older, &mut self.chance)?;
+        let is_history = name.starts_with("journal");
+        if is_history && looks_unwritten(&damage) && !self.may_look_unwritten(machine) {
             return None;
         }
-        Some(self.chance.one_of(&bad))
+        Some((name, damage))
+    }
+
+    /// Whether the mark tells what was written. Without it the end of a journal that is lost looks like one that was
+    /// never written.
+    pub(super) fn may_look_unwritten(&self, machine: usize) -> bool {
+        self.machines[machine].mark_is_whole
+    }
+
+    fn names(&self, machine: usize, folder: &str) -> Vec<String> {
+        let files = self.machines[machine].disk.disk().list(folder).unwrap_or_default();
+        files.into_iter().map(|file| format!("{folder}/{}", file.name)).collect()
+    }
+
+    pub(super) fn segments(&self, machine: usize) -> Vec<String> {
+        let names = self.names(machine, "journal");
+        let is_segment = |name: &String| SegmentName::parse(&name["journal/".len()..]).is_some();
+        names.into_iter().filter(is_segment).collect()
     }
 
     fn file_to_damage(&mut self, machine: usize, kind: Misfortune) -> Option<String> {
-        let disk = self.machines[machine].disk.disk();
-        let names = |folder: &str| -> Vec<String> {
-            let files = disk.list(folder).unwrap_or_default();
-            files.into_iter().map(|file| format!("{folder}/{}", file.name)).collect()
-        };
-        let segments = || -> Vec<String> {
-            names("journal")
-                .into_iter()
-                .filter(|name| SegmentName::parse(&name["journal/".len()..]).is_some())
-                .collect()
-        };
         let candidates: Vec<String> = match kind {
             Misfortune::DamagedBallot => vec!["meta.0".to_owned(), "meta.1".to_owned()],
             Misfortune::DamagedMark => vec!["mark".to_owned()],
-            Misfortune::DamagedSnapshot => self.spare_snapshots(machine, names("snapshots")),
+            Misfortune::DamagedSnapshot => self.names(machine, "snapshots"),
             Misfortune::DamagedSegment => {
-                let mut closed = segments();
+                let mut closed = self.segments(machine);
                 if closed.len() > 1 {
                     closed.pop();
                 }
                 closed
             }
-            _ => segments().pop().into_iter().collect(),
+            _ => self.segments(machine).pop().into_iter().collect(),
         };
         if candidates.is_empty() {
             return None;
         }
         let name = candidates[self.chance.place(candidates.len())].clone();
         self.machines[machine].disk.bytes_of(&name).map(|_| name)
-    }
-
-    /// Snapshots one of which may be lost: another that leads to the journal is whole.
-    fn spare_snapshots(&self, machine: usize, names: Vec<String>) -> Vec<String> {
-        let found = &self.machines[machine];
-        let Some(process) = &found.process else { return Vec::new() };
-        let base = format!("snapshots/{:020}", process.replica.journal().base().index().0);
-        let useful = names.iter().filter(|name| **name >= base).count();
-        let spared = found.damaged_snapshot.as_ref().is_some_and(|damaged| names.contains(damaged));
-        if useful >= 2 && !spared { names } else { Vec::new() }
     }
 
     /// Keeps what the files are now, for a time when a write is lost.
@@ -144,20 +215,17 @@ impl Simulation {
     }
 }
 
-impl Machine {
-    /// Does not run, does not count, or waits for a good copy of something.
-    pub(super) fn is_ailing(&self) -> bool {
-        let Some(process) = &self.process else { return true };
-        let standing = process.replica.view().standing;
-        standing != Standing::Settled || process.replica.journal().damages().next().is_some()
-    }
+fn has_both_ballots(disk: &SimDisk) -> bool {
+    let both = ["meta.0", "meta.1"].iter().all(|name| disk.bytes_of(name).is_some());
+    both && Meta::damaged_copies(&disk.disk()).is_empty()
+}
+
+/// Whether what is left looks as if the newest writes had never happened.
+fn looks_unwritten(damage: &Damage) -> bool {
+    !matches!(damage, Damage::Flipped { .. })
 }
 
 impl Harm {
-    fn is_of_whole_files(self) -> bool {
-        matches!(self, Harm::Truncated | Harm::Extended | Harm::Deleted | Harm::Stale)
-    }
-
     /// What befalls a file with these contents; `None` if nothing can.
     fn of(self, bytes: &[u8], older: Option<&FileCopy>, chance: &mut Chance) -> Option<Damage> {
         let length = bytes.len() as u64;

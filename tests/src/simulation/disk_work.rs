@@ -54,6 +54,7 @@ impl Simulation {
         // Where the step was the machine's last, so was the mark before.
         if self.running(machine, life).is_some() {
             order.note_mark();
+            self.machines[machine].mark_is_whole = true;
         }
         self.rot_after_sync(machine, life);
     }
@@ -136,7 +137,7 @@ impl Simulation {
 
     /// Those on a disk that lies may be broken; they are found out when they are read.
     pub(super) fn look_at_snapshots(&mut self, machine: usize) {
-        if self.plan.bad_disks.contains(&machine) || self.machines[machine].harmed {
+        if self.machines[machine].lied || self.machines[machine].harmed {
             return;
         }
         let disk = &self.machines[machine].disk;

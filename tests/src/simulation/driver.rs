@@ -74,6 +74,7 @@ impl Simulation {
         }
         let (envelope, payload) = decode_packet(&packet).expect("a voter sends whole messages");
         self.tell(|| format!("{to} hears {envelope} +{}", payload.len()));
+        self.note_greeting(to, &envelope);
         self.step(to, Input::Message { envelope: &envelope, payload: &payload });
     }
 
@@ -104,11 +105,13 @@ impl Simulation {
         let now = self.machines[machine].clock.read(self.agenda.now());
         let Some(mut process) = self.machines[machine].process.take() else { return };
         let before: Voter = process.replica.voter().clone();
+        let damaged = if outside.is_of_a_job() { process.damaged() } else { Vec::new() };
         let stepped = step(&mut process.replica, now);
         if stepped.is_ok() {
             quorum::check_step(&before, process.replica.voter());
         }
         let was_cut = stepped.is_ok() && outside.compare(&process.replica, &mut self.coverage);
+        process.look_at_repairs(machine, &damaged);
         let syncs = process.sync.is_some();
         self.after(machine, process, stepped.map(|()| true));
         if was_cut && syncs && self.plan.ambushes.contains(&Ambush::CutDuringSync) {
@@ -170,6 +173,10 @@ impl Simulation {
         let leads = process.seen.led;
         let (commits, writes) = (process.seen.commit > committed, process.seen.last > last);
         self.machines[machine].process = Some(process);
+        self.look_at_holdings(machine);
+        if leads && commits {
+            self.look_at_commit(machine);
+        }
         self.perform(machine, life);
         // What was taken in or committed is packed and applied when there is no more input at hand.
         if more {
@@ -184,6 +191,9 @@ impl Simulation {
         }
         self.spring_trap(machine, leads && !led);
         self.spring_last_witness(machine, leads);
+        self.spring_old_acknowledgement(machine, leads);
+        self.spring_long_alone(machine, leads && writes);
+        self.spring_other_frame(machine, leads);
         if leads && writes && self.ambush(Ambush::CutDuringSync) {
             self.cut_off(machine);
         }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
-use position::{ClusterId, Index, Member, Memory};
+use position::{ClusterId, Epoch, Index, Member, Memory, ProcessNumber, Standing, Tip};
 use prevalent::{Fatal, Finished, Job, Node, Now, OpenError, Options, Order, Replica, Words};
 use quorum::Time;
-use storage::{Disk, FileCopy, Image, SimDisk};
+use storage::{Disk, Image, SimDisk};
 
 use super::agenda::SimTime;
 use super::conversations::{Asker, Reader, Stream};
@@ -45,12 +45,20 @@ pub(super) struct Machine {
     pub(super) hangs_until: SimTime,
     /// A file of it was damaged.
     pub(super) harmed: bool,
+    /// It was damaged, and has not been seen whole since.
+    pub(super) ails: bool,
+    /// Its mark tells all that it has made durable.
+    pub(super) mark_is_whole: bool,
+    /// What it had durable when its word counted last.
+    pub(super) acknowledged: Tip,
+    /// The end of what it had durable of all that was ever committed.
+    pub(super) has: Tip,
+    /// The number of its present process.
+    pub(super) process_number: ProcessNumber,
     /// The newest heartbeats that were sent to it.
     pub(super) heartbeats: VecDeque<Bytes>,
-    /// The only copy of a file that was damaged, and its name.
-    pub(super) undo: Option<(String, FileCopy)>,
-    /// The snapshot that was damaged last.
-    pub(super) damaged_snapshot: Option<String>,
+    /// The only copy of all files, as they were before some were damaged.
+    pub(super) undo: Option<Image>,
     /// Its files as they once were.
     pub(super) older: Older,
     /// Its disk may have no room.
@@ -59,12 +67,29 @@ pub(super) struct Machine {
     pub(super) starts: u64,
     /// Its disk has once said that it had synced and had not.
     pub(super) lied: bool,
+    /// It has done so for the present process.
+    pub(super) lies: bool,
+    /// Its disk has gone back in time, or its folder was replaced: it may be taken for a copy.
+    pub(super) went_back: bool,
+    /// Its folder is not what it was: it never counts again.
+    pub(super) is_replaced: bool,
     /// Its disk was emptied: it knows its cluster only from its certificate.
     pub(super) wiped: bool,
     /// The disk as the founder made it.
     pub(super) founded: Image,
-    /// The disk as it once was, for as long as everyone who saw more of it still runs.
-    pub(super) image: Option<Image>,
+    /// The disk as it once was.
+    pub(super) image: Option<OldImage>,
+}
+
+/// A disk as it once was.
+#[derive(Debug)]
+pub(super) struct OldImage {
+    pub(super) image: Image,
+    /// The starts and the epoch of that time.
+    pub(super) boots: u64,
+    pub(super) epoch: Epoch,
+    /// Everyone who saw more of it still runs.
+    pub(super) is_remembered: bool,
 }
 
 /// A clock that runs a little too fast or too slow, and its timers.
@@ -98,6 +123,7 @@ fn scale(value: u64, times: u64, over: u64) -> u64 {
 
 /// What a driver around a replica holds.
 pub(super) struct Process {
+    /// The node that ships. Oracles look at its replica.
     pub(super) replica: Node<Ledger, Asker, Reader>,
     /// What the node has ordered and not been given yet.
     pub(super) orders: Vec<Order<Ledger>>,
@@ -111,6 +137,8 @@ pub(super) struct Process {
     pub(super) wakes_at: Option<SimTime>,
     pub(super) turn_is_due: bool,
     pub(super) said: Said,
+    /// The process of each other voter that has greeted this one last.
+    pub(super) met: BTreeMap<usize, ProcessNumber>,
     /// What the oracles have already looked at.
     pub(super) seen: Seen,
 }
@@ -121,6 +149,10 @@ pub(super) struct Seen {
     pub(super) last: Index,
     pub(super) lines: usize,
     pub(super) led: bool,
+    /// Its vote counted at the last look.
+    pub(super) settled: bool,
+    /// Its acknowledgements counted at some time.
+    pub(super) counted: bool,
 }
 
 pub(super) enum SyncInFlight {
@@ -154,13 +186,20 @@ impl Machine {
             keeps_power: false,
             hangs_until: SimTime::default(),
             harmed: false,
+            ails: false,
+            mark_is_whole: false,
+            acknowledged: Tip::NONE,
+            has: Tip::NONE,
+            process_number: ProcessNumber::default(),
             heartbeats: VecDeque::new(),
             undo: None,
-            damaged_snapshot: None,
             older: Older::new(),
             full: false,
             starts: 0,
             lied: false,
+            lies: false,
+            went_back: false,
+            is_replaced: false,
             wiped: false,
             founded,
             image: None,
@@ -178,6 +217,7 @@ impl Machine {
         assert!(self.process.is_none(), "one process on one directory");
         self.life.0 += 1;
         self.starts += 1;
+        self.process_number = ProcessNumber(random);
         let options = Options {
             learner: self.wiped.then_some((cluster, self.member.id)),
             snapshot_rule: plan.snapshot_rule,
@@ -197,6 +237,29 @@ impl Machine {
         self.life.0 += 1;
         self.doomed = false;
         self.keeps_power = false;
+        if std::mem::take(&mut self.lies) {
+            self.goes_back();
+        }
+    }
+
+    /// Files of it were damaged.
+    pub(super) fn is_harmed(&mut self) {
+        self.harmed = true;
+        self.ails = true;
+    }
+
+    /// What it had is gone, and only others can tell.
+    pub(super) fn goes_back(&mut self) {
+        self.went_back = true;
+        self.ails = true;
+        (self.acknowledged, self.has) = (Tip::NONE, Tip::NONE);
+        self.mark_is_whole = false;
+    }
+
+    /// Its folder is another one now.
+    pub(super) fn is_replaced(&mut self) {
+        self.goes_back();
+        self.is_replaced = true;
     }
 
     pub(super) fn fill_up(&mut self, free_bytes: u64) {
@@ -222,6 +285,12 @@ impl Machine {
 }
 
 impl Process {
+    /// Its word counts, and it lacks nothing.
+    pub(super) fn is_sound(&self) -> bool {
+        let settled = self.replica.view().standing == Standing::Settled;
+        settled && self.replica.journal().damages().next().is_none() && self.replica.engine().is_some()
+    }
+
     /// Takes what the node orders.
     pub(super) fn take_orders(&mut self) {
         let Process { replica, orders, .. } = self;
@@ -251,6 +320,7 @@ impl Process {
             wakes_at: None,
             turn_is_due: false,
             said: Said::default(),
+            met: BTreeMap::new(),
             seen: Seen::default(),
         }
     }

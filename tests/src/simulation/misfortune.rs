@@ -1,18 +1,19 @@
 //! What goes wrong at random, and how it ends.
 //!
-//! Responsible for: keeping to what the protocol promises to survive. Disks that lose what they held are
-//! fewer than half, the same ones for a whole simulation; and a disk that goes back in time does so while
-//! everyone who remembers its acknowledgements runs and can be heard (a lying disk and the loss of the peer
-//! that remembers are two faults).
+//! Responsible for: keeping to what the protocol promises to survive. Disks that go back in time are fewer than half,
+//! the same ones for a whole simulation. They do so while everyone who remembers their acknowledgements runs and can be
+//! heard (a lying disk and the loss of the peer that remembers are two faults), or when all others remember durably
+//! that there has been more.
 
 use std::fmt;
 use std::time::Duration;
 
+use journal::{FoundMeta, Meta};
 use position::{Index, Standing};
 use quorum::Alarm;
 use storage::{Damage, SimDisk};
 
-use super::machine::{Life, Machine, Process};
+use super::machine::{Life, Machine, OldImage, Process};
 use super::network::{Node, Weather};
 use super::plan::Misfortune;
 use super::{Event, Simulation, Stage};
@@ -59,7 +60,13 @@ impl Simulation {
             | Misfortune::DamagedMark
             | Misfortune::DamagedSegment
             | Misfortune::DamagedTail
-            | Misfortune::DamagedSnapshot => self.damage(kind),
+            | Misfortune::DamagedSnapshot
+            | Misfortune::DamagedMuch => self.damage(kind),
+            Misfortune::Rot => {
+                if self.may_lose(machine) {
+                    self.rot_somewhere(machine);
+                }
+            }
             Misfortune::Crash => self.crash(machine),
             Misfortune::PowerCut => self.power_cut(machine),
             Misfortune::Blackout => (0..self.machines.len()).for_each(|machine| self.power_cut(machine)),
@@ -77,11 +84,9 @@ impl Simulation {
             }
             Misfortune::FullDisk => self.fill_up(machine),
             Misfortune::Weather => self.network.weather = Weather::draw(&mut self.chance),
-            Misfortune::Rot
-            | Misfortune::OldImage
-            | Misfortune::CopiedAfresh
-            | Misfortune::Wiped
-            | Misfortune::Lie => self.harm_a_disk(kind),
+            Misfortune::OldImage | Misfortune::CopiedAfresh | Misfortune::Wiped | Misfortune::Lie => {
+                self.harm_a_disk(kind)
+            }
         }
     }
 
@@ -120,15 +125,13 @@ impl Simulation {
         let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
         self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
         if let Err(error) = started {
-            if let Some((name, whole)) = self.machines[machine].undo.take() {
-                // It is the only copy: its operator puts the backup of that file in its place.
+            if let Some(whole) = self.machines[machine].undo.take() {
+                // It is the only copy: its operator puts the backup of the files in their place.
                 self.machines[machine].stop();
-                self.machines[machine].disk.crash();
-                self.machines[machine].disk.damage(&name, &Damage::Stale(whole));
+                self.machines[machine].disk.revert(&whole);
                 return self.start_later(machine);
             }
-            let lost = self.machines[machine].lied || self.machines[machine].harmed;
-            if lost && self.plan.bad_disks.contains(&machine) && !self.machines[machine].doomed {
+            if self.machines[machine].lied && !self.machines[machine].doomed {
                 // The disk has lost whole files, and the voter says so: its operator empties the directory.
                 self.wipe(machine);
                 return self.start_later(machine);
@@ -141,10 +144,16 @@ impl Simulation {
         let disk = self.machines[machine].disk.disk();
         let process = self.machines[machine].process.as_mut().expect("just started");
         self.coverage.started(&process.replica, &disk);
+        let findings: Vec<String> = process.replica.health().iter().map(ToString::to_string).collect();
+        for finding in findings {
+            self.tell(|| format!("{machine} finds: {finding}"));
+        }
+        let process = self.machines[machine].process.as_mut().expect("just started");
         if let Some(engine) = process.replica.engine() {
             self.oracle.has_applied(machine, &mut process.seen.lines, engine);
         }
         self.oracle.look_at(machine, life, process);
+        self.has_started(machine);
     }
 
     /// The process dies; whatever it wrote is still there.
@@ -159,18 +168,26 @@ impl Simulation {
     pub(super) fn power_cut(&mut self, machine: usize) {
         if self.machines[machine].process.is_some() {
             self.stop(machine);
-            self.machines[machine].disk.power_cut();
+            self.lose_power(machine);
             self.start_later(machine);
         }
+    }
+
+    fn lose_power(&mut self, machine: usize) {
+        self.machines[machine].disk.power_cut();
+        // It is written without a sync.
+        self.machines[machine].mark_is_whole = false;
     }
 
     fn stop(&mut self, machine: usize) {
         self.tell(|| format!("{machine} stops"));
         self.machines[machine].stop();
-        // What this process remembered of the others is gone: their old images are no longer remembered by all.
+        // What this process remembered of the others is gone, but for what it had made durable.
         for (other, found) in self.machines.iter_mut().enumerate() {
-            if other != machine {
-                found.image = None;
+            if other != machine
+                && let Some(image) = &mut found.image
+            {
+                image.is_remembered = false;
             }
         }
     }
@@ -212,7 +229,7 @@ impl Simulation {
         self.stop(machine);
         match keeps_power {
             true => self.machines[machine].disk.crash(),
-            false => self.machines[machine].disk.power_cut(),
+            false => self.lose_power(machine),
         }
         self.start_later(machine);
     }
@@ -256,22 +273,24 @@ impl Simulation {
 
     fn harm_a_disk(&mut self, kind: Misfortune) {
         let bad: Vec<usize> = self.plan.bad_disks.iter().copied().collect();
-        if bad.is_empty() || !self.is_founded() {
+        if bad.is_empty() {
             return;
         }
         let machine = self.chance.one_of(&bad);
+        if !self.may_lose(machine) {
+            return;
+        }
         match kind {
-            Misfortune::Rot => self.rot_somewhere(machine),
             Misfortune::OldImage => self.take_or_use_an_image(machine),
             Misfortune::Lie => self.lie(machine),
             // Who never had an identity, or only one that never voted, needs nobody who remembers.
             Misfortune::CopiedAfresh if self.chance.happens(100) => {
-                let founded = self.machines[machine].founded.clone();
-                self.restart_on(machine, |disk| disk.revert(&founded));
+                self.replace_folder(machine);
             }
             Misfortune::Wiped if self.chance.happens(100) => {
-                self.restart_on(machine, |_| {});
-                self.wipe(machine);
+                if self.restart_on(machine, |_| {}) {
+                    self.wipe(machine);
+                }
             }
             _ => {}
         }
@@ -290,18 +309,30 @@ impl Simulation {
         self.founded
     }
 
+    /// A copy of the folder that the founder made takes the place of what was there.
+    pub(super) fn replace_folder(&mut self, machine: usize) {
+        let founded = self.machines[machine].founded.clone();
+        if self.restart_on(machine, |disk| disk.revert(&founded)) {
+            self.machines[machine].is_replaced();
+        }
+    }
+
     fn wipe(&mut self, machine: usize) {
         let empty = SimDisk::new(0).image();
         self.machines[machine].disk.revert(&empty);
         self.machines[machine].wiped = true;
+        self.machines[machine].is_replaced();
     }
 
-    pub(super) fn restart_on(&mut self, machine: usize, change: impl FnOnce(&SimDisk)) {
-        if self.machines[machine].process.is_some() {
+    /// Changes the disk of a machine that runs, and starts it again; `false`: it does not run.
+    pub(super) fn restart_on(&mut self, machine: usize, change: impl FnOnce(&SimDisk)) -> bool {
+        let runs = self.machines[machine].process.is_some();
+        if runs {
             self.stop(machine);
             change(&self.machines[machine].disk);
             self.start_later(machine);
         }
+        runs
     }
 
     /// A bit flips in a journal file, and the machine starts again.
@@ -332,7 +363,7 @@ impl Simulation {
         self.tell(|| format!("{machine}: byte {at} of {name} rots"));
         // The power goes, too, in half of the cases: then the mark may be older than what it was to say.
         let loses_power = self.chance.happens(500);
-        self.restart_on(machine, |disk| {
+        let is_struck = self.restart_on(machine, |disk| {
             if loses_power {
                 disk.power_cut()
             } else {
@@ -340,6 +371,10 @@ impl Simulation {
             }
             disk.damage(&name, &Damage::Flipped { offset: at as u64, xor: bit });
         });
+        if is_struck {
+            self.machines[machine].is_harmed();
+            self.machines[machine].mark_is_whole &= !loses_power;
+        }
     }
 
     /// Nobody else may have forgotten what this machine acknowledged, and all must be heard.
@@ -350,6 +385,7 @@ impl Simulation {
         };
         self.machines[machine].process.is_some()
             && self.network.is_whole()
+            && self.network.strangers.is_none()
             && self.machines.iter().enumerate().all(up)
     }
 
@@ -360,19 +396,64 @@ impl Simulation {
     }
 
     fn take_or_use_an_image(&mut self, machine: usize) {
-        match self.machines[machine].image.take() {
-            Some(image) if self.can_go_back(machine) => {
-                self.be_quiet();
-                self.stop(machine);
-                self.machines[machine].disk.revert(&image);
-                let soon = self.chance.time(Duration::from_millis(1), Duration::from_millis(50));
-                self.agenda.after(soon, Event::Relief(Relief::Start(machine)));
-            }
-            _ if self.machines[machine].process.is_some() => {
-                self.machines[machine].image = Some(self.machines[machine].disk.image());
-            }
-            _ => {}
+        let has_image = self.machines[machine].image.is_some();
+        if has_image && self.told_by_all(machine) {
+            self.go_back(machine);
+        } else if has_image && self.is_remembered_by_all(machine) {
+            self.be_quiet();
+            self.go_back(machine);
+        } else {
+            self.take_an_image(machine);
         }
+    }
+
+    pub(super) fn take_an_image(&mut self, machine: usize) {
+        let found = &self.machines[machine];
+        let FoundMeta::Good(meta) = Meta::read(&found.disk.disk()).unwrap_or(FoundMeta::Missing) else {
+            return;
+        };
+        let (boots, epoch) = (meta.boots, meta.ballot.epoch);
+        let image = OldImage { image: found.disk.image(), boots, epoch, is_remembered: true };
+        self.machines[machine].image = found.process.is_some().then_some(image);
+    }
+
+    /// The machine starts with its old image.
+    pub(super) fn go_back(&mut self, machine: usize) {
+        let is_told = self.told_by_all(machine);
+        let Some(old) = self.machines[machine].image.take() else { return };
+        self.tell(|| format!("{machine} goes back to its start {} and epoch {}", old.boots, old.epoch));
+        self.stop(machine);
+        self.machines[machine].disk.revert(&old.image);
+        match is_told {
+            true => self.machines[machine].is_replaced(),
+            // It leads back to all that the others remember, but for what it has acknowledged since.
+            false => self.machines[machine].goes_back(),
+        }
+        let soon = self.chance.time(Duration::from_millis(1), Duration::from_millis(50));
+        self.agenda.after(soon, Event::Relief(Relief::Start(machine)));
+    }
+
+    /// Whether everyone who saw more than the image runs and is heard.
+    fn is_remembered_by_all(&self, machine: usize) -> bool {
+        let found = &self.machines[machine];
+        found.image.as_ref().is_some_and(|image| image.is_remembered) && self.can_go_back(machine)
+    }
+
+    /// Whether all other disks tell of a later start or epoch than that of the image: then it does not matter who runs
+    /// and who is heard.
+    pub(super) fn told_by_all(&self, machine: usize) -> bool {
+        let found = &self.machines[machine];
+        let Some(old) = found.image.as_ref().filter(|_| found.process.is_some()) else { return false };
+        let tells = |disk: &SimDisk| {
+            let FoundMeta::Good(meta) = Meta::read(&disk.disk()).unwrap_or(FoundMeta::Missing) else {
+                return false;
+            };
+            meta.peers.iter().any(|peer| {
+                peer.member == found.member && (peer.latest.boots > old.boots || peer.epoch > old.epoch)
+            })
+        };
+        let mut others = self.machines.iter().enumerate().filter(|(other, _)| *other != machine);
+        others.all(|(_, other)| tells(&other.disk))
     }
 
     fn lie(&mut self, machine: usize) {
@@ -381,21 +462,30 @@ impl Simulation {
             let lies = self.chance.between(1, 4);
             self.machines[machine].disk.lie_about_syncs(lies);
             self.machines[machine].lied = true;
+            self.machines[machine].lies = true;
             let life = self.machines[machine].life;
             let soon = self.chance.time(Duration::from_millis(1), Duration::from_millis(300));
             self.agenda.after(soon, Event::Relief(Relief::LieEnds(machine, life)));
         }
     }
 
-    /// Only a disk that really lost something may be taken for one.
+    /// Only a disk that really lost something may be taken for one. What is damaged in the journal alone never makes a
+    /// voter amnesiac.
     pub(super) fn is_alarmed(&mut self, machine: usize, alarm: &Alarm) {
         self.tell(|| format!("{machine} alarms: {alarm}"));
-        let lost = match alarm {
-            Alarm::Amnesia | Alarm::LostSuffix { .. } => machine,
-            Alarm::CopiedDirectory { of } => super::driver::node_of(of.id),
-            Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => panic!("machine {machine}: {alarm}"),
+        let (lost, has_reason) = match alarm {
+            Alarm::Amnesia => (machine, self.machines[machine].went_back),
+            Alarm::LostSuffix { .. } => {
+                let found = &self.machines[machine];
+                (machine, found.went_back || found.lies || found.harmed)
+            }
+            Alarm::CopiedDirectory { of } => {
+                let of = super::driver::node_of(of.id);
+                (of, self.machines[of].went_back)
+            }
+            Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => (machine, false),
         };
-        assert!(self.plan.bad_disks.contains(&lost), "machine {machine}, without reason: {alarm}");
+        assert!(has_reason, "machine {machine}, without reason in {lost}: {alarm}");
     }
 
     pub(super) fn process(&self, machine: usize) -> Option<&Process> {

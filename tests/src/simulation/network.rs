@@ -54,22 +54,26 @@ pub(super) struct Network {
     pub(super) weather: Weather,
     /// Directed links that carry nothing.
     cut: BTreeSet<(Node, Node)>,
+    /// Two that have never heard each other, whatever else is healed.
+    pub(super) strangers: Option<(Node, Node)>,
 }
 
 impl Network {
     pub(super) fn new(chance: Chance) -> Network {
-        Network { chance, weather: Weather::FAIR, cut: BTreeSet::new() }
+        Network { chance, weather: Weather::FAIR, cut: BTreeSet::new(), strangers: None }
     }
 
     /// The delays of the copies of a message that will arrive.
     pub(super) fn deliver(&mut self, from: Node, to: Node) -> impl Iterator<Item = Duration> + use<> {
-        let copies = if self.cut.contains(&(from, to)) || self.chance.happens(self.weather.loss) {
-            0
-        } else if self.chance.happens(self.weather.doubled) {
-            2
-        } else {
-            1
-        };
+        let are_strangers = self.strangers == Some((from.min(to), from.max(to)));
+        let copies =
+            if are_strangers || self.cut.contains(&(from, to)) || self.chance.happens(self.weather.loss) {
+                0
+            } else if self.chance.happens(self.weather.doubled) {
+                2
+            } else {
+                1
+            };
         let delays: [Duration; 2] = [self.delay(), self.delay()];
         delays.into_iter().take(copies)
     }

@@ -132,6 +132,11 @@ impl Oracle {
         );
     }
 
+    /// The last end of a frame at or below this entry of which it is known that it is committed.
+    pub(super) fn committed_at_or_below(&self, index: Index) -> Tip {
+        self.committed.range(..=index).next_back().map_or(Tip::NONE, |(_, tip)| *tip)
+    }
+
     pub(super) fn masterships(&self) -> usize {
         self.masters.len()
     }

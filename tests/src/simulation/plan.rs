@@ -61,6 +61,8 @@ pub(super) enum Misfortune {
     DamagedTail,
     /// A snapshot is damaged.
     DamagedSnapshot,
+    /// Several files are damaged together, or all of the journal or of the snapshots are gone.
+    DamagedMuch,
 }
 
 /// What a disk makes of a file.
@@ -128,6 +130,14 @@ pub(super) enum Ambush {
     AfterCut,
     /// The last frame stays with one machine only, which is out of reach.
     LastWitness,
+    /// Two voters never hear each other, before the folder of one of them is replaced and the third is out of reach.
+    Strangers,
+    /// A standby loses what it has acknowledged before the master's own disk has it.
+    OldAcknowledgement,
+    /// A master is alone with a long end, until the others have a snapshot that goes further than what it shares.
+    LongAlone,
+    /// Of a master that is cut off a frame rots in the place of which the next master writes another.
+    OtherFrame,
     /// A voter whose end has rotten hears what its master said before.
     LateHeartbeat,
     /// A process dies when a job (a snapshot, an install, a rebuild) has run and nobody knows yet.
@@ -155,7 +165,7 @@ pub(super) struct Plan {
     pub(super) ambushes: Vec<Ambush>,
     /// An ambush goes off at so many of a thousand occasions.
     pub(super) ambush_rate: u64,
-    /// Machines whose disks may lose what they held: fewer than half, for their whole lives.
+    /// Machines whose disks may go back in time: fewer than half, for their whole lives.
     pub(super) bad_disks: BTreeSet<usize>,
     pub(super) weather: Weather,
     /// The slowest usual sync.
@@ -248,7 +258,7 @@ fn misfortunes(voters: usize, chance: &mut Chance) -> Vec<Misfortune> {
         [Crash, PowerCut, PowerCutWithin, Pause, SlowDisk, HungDisk, FullDisk, FailedSync, Weather];
     let among_several = [Blackout, Split, OneWay, Patchy, Rot, OldImage, CopiedAfresh, Wiped, Lie];
     let mut some: Vec<Misfortune> = anywhere.into_iter().filter(|_| chance.happens(500)).collect();
-    let damage = [DamagedBallot, DamagedMark, DamagedSegment, DamagedTail, DamagedSnapshot];
+    let damage = [DamagedBallot, DamagedMark, DamagedSegment, DamagedTail, DamagedSnapshot, DamagedMuch];
     if voters > 1 {
         some.extend(among_several.into_iter().filter(|_| chance.happens(330)));
     }
@@ -270,6 +280,10 @@ fn ambushes(voters: usize, chance: &mut Chance) -> Vec<Ambush> {
         LateHeartbeat,
         AfterCut,
         LastWitness,
+        Strangers,
+        OldAcknowledgement,
+        LongAlone,
+        OtherFrame,
     ];
     let mut some: Vec<Ambush> = anywhere.into_iter().filter(|_| chance.happens(250)).collect();
     if voters > 1 {
