@@ -130,6 +130,7 @@ fn scale(value: u64, times: u64, over: u64) -> u64 {
 
 /// What a driver around a replica holds.
 pub(super) struct Process {
+    /// The node that ships. Oracles look at its replica.
     pub(super) replica: Node<Ledger, Asker, Reader>,
     /// What the node has ordered and not been given yet.
     pub(super) orders: Vec<Order<Ledger>>,
