@@ -3,7 +3,7 @@
 //! Responsible for: what lies where, and how the chain gets past damage.
 //! Not responsible for: what the damage means (`verdict`).
 
-use position::{FrameId, Index, Tip};
+use position::{ChainHash, FrameId, Index, Tip};
 use storage::{Segment, Slice};
 
 use super::JournalError;
@@ -454,7 +454,9 @@ impl<'a> Walk<'a> {
         }
         let end = next.previous(self.tip);
         let is_behind = next.at >= self.segments[number].bytes().len();
-        if is_behind && self.next_is_of_a_newer_generation(number) {
+        // A good copy that leads from here to there says that nothing was cut off.
+        let is_led_on = self.copy_of((end.index(), end.hash)).is_some();
+        if is_behind && !is_led_on && self.next_is_of_a_newer_generation(number) {
             // The file with which that generation begins is missing, so nobody knows how much it has cut off here. What
             // was committed it has not.
             self.take_back_to(self.committed);
@@ -591,15 +593,16 @@ impl<'a> Walk<'a> {
         (offset + header.frame_bytes()).min(self.segments[number].bytes().len())
     }
 
+    /// Which good copy leads from here to this end. The hash says it all; the epoch may not be known.
+    fn copy_of(&self, end: (Index, ChainHash)) -> Option<usize> {
+        let follows =
+            |copy: &Copy| copy.after.hash == self.tip.hash && copy.after.index() == self.tip.index();
+        self.copies.iter().position(|copy| follows(copy) && (copy.tip.index(), copy.tip.hash) == end)
+    }
+
     /// Uses a good copy of what is damaged here, if there is one.
     fn push_copy(&mut self, number: usize, id: FrameId) -> bool {
-        // The hash says it all; the epoch may not be known.
-        let fits = |copy: &Copy| {
-            copy.after.hash == self.tip.hash
-                && copy.after.index() == self.tip.index()
-                && (copy.tip.index(), copy.tip.hash) == (id.last, id.hash)
-        };
-        let Some(position) = self.copies.iter().position(fits) else { return false };
+        let Some(position) = self.copy_of((id.last, id.hash)) else { return false };
         let copy = &self.copies[position];
         self.committed = self.committed.max(copy.committed);
         self.pieces.push(Piece::Good(Good {
