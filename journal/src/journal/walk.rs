@@ -454,18 +454,15 @@ impl<'a> Walk<'a> {
         }
         let end = next.previous(self.tip);
         let is_behind = next.at >= self.segments[number].bytes().len();
-        if is_behind && self.next_is_of_a_newer_generation(number) {
+        if is_behind && self.next_is_of_a_newer_generation(number) && self.committed < self.tip.index() {
             // The file with which that generation begins is missing, so nobody knows how much it has cut off here. What
             // was committed it has not.
-            self.take_back_to(self.committed);
+            let (place, at) = self.take_back_to(self.committed).unwrap_or((number, from.min(next.at)));
+            let bytes = self.segments[place].bytes().len().saturating_sub(at);
+            self.pass(place, at, bytes, end);
+            return Some(next.at);
         }
-        let (place, at) = match self.pieces.last() {
-            Some(Piece::Good(good)) if good.segment < number => (good.segment, good.end),
-            Some(Piece::Good(good)) if good.copy.is_none() => (number, from.min(good.end)),
-            _ => (number, from.min(next.at)),
-        };
-        let till = if place == number { next.at } else { self.segments[place].bytes().len() };
-        self.pass(place, at.min(till), till.saturating_sub(at), end);
+        self.pass(number, from.min(next.at), next.at.saturating_sub(from), end);
         Some(next.at)
     }
 
@@ -474,11 +471,13 @@ impl<'a> Walk<'a> {
         self.segments.get(number + 1).is_some_and(|next| next.name.generation > own)
     }
 
-    /// Takes back all frames behind this entry, in whichever segment they lie.
-    fn take_back_to(&mut self, end: Index) {
+    /// Takes back all frames behind this entry, in whichever segment they lie. Says where the last one that is kept
+    /// ends, if it lies in a segment.
+    fn take_back_to(&mut self, end: Index) -> Option<(usize, usize)> {
         let end = end.max(self.base.index());
+        self.come_in();
         while self.tip.index() > end {
-            let Some(last) = self.pieces.pop() else { return };
+            let last = self.pieces.pop()?;
             let Piece::Good(mut good) = last else {
                 // What is damaged is named by what follows it, and that has just been taken back.
                 let Piece::Bad(bad) = last else { unreachable!("there are two kinds") };
@@ -499,11 +498,12 @@ impl<'a> Walk<'a> {
             if let Some(&(place, tip)) = kept.last() {
                 good.offsets.truncate(kept.len());
                 (good.end, good.tip, self.tip) = (place, tip, tip);
+                let segment = good.segment;
                 self.pieces.push(Piece::Good(good));
-                break;
+                return Some((segment, place));
             }
         }
-        self.come_in();
+        None
     }
 
     fn has_passed(&self, end: &Tip) -> bool {
