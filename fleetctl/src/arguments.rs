@@ -256,7 +256,7 @@ pub(crate) fn collect(assignments: Vec<Assignment>) -> Result<BTreeMap<String, V
     Ok(properties)
 }
 
-fn parse_voter(text: &str) -> Result<SocketAddr, String> {
+pub(crate) fn parse_voter(text: &str) -> Result<SocketAddr, String> {
     let address = text.parse().map_err(|_| "expected ADDRESS:PORT, as in 10.0.0.1:7400")?;
     app::reachable(address).map_err(|problem| problem.to_string())
 }

@@ -3,18 +3,25 @@
 //! Responsible for: what is asked of the cluster, and exit codes. Not responsible for: what is wrong and what helps
 //! (`shipper`).
 
+mod change;
+mod order;
+mod plan;
+
 use app::Exit;
 use clap::Subcommand;
 use shipper::ClientError;
 
 use crate::action::{Session, print};
 use crate::output;
+pub(crate) use change::NotAnAdmin;
 
 /// What to do with the cluster.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClusterAction {
     /// Show how each voter is, what is wrong and what to do
     Status,
+    #[command(flatten)]
+    Members(order::MemberOrder),
 }
 
 impl Session {
@@ -22,6 +29,7 @@ impl Session {
     pub(crate) async fn perform_on_cluster(&self, action: ClusterAction) -> anyhow::Result<Exit> {
         match action {
             ClusterAction::Status => self.cluster_status().await,
+            ClusterAction::Members(order) => self.change_members(order).await,
         }
     }
 

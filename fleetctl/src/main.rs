@@ -23,6 +23,7 @@ use shipper::{Client, ClientError, ClientOptions, Credentials, PastError};
 
 use crate::action::Session;
 use crate::arguments::{Action, Arguments, AssignmentError, Connection};
+use crate::cluster::NotAnAdmin;
 use crate::output::Layout;
 
 /// The configuration file.
@@ -104,6 +105,9 @@ fn width() -> Option<u16> {
 fn exit_of(error: &anyhow::Error) -> Exit {
     if error.is::<AssignmentError>() {
         return Exit::Usage;
+    }
+    if error.is::<NotAnAdmin>() {
+        return Exit::RefusedByRole;
     }
     if let Some(rejection) = error.downcast_ref::<Rejection>() {
         return if rejection.is_by_role() { Exit::RefusedByRole } else { Exit::Failed };

@@ -292,6 +292,7 @@ mod tests {
             id: MemberId(id),
             name: name.to_owned(),
             address: "10.0.0.1:7400".parse().unwrap(),
+            is_voter: true,
         };
         let members = vec![member(1, "pc1"), member(2, "pc2")];
         let mut view = ClusterView { epoch: Epoch(7), master: Some(MemberId(2)), members };

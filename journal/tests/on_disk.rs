@@ -84,3 +84,30 @@ fn a_journal_rolls_is_cut_watched_and_found_again() {
     assert_eq!(recovered.journal.base().index(), Index(90));
     assert_eq!(recovered.journal.read_frame(Index(92)).unwrap().header().epoch, Epoch(2));
 }
+
+/// Somebody may hold it, as on Windows whoever looks at it.
+#[test]
+fn a_file_that_cannot_be_removed_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk: Disk = Disk::open(folder.path()).unwrap();
+    let mut journal = Journal::create(disk.clone(), TAG, Tip::NONE).unwrap();
+    let first = folder.path().join(journal.newest_segment().unwrap().to_string());
+    let mut builder = FrameBuilder::new();
+    (0..40).for_each(|_| append(&mut journal, &mut builder, Epoch(1)));
+    do_chores(&mut journal);
+    (0..40).for_each(|_| append(&mut journal, &mut builder, Epoch(1)));
+    sync(&mut journal);
+    journal.compact(Index(79));
+    // No call removes a folder instead of a file.
+    std::fs::remove_file(&first).unwrap();
+    std::fs::create_dir(&first).unwrap();
+    do_chores(&mut journal);
+    assert!(first.exists());
+    std::fs::remove_dir(&first).unwrap();
+    std::fs::write(&first, b"let go").unwrap();
+    do_chores(&mut journal);
+    assert!(first.exists(), "not all the time");
+    journal.try_again();
+    do_chores(&mut journal);
+    assert!(!first.exists());
+}

@@ -1,17 +1,17 @@
 //! `master config check`: what would keep a voter from starting, found before it matters.
 
 use std::fs::File;
-use std::io::ErrorKind;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use app::Exit;
 use journal::{FoundMeta, Meta};
-use position::{ClusterId, MemberId};
+use position::{ClusterId, MemberId, Standing};
 use shipper::{Credentials, Holder, VoterError};
 use storage::{Disk, DiskError};
 
-use crate::config::Config;
+use crate::config::{Config, is_here};
 
 /// Less free space than this, and the journal soon has none.
 const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
@@ -19,8 +19,8 @@ const FREE_BYTES_MIN: u64 = 512 * 1024 * 1024;
 /// What was found, line by line.
 pub(crate) struct Findings {
     pub(crate) lines: Vec<String>,
-    /// Whether it starts, but without what its disk should still know.
-    pub(crate) is_damaged: bool,
+    /// What a script is told: a start may come to an end at once, or be one without what the disk should know.
+    pub(crate) exit: Exit,
 }
 
 /// Looks at the configuration and everything it names. An error if the voter would not start.
@@ -51,7 +51,15 @@ pub(crate) fn check(path: &Path) -> anyhow::Result<Findings> {
             FREE_BYTES_MIN >> 20
         ));
     }
-    Ok(Findings { lines, is_damaged: found == FoundMeta::Damaged })
+    Ok(Findings { lines, exit: exit_after(&found) })
+}
+
+fn exit_after(found: &FoundMeta) -> Exit {
+    match found {
+        FoundMeta::Damaged => Exit::Corrupted,
+        FoundMeta::Good(meta) if meta.ballot.standing == Standing::Removed => Exit::Removed,
+        FoundMeta::Good(_) | FoundMeta::Missing => Exit::Done,
+    }
 }
 
 fn read_identity(data: &Path) -> anyhow::Result<FoundMeta> {
@@ -68,6 +76,10 @@ fn read_identity(data: &Path) -> anyhow::Result<FoundMeta> {
 fn start(data: &Path, found: &FoundMeta, id: MemberId, cluster: ClusterId) -> anyhow::Result<String> {
     let data = data.display();
     Ok(match found {
+        FoundMeta::Good(meta) if meta.ballot.standing == Standing::Removed => format!(
+            "start: does not start: this PC was removed from the cluster. To take it in again start it without the \
+             folder {data}, and have an admin do: fleetctl cluster add"
+        ),
         FoundMeta::Good(meta) if meta.me.id == id && meta.cluster == cluster => {
             let times = if meta.boots == 1 { "once".to_owned() } else { format!("{} times", meta.boots) };
             format!("start: goes on as voter {id} with what is in {data}, started {times}")
@@ -132,11 +144,6 @@ fn use_of(data: &Path) -> anyhow::Result<String> {
             folder.display()
         ),
     })
-}
-
-/// Whether the machine has this address. On another it is only looked at, perhaps before it is copied.
-fn is_here(address: IpAddr) -> bool {
-    !matches!(UdpSocket::bind((address, 0)), Err(error) if error.kind() == ErrorKind::AddrNotAvailable)
 }
 
 /// The folder, or as long as it is not there the nearest one around it.

@@ -1,6 +1,7 @@
 //! The voter's configuration file. It says where things are; who the voters are stands in the journal.
 
-use std::net::SocketAddr;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 
 use app::{ClusterSettings, ConfigError, folder_of, read_config};
@@ -46,7 +47,22 @@ fn history_mib_default() -> u8 {
     64
 }
 
+/// Whether the machine has this address. On another it is only looked at, perhaps before it is copied.
+pub(crate) fn is_here(address: IpAddr) -> bool {
+    !matches!(UdpSocket::bind((address, 0)), Err(error) if error.kind() == ErrorKind::AddrNotAvailable)
+}
+
 impl Config {
+    /// Where the others reach this voter: where it listens, or, if that is on all addresses, the one that the file
+    /// itself lists and this machine has. `None`: that is not known here, and the cluster's list counts.
+    pub(crate) fn reached_at(&self) -> Option<SocketAddr> {
+        if !self.listen.ip().is_unspecified() {
+            return Some(self.listen);
+        }
+        let own = |voter: &&SocketAddr| voter.port() == self.listen.port() && is_here(voter.ip());
+        self.cluster.voters.iter().find(own).copied()
+    }
+
     pub(crate) fn history_bytes_max(&self) -> u64 {
         u64::from(self.history_mib) << 20
     }

@@ -13,12 +13,22 @@ use storage::DiskError;
 pub(crate) fn exit_of(error: &anyhow::Error) -> Exit {
     match error.downcast_ref::<VoterError>() {
         Some(VoterError::NotAVoter { .. }) => return Exit::RefusedByRole,
+        Some(error) if tells_of_removal(error) => return Exit::Removed,
         Some(error) if shows_damage(error) => return Exit::Corrupted,
         _ => {}
     }
     match error.downcast_ref::<DiskError>() {
         Some(error) if is_foreign(error) => Exit::Corrupted,
         _ => Exit::Failed,
+    }
+}
+
+/// The cluster goes on without this voter, and it has noted that.
+fn tells_of_removal(error: &VoterError) -> bool {
+    match error {
+        VoterError::Failed(VoterFailure::Replica(Fatal::Removed { .. })) => true,
+        VoterError::Open { source, .. } => matches!(**source, OpenError::Removed { .. }),
+        _ => false,
     }
 }
 
@@ -83,6 +93,9 @@ mod tests {
         check(OpenError::Disk(long()), Exit::Corrupted);
         assert_eq!(exit_of(&long().into()), Exit::Corrupted);
         check(OpenError::NoIdentity, Exit::Failed);
+        check(OpenError::Removed { list: 3 }, Exit::Removed);
+        let removed = VoterError::Failed(VoterFailure::Replica(Fatal::Removed { list: 3 }));
+        assert_eq!(exit_of(&removed.into()), Exit::Removed);
         check(OpenError::Disk(DiskError::Locked { path: "data".into() }), Exit::Failed);
         let stranger = VoterError::NotAVoter { folder: "c".into(), holder: "viewer v".into() };
         assert_eq!(exit_of(&stranger.into()), Exit::RefusedByRole);

@@ -117,7 +117,7 @@ fn run(arguments: Arguments, supervisor: &Supervisor) -> anyhow::Result<Exit> {
         Some(Order::Config(ConfigOrder::Check)) => {
             let findings = check::check(config)?;
             findings.lines.iter().try_for_each(say)?;
-            Ok(if findings.is_damaged { Exit::Corrupted } else { Exit::Done })
+            Ok(findings.exit)
         }
         Some(Order::Service(order)) => service(order, &arguments).map(|()| Exit::Done),
         None => {

@@ -26,6 +26,7 @@ pub(crate) async fn run(
     let settings = Config::read(config)?;
     let options = VoterOptions {
         name: settings.name.clone(),
+        reached_at: settings.reached_at(),
         listen: settings.listen,
         data: settings.data.clone(),
         certificates: settings.cluster.certificates.clone(),

@@ -87,7 +87,7 @@ mod tests {
             assert_eq!(read_registration(&good[..length]), None, "accepted {length} bytes");
         }
         assert_eq!(read_registration(&[&good[..], &[0]].concat()), None);
-        assert_eq!(read_registration(&[2, b'a', b'b', 4]), None, "no such role");
+        assert_eq!(read_registration(&[2, b'a', b'b', 5]), None, "no such role");
         let name = "x".repeat(Actor::NAME_BYTES_MAX + 1);
         assert_eq!(
             registration(&Actor { name: name.clone(), role: Role::Node }),

@@ -318,8 +318,15 @@ impl<S: Prevalent> Client<S> {
         };
         // Whoever has not come to an end by then is shown so.
         drop(timeout(STATUS_WITHIN, standings.wait_for(|standing| !connecting(standing))).await);
-        let asked = self.ask_all().await;
-        ClusterStatus::conclude(&self.standing().view, asked)
+        // Who leads may be the one that does not answer.
+        let members = async {
+            match self.standing().has_master() {
+                true => timeout(STATUS_WITHIN, self.members()).await.ok().and_then(Result::ok),
+                false => None,
+            }
+        };
+        let (members, asked) = tokio::join!(members, self.ask_all());
+        ClusterStatus::conclude(&self.standing().view, members.as_ref(), asked)
     }
 
     /// Each voter has its own limit: that one is stuck says nothing of the others.

@@ -192,6 +192,8 @@ pub struct MemberAddress {
     pub name: String,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it counts in majorities.
+    pub is_voter: bool,
 }
 
 /// What one voter says of itself when asked.
@@ -356,6 +358,7 @@ mod tests {
             id: MemberId(id),
             name: format!("pc{id}"),
             address: ([10, 0, 0, 1], 7400).into(),
+            is_voter: true,
         };
         ClusterView { epoch: Epoch(3), master: Some(MemberId(1)), members: vec![member(1), member(2)] }
     }

@@ -26,7 +26,7 @@ pub use certificate::{Authority, CertificateError};
 pub use client::{
     Client, ClientError, ClientOptions, Reached, Standing, Submitted, Update, VoterConnection, Watch,
 };
-pub use cluster_status::{ClusterStatus, Trouble, VoterCondition, VoterReport};
+pub use cluster_status::{ClusterStatus, MemberStanding, Trouble, VoterCondition, VoterReport};
 pub use conversation::{
     ClusterView, MemberAddress, MemberStatus, Members, NewcomerStatus, PastAt, StandbyStatus, VoterStatus,
 };

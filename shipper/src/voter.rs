@@ -40,8 +40,10 @@ const CLOSE_WITHIN: Duration = Duration::from_millis(200);
 /// How a voter is run.
 #[derive(Clone, Debug)]
 pub struct VoterOptions {
-    /// What its PC is called. Only a voter that no list names yet is asked for it.
+    /// What its PC is called: under this name it asks to be taken in, as long as no list has it.
     pub name: String,
+    /// Where the others reach it, if it knows: a list that says otherwise is put right.
+    pub reached_at: Option<SocketAddr>,
     /// Where it listens.
     pub listen: SocketAddr,
     /// Its data directory.
@@ -57,9 +59,9 @@ pub struct VoterOptions {
 }
 
 impl VoterOptions {
-    /// What this voter says of itself where the list of members does not. A wildcard is nobody's address.
+    /// What this voter says of itself where the list of members does not.
     fn introduction(&self) -> Introduction {
-        let address = if self.listen.ip().is_unspecified() { String::new() } else { self.listen.to_string() };
+        let address = self.reached_at.map(|address| address.to_string()).unwrap_or_default();
         Introduction { name: self.name.clone(), address }
     }
 }

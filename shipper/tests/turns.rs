@@ -65,6 +65,7 @@ fn found(folder: &Path) -> VoterOptions {
     Founding { cluster, membership }.write::<Holding>(&disk, member).unwrap();
     VoterOptions {
         name: "pc1".to_owned(),
+        reached_at: Some(address),
         listen: address,
         data,
         certificates: folder.join("voter"),

@@ -54,8 +54,10 @@ pub(crate) enum Rights {
 /// Whether the owner may still write to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Bytes {
-    /// It is complete.
+    /// It is complete. The owner may remove it, or replace it by another of its name.
     Final,
+    /// It is complete and never replaced, and its owner tries again to remove it if somebody holds it.
+    Closed,
     /// It may be appended to.
     MayGrow,
 }
@@ -140,7 +142,10 @@ impl Disk {
         let failed = |source| DiskError::while_trying("map", &path)(source);
         Ok(match (self.core.rights, bytes) {
             (Rights::Owner, _) => file.map().map_err(failed)?,
-            // Where a map would keep the owner from removing the file, the reader takes a copy too.
+            // On Windows a map keeps the owner from removing the file for as long as somebody looks on. A copy of each
+            // closed segment would be as much memory as the journal is long.
+            (Rights::Reader, Bytes::Closed) => file.map().map_err(failed)?,
+            // Where a map would keep the owner from replacing the file, the reader takes a copy too.
             (Rights::Reader, Bytes::Final) if self.core.system.removes_mapped_files() => {
                 file.map().map_err(failed)?
             }
@@ -331,7 +336,7 @@ impl Disk {
     /// The same for a segment that is never appended to again: whoever only looks on reads the file through a
     /// map, which costs no memory of the process.
     pub fn open_closed_segment(&self, name: &str) -> Result<Segment, DiskError> {
-        self.open_existing(name, Bytes::Final)
+        self.open_existing(name, Bytes::Closed)
     }
 
     fn open_existing(&self, name: &str, bytes: Bytes) -> Result<Segment, DiskError> {

@@ -299,6 +299,18 @@ mod tests {
         assert_eq!(changed, expected.iter().map(Path::new).collect::<Vec<_>>());
     }
 
+    /// It takes no memory of whoever looks on, however many segments there are.
+    #[test]
+    fn a_closed_segment_is_a_map_of_its_file_for_readers_on_every_platform() {
+        let folder = tempfile::tempdir().unwrap();
+        let owner = Disk::open(folder.path()).unwrap();
+        drop(owner.create_segment("journal/a", 4096).unwrap());
+        let reader = Disk::open_read_only(folder.path()).unwrap();
+        let is_of_file = |segment: crate::Segment| segment.slice(0..4096).is_of_file();
+        assert!(is_of_file(reader.open_closed_segment("journal/a").unwrap()));
+        assert!(!is_of_file(reader.open_segment("journal/a").unwrap()), "its owner may be writing");
+    }
+
     #[test]
     fn every_folder_that_gets_a_new_one_is_synced() {
         check("/data/store", &["/", "/data"], &["/data"]);

@@ -3,8 +3,9 @@
 //! Responsible for: the sentences. Not responsible for: whether the change is allowed; the master decides that, and
 //! says why not.
 
-use quorum::Change;
+use quorum::{Change, Suffrage, Word};
 use serde::Serialize;
+use shipper::Members;
 
 /// The voters as the newest list has them, as far as a plan has to know them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,16 @@ pub(crate) struct Plan {
 }
 
 impl Voters {
+    /// Of the members, as the master sees them.
+    pub(crate) fn of(members: &Members) -> Voters {
+        let mut voters = Voters::default();
+        for member in members.members.iter().filter(|member| member.suffrage == Suffrage::Voter) {
+            let list = if member.word == Word::Counts { &mut voters.sound } else { &mut voters.missing };
+            list.push(member.name.clone());
+        }
+        voters
+    }
+
     fn count(&self) -> usize {
         self.sound.len() + self.missing.len()
     }
@@ -70,7 +81,7 @@ impl Plan {
     pub(crate) fn of(change: &Change, voters: &Voters) -> Plan {
         let mut plan = Plan::default();
         match change {
-            Change::Add { name, spare, .. } => plan.add(name, *spare, voters),
+            Change::Add { name, spare } => plan.add(name, *spare, voters),
             Change::Remove { name } => plan.remove(name, voters),
             Change::Replace { old, with } => plan.replace(old, with, voters),
             Change::Readmit { name } => plan.readmit(name, voters),
@@ -83,9 +94,12 @@ impl Plan {
                 plan.does(format!("{name} has rank {rank}: of voters with equally complete journals the highest rank stands for election first"));
                 plan.does("the master stays who it is until the next election".to_owned());
             }
-            // Whatever a later version can change: the master says what comes of it.
-            #[allow(unreachable_patterns, reason = "not every version has more")]
-            _ => {}
+            Change::ReplaceAfter { seconds: 0 } => {
+                plan.does("no spare takes the place of a voter that stays away".to_owned())
+            }
+            Change::ReplaceAfter { seconds } => {
+                plan.does(format!("a spare takes the place of a voter that stays away for {seconds} s"));
+            }
         }
         plan
     }
@@ -95,9 +109,13 @@ impl Plan {
     }
 
     fn add(&mut self, name: &str, spare: bool, voters: &Voters) {
-        self.does(format!("{name} gets an identity and follows as a learner: it is sent the state and the journal"));
+        self.does(format!(
+            "{name} gets an identity and follows as a learner: it is sent the state and the journal"
+        ));
         if spare {
-            self.does(format!("it stays a spare: it takes the place of a voter that stays away, and counts nowhere before"));
+            self.does(format!(
+                "it stays a spare: it takes the place of a voter that stays away, and counts nowhere before"
+            ));
             return;
         }
         let after = voters.with(name);
@@ -122,8 +140,12 @@ impl Plan {
         let after = voters.without(name);
         self.does(after.described());
         match after.count() {
-            1 => self.risks.push("one voter survives no failure, and what is on its disk is the only copy".to_owned()),
-            2 => self.risks.push("two voters are worse than one: if either fails, nothing goes on".to_owned()),
+            1 => self
+                .risks
+                .push("one voter survives no failure, and what is on its disk is the only copy".to_owned()),
+            2 => {
+                self.risks.push("two voters are worse than one: if either fails, nothing goes on".to_owned())
+            }
             _ => {}
         }
         self.risk_of_failures(&after);
@@ -138,7 +160,9 @@ impl Plan {
                     .to_owned(),
             );
         } else {
-            self.does(format!("as soon as it has all of it, {with} becomes a voter, and {old} is removed right after"));
+            self.does(format!(
+                "as soon as it has all of it, {with} becomes a voter, and {old} is removed right after"
+            ));
         }
         self.does(format!("{old} is told, notes it, and ends with exit code 6; its folder stays as it is"));
         let after = voters.without(old).with(with);
@@ -147,11 +171,16 @@ impl Plan {
     }
 
     fn readmit(&mut self, name: &str, voters: &Voters) {
-        self.does(format!("the process that runs on {name} now gets a new identity; the one before counts nowhere any more"));
+        self.does(format!(
+            "the process that runs on {name} now gets a new identity; the one before counts nowhere any more"
+        ));
         self.does("what its folder holds stays as far as it fits, and the rest is sent".to_owned());
         let meanwhile = voters.without(name);
         if voters.has(name) {
-            self.does(format!("as soon as it has all of it, {name} is a voter again; until then it counts nowhere, and {}", meanwhile.described()));
+            self.does(format!(
+                "as soon as it has all of it, {name} is a voter again; until then it counts nowhere, and {}",
+                meanwhile.described()
+            ));
         } else {
             self.does("it does not vote: the voters stay as they are".to_owned());
         }
@@ -165,7 +194,9 @@ impl Plan {
     fn risk_of_failures(&mut self, voters: &Voters) {
         let missing = voters.missing.join(", ");
         match (voters.may_fail(), voters.missing.is_empty()) {
-            (None, _) => self.risks.push(format!("too few voters would be heard and count: without {missing} nothing goes on")),
+            (None, _) => self
+                .risks
+                .push(format!("too few voters would be heard and count: without {missing} nothing goes on")),
             (Some(0), false) => self.risks.push(format!(
                 "as long as {missing} is not heard or does not count, no other voter may fail"
             )),
@@ -201,22 +232,37 @@ mod tests {
 
     #[test]
     fn who_is_removed_is_told_and_what_is_left_is_said() {
-        check(&remove("pc4"), ("pc1 pc2 pc3 pc4", ""), &["exit code 6", "3 voters, of which 2 have to vote"], &[]);
+        check(
+            &remove("pc4"),
+            ("pc1 pc2 pc3 pc4", ""),
+            &["exit code 6", "3 voters, of which 2 have to vote"],
+            &[],
+        );
         check(&remove("pc3"), ("pc1 pc2 pc3", ""), &["2 voters, of which 2"], &["two voters are worse"]);
         check(&remove("pc2"), ("pc1 pc2", ""), &["there is one voter"], &["the only copy"]);
         check(&remove("pc9"), ("pc1 pc2 pc3", ""), &["it does not vote"], &[]);
-        check(&remove("pc3"), ("pc1 pc3", "pc2"), &[], &["two voters are worse", "without pc2 nothing goes on"]);
+        check(
+            &remove("pc3"),
+            ("pc1 pc3", "pc2"),
+            &[],
+            &["two voters are worse", "without pc2 nothing goes on"],
+        );
         check(&remove("pc3"), ("pc1 pc2", "pc3"), &[], &["two voters are worse"]);
         check(&remove("pc1"), ("pc1 pc2 pc3", "pc4"), &[], &["as long as pc4 is not heard"]);
     }
 
     #[test]
     fn a_voter_more_is_not_always_better() {
-        let add = |spare| Change::Add { name: "pc10".into(), witness: false, spare };
+        let add = |spare| Change::Add { name: "pc10".into(), spare };
         check(&add(false), ("pc1 pc2 pc3", ""), &["4 voters, of which 3"], &["no more failures than 3"]);
         check(&add(false), ("pc1 pc2 pc3 pc4", ""), &["5 voters, of which 3"], &[]);
         check(&add(true), ("pc1 pc2 pc3", ""), &["it stays a spare"], &[]);
-        check(&add(false), ("pc1 pc2", "pc3"), &[], &["no more failures than 3", "as long as pc3 is not heard"]);
+        check(
+            &add(false),
+            ("pc1 pc2", "pc3"),
+            &[],
+            &["no more failures than 3", "as long as pc3 is not heard"],
+        );
     }
 
     #[test]
@@ -234,7 +280,12 @@ mod tests {
     #[test]
     fn who_is_readmitted_is_someone_new() {
         let readmit = Change::Readmit { name: "pc3".into() };
-        check(&readmit, ("pc1 pc2", "pc3"), &["gets a new identity", "until then it counts nowhere, and then there are 2 voters"], &["another copy of the folder"]);
+        check(
+            &readmit,
+            ("pc1 pc2", "pc3"),
+            &["gets a new identity", "until then it counts nowhere, and then there are 2 voters"],
+            &["another copy of the folder"],
+        );
         check(&readmit, ("pc1", "pc2 pc3"), &[], &["another copy", "as long as pc2 is not heard"]);
     }
 }

@@ -167,6 +167,7 @@ mod tests {
             id: MemberId(id),
             name: format!("pc{id}"),
             address: ([10, 0, 0, 1], 7400).into(),
+            is_voter: true,
         };
         ClusterView {
             epoch: Epoch(3),

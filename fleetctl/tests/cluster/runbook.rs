@@ -66,7 +66,7 @@ impl Runbook {
 }
 
 /// What needs no cluster is run where `master init` was.
-fn offline(site: &Site, arguments: &[&str]) -> Said {
+pub(crate) fn offline(site: &Site, arguments: &[&str]) -> Said {
     let mut command: Command = site.cluster.executables().command(Program::Master).unwrap();
     let output = command.args(arguments).current_dir(site.cluster.folder()).output().unwrap();
     Said::of(output)

@@ -31,6 +31,10 @@ pub(super) struct Chores {
     /// Full segments, with the last of their frames, that are still held in memory.
     in_memory: Vec<(SegmentName, Index)>,
     unneeded: Vec<SegmentName>,
+    /// Files that could not be removed, as where somebody looks at them on Windows.
+    resisting: Vec<SegmentName>,
+    /// They are tried again.
+    removal_is_due: bool,
 }
 
 /// What is known of spares.
@@ -41,7 +45,7 @@ enum SpareState {
     AsNeeded,
     /// A segment could not be begun for want of one.
     Missing,
-    /// The last attempt to make one has failed; the next waits for [`Journal::try_spares_again`].
+    /// The last attempt to make one has failed; the next waits for [`Journal::try_again`].
     Failed { disk_is_full: bool },
 }
 
@@ -88,16 +92,14 @@ pub struct Chore {
 #[derive(Debug)]
 enum Task {
     /// A spare of so many bytes, if there are fewer than so many.
-    Spare {
-        bytes: u64,
-        count: usize,
-    },
+    Spare { bytes: u64, count: usize },
     /// What the segment holds according to the memory it was written from.
-    Map {
-        name: SegmentName,
-        held: Slice,
+    Map { name: SegmentName, held: Slice },
+    Remove {
+        names: Vec<SegmentName>,
+        /// Some of them have resisted before, and that has been said.
+        again: bool,
     },
-    Remove(Vec<SegmentName>),
 }
 
 /// What came of a [`Chore`].
@@ -109,6 +111,8 @@ enum Outcome {
     Nothing,
     Spare(RoomMade),
     Mapped(SegmentName, Slice),
+    /// These files could not be removed.
+    Resisted(Vec<SegmentName>),
 }
 
 impl ChoreDone {
@@ -126,12 +130,12 @@ impl Chore {
         match self.task {
             Task::Spare { .. } => "prepare a segment",
             Task::Map { .. } => "map a full segment",
-            Task::Remove(_) => "remove segments",
+            Task::Remove { .. } => "remove segments",
         }
     }
 
-    /// Does it. What fails is logged and left: a spare is tried again later, a full segment stays in memory, a file
-    /// stays until the next start.
+    /// Does it. What fails is logged and left: a spare and a removal are tried again later, a full segment stays in
+    /// memory.
     #[must_use]
     pub fn perform(self) -> ChoreDone {
         let name = self.name();
@@ -148,9 +152,19 @@ impl Chore {
                     Outcome::Nothing
                 }
             },
-            Task::Remove(names) => {
-                remove(&self.disk, &names).unwrap_or_else(|error| warn(&error));
-                Outcome::Nothing
+            Task::Remove { mut names, again } => {
+                let mut told = again;
+                names.retain(|segment| match self.disk.remove(&segment.to_string()) {
+                    Ok(()) => false,
+                    Err(error) => {
+                        // The same is the matter with all of them.
+                        if !std::mem::replace(&mut told, true) {
+                            warn(&error);
+                        }
+                        true
+                    }
+                });
+                Outcome::Resisted(names)
             }
         })
     }
@@ -167,13 +181,6 @@ fn map(disk: &Disk, name: SegmentName, held: &Slice) -> Result<Option<Slice>, Di
         tracing::error!(segment = %name, "the disk returns other bytes than were written; they stay in memory. Check the disk");
     }
     Ok(is_the_same.then_some(bytes))
-}
-
-/// Tries all of them, and says what was the matter with the first that resisted.
-fn remove(disk: &Disk, names: &[SegmentName]) -> Result<(), DiskError> {
-    let removed: Vec<Result<(), DiskError>> =
-        names.iter().map(|name| disk.remove(&name.to_string())).collect();
-    removed.into_iter().collect()
 }
 
 impl Journal {
@@ -194,6 +201,7 @@ impl Journal {
             Outcome::Nothing => {}
             Outcome::Spare(made) => self.chores.spare_done(made),
             Outcome::Mapped(name, mapped) => self.read_from_map(name, &mapped),
+            Outcome::Resisted(names) => self.chores.resisting.extend(names),
         }
     }
 
@@ -214,11 +222,12 @@ impl Journal {
         self.chores.is_among_others = true;
     }
 
-    /// A spare that could not be made is tried again: some time has passed since.
-    pub fn try_spares_again(&mut self) {
+    /// A spare that could not be made and a file that could not be removed are tried again: some time has passed since.
+    pub fn try_again(&mut self) {
         if matches!(self.chores.spares, SpareState::Failed { .. }) {
             self.chores.spares = SpareState::Missing;
         }
+        self.chores.removal_is_due = true;
     }
 
     /// A journal that is alone keeps no spares before half of its first segment is written: many stores stay small.
@@ -262,7 +271,12 @@ impl Journal {
         if self.nameless_before.is_some() {
             return None;
         }
-        let names = std::mem::take(&mut self.chores.unneeded);
-        (!names.is_empty()).then_some(Task::Remove(names))
+        let mut names = std::mem::take(&mut self.chores.unneeded);
+        let mut again = false;
+        if std::mem::take(&mut self.chores.removal_is_due) {
+            again = !self.chores.resisting.is_empty();
+            names.append(&mut self.chores.resisting);
+        }
+        (!names.is_empty()).then_some(Task::Remove { names, again })
     }
 }

@@ -172,7 +172,7 @@ impl fmt::Display for Finding {
             ),
             Finding::Pristine => write!(
                 f,
-                "this folder never took part in the cluster, which has a history: it may have been copied to a new disk a second time. This voter stores what a master sends, and its word does not count before it has all of that. If there is no master, bring back the other voters"
+                "this folder never took part in the cluster, which has a history: it may have been copied to a new disk a second time. This voter stores what a master sends, and its word does not count before it has all of that. If there is no master, bring back the other voters. If the old disk had taken part, do as docs/operations.md says under \"A disk was replaced\""
             ),
             Finding::InDoubt { from, place, reason } => {
                 match place {

@@ -313,7 +313,11 @@ impl<S: Prevalent> Replica<S> {
     pub(crate) fn look_after_spares(&mut self, now: Now) {
         if now.time.since(self.jobs.spares_tried) >= SPARES_RETRY_PERIOD {
             self.jobs.spares_tried = now.time;
-            self.journal.try_spares_again();
+            // Others may have been taken in since the start.
+            if !self.is_alone() {
+                self.journal.keep_spares();
+            }
+            self.journal.try_again();
         }
     }
 

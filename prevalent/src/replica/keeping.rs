@@ -65,7 +65,11 @@ impl<S: Prevalent> Replica<S> {
 
     pub(crate) fn on_kept(&mut self, kept: Kept<S>, out: &mut Effects<S>) {
         let Kept { engine, snapshot } = kept;
-        assert!(self.engine.is_none(), "a voter that is alone has one state");
+        if self.engine.is_some() {
+            // It is not alone any more, and a snapshot was installed meanwhile.
+            self.drop_elsewhere(Some(engine), out);
+            return;
+        }
         self.engine = Some(engine);
         match snapshot {
             Ok(opened) => {

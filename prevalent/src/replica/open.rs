@@ -102,7 +102,7 @@ pub enum OpenError {
     IdentityDamaged,
     /// The directory is one of a former member.
     #[error(
-        "this PC was removed from the cluster (by a list of members after number {list}); nothing was changed; to take it in again, issue a folder for it: master issue voter NAME"
+        "this PC was removed from the cluster (by a list of members after number {list}); nothing was changed; to take it in again, start it without this folder, and: fleetctl cluster add NAME"
     )]
     Removed {
         /// The newest list that names it.

@@ -1,6 +1,7 @@
 //! A voter, driven step by step.
 
 mod hang;
+mod installing;
 mod losses;
 mod scrub;
 mod sessions;

@@ -273,15 +273,15 @@ fn a_snapshot_of_another_version_is_refused_and_not_passed_over() {
     writer.write_all(&made.snapshot.archive()[8..]).unwrap();
     let name = "snapshots/00000000000000000007.snapshot";
     let image_of_version_2 = writer.finish().unwrap().file().to_vec();
-    let mut file_of_version_2 = made.snapshot.file().to_vec();
-    (file_of_version_2[16], file_of_version_2[17]) = (2, 0);
-    file_of_version_2[20] ^= 1;
-    for bytes in [image_of_version_2, file_of_version_2] {
+    let mut file_of_version_3 = made.snapshot.file().to_vec();
+    (file_of_version_3[16], file_of_version_3[17]) = (3, 0);
+    file_of_version_3[20] ^= 1;
+    for (bytes, version) in [(image_of_version_2, "version 2"), (file_of_version_3, "version 3")] {
         bench.disk.replace(name, &bytes).unwrap();
         let refused = load::<Tally>(&bench.shelf, CLUSTER).unwrap_err();
         assert!(matches!(refused, LoadError::OtherVersion { index: Index(7), .. }), "{refused}");
         assert!(
-            refused.to_string().contains("has") && refused.to_string().contains("version 2"),
+            refused.to_string().contains("has") && refused.to_string().contains(version),
             "{refused}"
         );
     }

@@ -8,8 +8,9 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use position::MemberId;
+use quorum::Change;
 
-use crate::cluster::{Cluster, TailDamage};
+use crate::cluster::{Cluster, Disk, TailDamage};
 
 fn machine(name: &str) -> MemberId {
     let letter = name.bytes().next().expect("a letter");
@@ -18,6 +19,16 @@ fn machine(name: &str) -> MemberId {
 
 fn machines(names: &str) -> Vec<MemberId> {
     names.split(' ').filter(|name| !name.is_empty()).map(machine).collect()
+}
+
+/// What an operator calls a machine.
+fn called(name: &str) -> String {
+    format!("pc{}", machine(name).0)
+}
+
+fn order(cluster: &mut Cluster, change: &Change) {
+    let master = cluster.master().expect("a master");
+    cluster.change(master, change);
 }
 
 /// Does what an instruction says. `false`: what came of it is not shown.
@@ -60,6 +71,16 @@ fn obey(cluster: &mut Cluster, instruction: &str) -> bool {
         }
         "release" => cluster.release(),
         "compact" => cluster.compact(machine(words[0])),
+        "arrive" => {
+            let id = machine(words[0]);
+            cluster.disks.insert(id, Disk::wiped(id));
+            cluster.start(id);
+        }
+        "replace" => {
+            let (old, with) = (called(words[0]), called(words[1]));
+            order(cluster, &Change::Replace { old, with });
+        }
+        "readmit" => order(cluster, &Change::Readmit { name: called(words[0]) }),
         _ => panic!("unknown instruction “{instruction}”"),
     }
     !rest.ends_with("quietly")
@@ -154,6 +175,16 @@ fn torn_tail() {
 #[test]
 fn uncertain_tail() {
     check("uncertain");
+}
+
+#[test]
+fn a_dead_voter_is_replaced() {
+    check("replacement");
+}
+
+#[test]
+fn a_replaced_disk_is_readmitted() {
+    check("readmitted");
 }
 
 #[test]

@@ -87,6 +87,7 @@ mod tests {
             id: MemberId(id),
             name: format!("pc {id}"),
             address: ([10, 0, 0, 1], 7400 + id).into(),
+            is_voter: true,
         };
         file.write(&[member(1), member(2)]).await;
         assert_eq!(file.read().await, [member(1).address, member(2).address]);

@@ -1,12 +1,17 @@
 use super::*;
-use crate::conversation::{MemberAddress, StandbyStatus};
+use crate::conversation::{MemberAddress, MemberStatus, NewcomerStatus, StandbyStatus};
 
 fn address(id: u16) -> SocketAddr {
     ([10, 0, 0, u8::try_from(id).unwrap()], 7400).into()
 }
 
 fn view(master: Option<u16>) -> ClusterView {
-    let member = |id| MemberAddress { id: MemberId(id), name: format!("pc{id}"), address: address(id) };
+    let member = |id| MemberAddress {
+        id: MemberId(id),
+        name: format!("pc{id}"),
+        address: address(id),
+        is_voter: true,
+    };
     ClusterView { epoch: Epoch(4), master: master.map(MemberId), members: (1..=3).map(member).collect() }
 }
 
@@ -50,7 +55,7 @@ fn unreachable(id: u16) -> (SocketAddr, Asked) {
 
 /// What is said to be wrong, and what helps.
 fn check(asked: Vec<(SocketAddr, Asked)>, expected: &[(&str, &str)]) -> ClusterStatus {
-    let status = ClusterStatus::conclude(&view(None), asked);
+    let status = ClusterStatus::conclude(&view(None), None, asked);
     assert_eq!(status.troubles.len(), expected.len(), "{:#?}", status.troubles);
     for (trouble, (what, remedy)) in status.troubles.iter().zip(expected) {
         assert!(trouble.what.contains(what) && trouble.remedy.contains(remedy), "{trouble:#?}");
@@ -145,7 +150,7 @@ fn without_a_master_it_is_said_what_is_missing() {
         (address, Asked::Answered(status))
     });
     check(fresh.collect(), &[("the cluster has not begun", "all voters were started with --standby")]);
-    let nobody = ClusterStatus::conclude(&ClusterView::default(), vec![unreachable(1)]);
+    let nobody = ClusterStatus::conclude(&ClusterView::default(), None, vec![unreachable(1)]);
     assert!(nobody.troubles[0].what.contains("nothing is known of the cluster"), "{nobody:?}");
 }
 
@@ -163,4 +168,66 @@ fn what_a_voter_finds_on_its_disk_is_told() {
             ("pc1: mark: it is damaged", "inspect verify"),
         ],
     );
+}
+
+fn members(list: &[(u16, Suffrage, Word)]) -> Members {
+    let member = |&(id, suffrage, word): &(u16, Suffrage, Word)| MemberStatus {
+        id: MemberId(id),
+        incarnation: "0a".into(),
+        name: format!("pc{id}"),
+        address: address(id).to_string(),
+        rank: 7,
+        is_witness: false,
+        suffrage,
+        successor: None,
+        durable: Index(90),
+        word,
+    };
+    let newcomer = NewcomerStatus { id: MemberId(9), name: "pc9".into(), address: "10.0.0.9:7400".into() };
+    Members {
+        list: 5,
+        committed: true,
+        replace_after_s: 600,
+        last: Index(100),
+        members: list.iter().map(member).collect(),
+        newcomers: vec![newcomer],
+    }
+}
+
+#[test]
+fn what_the_master_knows_of_members_counts() {
+    let spare = Suffrage::Learner(Purpose::Spare);
+    let members = members(&[
+        (1, spare, Word::Counts),
+        (2, Suffrage::Voter, Word::Counts),
+        (3, Suffrage::Voter, Word::Lost),
+    ]);
+    let mut seen = view(None);
+    seen.members[0].is_voter = false;
+    let asked = [("learner", 1), ("master", 2), ("standby", 3)].map(|(role, id)| {
+        let (address, Asked::Answered(mut status)) = says(id, role, Some(2)) else { unreachable!() };
+        status.view.members[0].is_voter = false;
+        (address, Asked::Answered(status))
+    });
+    let status = ClusterStatus::conclude(&seen, Some(&members), asked.to_vec());
+    let told: Vec<(&str, MemberStanding)> =
+        status.voters.iter().map(|voter| (voter.name.as_str(), voter.standing)).collect();
+    let expected = [
+        ("pc2", MemberStanding::Voter),
+        ("pc3", MemberStanding::Voter),
+        ("pc1", MemberStanding::Spare),
+        ("pc9", MemberStanding::NotListed),
+    ];
+    assert_eq!(told, expected);
+    assert_eq!((status.listed, status.majority, status.voting, status.list), (2, 2, 1, Some(5)));
+    assert_eq!(status.voters[2].condition, VoterCondition::Follows);
+    let troubles: Vec<&str> = status.troubles.iter().map(|trouble| trouble.what.as_str()).collect();
+    assert_eq!(
+        troubles,
+        [
+            "pc3 answers, but does not vote: the master remembers more of it than its folder has",
+            "pc9 follows, but is no member: it waits to be taken in"
+        ]
+    );
+    assert!(status.troubles[1].remedy.contains("fleetctl cluster add pc9"), "{status:#?}");
 }

@@ -37,7 +37,7 @@ impl Voter {
 
     fn address(&self) -> MemberAddress {
         let address = self.endpoint.local_address().unwrap();
-        MemberAddress { id: self.id, name: String::new(), address }
+        MemberAddress { id: self.id, name: String::new(), address, is_voter: true }
     }
 
     /// Waits until a link to `other` is up.

@@ -547,7 +547,12 @@ fn cluster_view<S: Prevalent>(replica: &Replica<S>) -> ClusterView {
     let view = replica.view();
     let member = |voter: &quorum::MemberInfo| {
         let address = voter.address.parse().ok()?;
-        Some(MemberAddress { id: voter.member.id, name: voter.name.clone(), address })
+        Some(MemberAddress {
+            id: voter.member.id,
+            name: voter.name.clone(),
+            address,
+            is_voter: voter.is_voter(),
+        })
     };
     let members = replica.membership().members().iter().filter_map(member).collect();
     ClusterView { epoch: view.epoch, master: view.master, members }

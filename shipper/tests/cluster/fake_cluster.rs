@@ -154,7 +154,7 @@ impl FakeCluster {
             address
         };
         let mut world = self.world();
-        world.members.push(MemberAddress { id, name: format!("pc{id}"), address });
+        world.members.push(MemberAddress { id, name: format!("pc{id}"), address, is_voter: true });
         world.voters.insert(id, FakeVoter { runtime, view });
     }
 

@@ -191,7 +191,7 @@ impl Rig {
 
     /// What the chores could not do before they try again.
     pub(super) fn make_spares(&mut self) {
-        self.journal().try_spares_again();
+        self.journal().try_again();
         self.do_chores();
     }
 

@@ -93,3 +93,15 @@ fn a_ballot_that_is_older_than_its_journal_is_a_lost_promise() {
     assert!(matches!(replica.view().standing, Standing::Amnesiac(_)));
     assert!(replica.health().iter().any(Finding::is_fatal_to_the_vote));
 }
+
+/// As it was laid out before lists had numbers: how many, then of each id, incarnation, name, address, rank and kind.
+#[test]
+fn the_list_of_the_first_layout_is_read_as_the_founding_one() {
+    let bytes = b"\x02\x01\xac\x02\x03pc1\x03a:1\x09\x00\x02\xac\x02\x03pc2\x03a:1\x09\x00";
+    let membership = crate::decode_members(bytes).unwrap();
+    assert_eq!(membership.voter_count(), 2);
+    for length in 0..bytes.len() {
+        assert!(crate::decode_members(&bytes[..length]).is_none(), "{length} bytes");
+    }
+    assert!(crate::decode_members(&[&bytes[..], b"\0"].concat()).is_none());
+}

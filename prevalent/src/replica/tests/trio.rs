@@ -30,6 +30,10 @@ pub(super) struct Node {
     inbox: VecDeque<(Envelope, Vec<u8>)>,
     /// Its disk does not answer: neither syncs nor jobs come back.
     pub(super) hangs: bool,
+    /// Nothing comes to it, and nothing from it.
+    pub(super) is_cut_off: bool,
+    /// The names of the jobs that were done for it.
+    pub(super) jobs_done: Vec<&'static str>,
     sync: Option<SyncOrder>,
     jobs: Vec<Job<Count>>,
 }
@@ -63,7 +67,8 @@ impl Trio {
             founding.write::<Count>(&disk, member(id)).unwrap();
             let replica = Replica::open(now, disk, &options(entries, u64::from(id))).unwrap();
             let (effects, inbox, jobs) = (Effects::new(), VecDeque::new(), Vec::new());
-            Node { replica, effects, inbox, hangs: false, sync: None, jobs }
+            let (hangs, is_cut_off, jobs_done) = (false, false, Vec::new());
+            Node { replica, effects, inbox, hangs, is_cut_off, jobs_done, sync: None, jobs }
         };
         let voters = (1..=3).zip(disks).map(open).collect();
         let (session, sequence) = (SessionId(0), Sequence::FIRST);
@@ -128,7 +133,8 @@ impl Trio {
 
     fn perform(&mut self, node: usize) -> bool {
         let now = self.now();
-        let Node { replica, effects, inbox, hangs, sync, jobs } = &mut self.voters[node];
+        let Node { replica, effects, inbox, hangs, is_cut_off, jobs_done, sync, jobs } =
+            &mut self.voters[node];
         let mut moved = false;
         *sync = sync.take().or(effects.sync.take());
         jobs.append(&mut effects.start);
@@ -144,9 +150,14 @@ impl Trio {
                 moved = true;
             }
             for job in std::mem::take(jobs) {
+                jobs_done.push(job.name());
                 replica.step(now, Input::Finished(job.run()), effects).unwrap();
                 moved = true;
             }
+        }
+        if *is_cut_off {
+            inbox.clear();
+            effects.send.clear();
         }
         while let Some((envelope, payload)) = inbox.pop_front() {
             let message = Input::Message { envelope: &envelope, payload: &payload };

@@ -80,14 +80,13 @@ fn what_a_scrub_costs_commands() {
     for number in 0..2 * ROUNDS {
         took[number % 2].append(&mut round(&store, number % 2 == 1));
     }
-    let read = store.group.scrub_found().bytes;
-    println!("read again at 4 MiB a second: {:.0} MB", read as f64 / 1e6);
+    println!("read again at 4 MiB a second, lately: {:?}", store.group.scrub_found());
     let mut p99 = Vec::new();
     for (took, what) in took.iter_mut().zip(["without", "with"]) {
         took.sort_unstable();
-        let at = |share: f64| took[(took.len() as f64 * share) as usize].as_secs_f64() * 1000.0;
-        println!("{what:>8}: {} commands, p50 {:.2} ms, p99 {:.2} ms", took.len(), at(0.5), at(0.99));
-        p99.push(at(0.99));
+        let at = |percent: usize| took[took.len() * percent / 100].as_secs_f64() * 1000.0;
+        println!("{what:>8}: {} commands, p50 {:.2} ms, p99 {:.2} ms", took.len(), at(50), at(99));
+        p99.push(at(99));
     }
     println!("p99 with a scrub is {:.2} times that without", p99[1] / p99[0]);
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -31,7 +32,18 @@ pub(crate) struct MountedDisk {
     place: PathBuf,
     /// Made once and durable at once, unlike files: real programs make theirs at the beginning.
     folders: Arc<Mutex<BTreeSet<String>>>,
+    delay: SyncDelay,
     session: Option<BackgroundSession>,
+}
+
+/// How long each sync takes before it does anything, in milliseconds.
+#[derive(Clone, Debug, Default)]
+struct SyncDelay(Arc<AtomicU64>);
+
+impl SyncDelay {
+    fn wait(&self) {
+        std::thread::sleep(Duration::from_millis(self.0.load(Ordering::Relaxed)));
+    }
 }
 
 /// What the power cut or the end of a process leaves.
@@ -47,7 +59,7 @@ impl MountedDisk {
     /// Why no disk can be mounted here, if that is so.
     pub(crate) fn missing() -> Option<String> {
         let place = tempfile::tempdir().expect("a temporary folder");
-        let mounted = mount(&SimDisk::new(0), Arc::default(), place.path());
+        let mounted = mount(&SimDisk::new(0), Arc::default(), SyncDelay::default(), place.path());
         mounted.err().map(|error| format!("no FUSE file system can be mounted: {error}"))
     }
 
@@ -60,6 +72,7 @@ impl MountedDisk {
             machine,
             place: place.to_path_buf(),
             folders: Arc::new(Mutex::new(folders)),
+            delay: SyncDelay::default(),
             session: None,
         };
         disk.mount();
@@ -71,9 +84,22 @@ impl MountedDisk {
         &self.machine
     }
 
+    /// From now on each sync takes so long, until the next end.
+    pub(crate) fn slow_syncs(&self, delay: Duration) {
+        let milliseconds = u64::try_from(delay.as_millis()).expect("a test is short");
+        self.delay.0.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// The power goes while processes use it. Whatever they ask for from now on fails, and so do syncs under way: a
+    /// process that waits for one could not be killed before it returns.
+    pub(crate) fn cut_under_the_living(&self) {
+        self.machine.power_cut();
+    }
+
     /// After all processes that use it are dead: what they left is decided, and the next ones find it.
     pub(crate) fn end(&mut self, end: End) {
         self.unmount();
+        self.slow_syncs(Duration::ZERO);
         match end {
             End::Power => self.machine.power_cut(),
             End::Process => self.machine.crash(),
@@ -82,7 +108,7 @@ impl MountedDisk {
     }
 
     fn mount(&mut self) {
-        let session = mount(&self.machine, Arc::clone(&self.folders), &self.place);
+        let session = mount(&self.machine, Arc::clone(&self.folders), self.delay.clone(), &self.place);
         self.session = Some(session.expect("it could be mounted before"));
     }
 
@@ -96,9 +122,10 @@ impl MountedDisk {
 fn mount(
     machine: &SimDisk,
     folders: Arc<Mutex<BTreeSet<String>>>,
+    delay: SyncDelay,
     place: &Path,
 ) -> io::Result<BackgroundSession> {
-    let volume = Volume { calls: machine.system_calls(), folders, open: Mutex::default() };
+    let volume = Volume { calls: machine.system_calls(), folders, delay, open: Mutex::default() };
     let mut config = Config::default();
     config.mount_options = vec![MountOption::FSName("prevalent-tests".to_owned())];
     fuser::spawn_mount(volume, place, &config)
@@ -122,6 +149,7 @@ fn take_over(machine: &SimDisk, place: &Path, folder: &str, folders: &mut BTreeS
 struct Volume {
     calls: SimCalls,
     folders: Arc<Mutex<BTreeSet<String>>>,
+    delay: SyncDelay,
     open: Mutex<Open>,
 }
 
@@ -347,8 +375,9 @@ impl Filesystem for Volume {
 
     /// On a thread of its own: while the disk is stuck, everything but syncs goes on.
     fn fsync(&self, _: &Request, number: INodeNo, _: FileHandle, contents_only: bool, reply: ReplyEmpty) {
-        let file = self.file(number);
+        let (file, delay) = (self.file(number), self.delay.clone());
         std::thread::spawn(move || {
+            delay.wait();
             let sync = if contents_only { SimHandle::sync_contents } else { SimHandle::sync };
             answer(reply, file.and_then(|file| sync(&file).map_err(number_of)));
         });
@@ -356,8 +385,9 @@ impl Filesystem for Volume {
 
     fn fsyncdir(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
         let folder = self.folder(number);
-        let calls = self.calls.clone();
+        let (calls, delay) = (self.calls.clone(), self.delay.clone());
         std::thread::spawn(move || {
+            delay.wait();
             answer(reply, folder.and_then(|folder| calls.sync_folder(&folder).map_err(number_of)));
         });
     }

@@ -1,6 +1,9 @@
 //! Three voters, each with a disk of its own, that lose power together or alone, under load.
 
+use std::time::Duration;
+
 use demo::{LocalCluster, Program, Start};
+use storage::StuckSync;
 
 use super::disk::{End, MountedDisk};
 use super::{Chance, cuts_and_seed, is_skipped};
@@ -17,10 +20,23 @@ enum Round {
     OneSyncFails,
     /// The same, and later the power goes everywhere: what it found in its cache may be gone.
     OneSyncFailsThenAllLosePower,
+    /// The syncs of one voter hang until the power goes everywhere: the others' disks have gone on without it.
+    OneHangsThenAllLosePower,
+    /// All disks are slow, and the power goes while syncs are under way.
+    AllAreSlowThenLosePower,
 }
 
-const ROUNDS: [Round; 4] =
-    [Round::AllLosePower, Round::OneSyncFailsThenAllLosePower, Round::OneLosesPower, Round::OneSyncFails];
+const ROUNDS: [Round; 6] = [
+    Round::AllLosePower,
+    Round::OneSyncFailsThenAllLosePower,
+    Round::OneHangsThenAllLosePower,
+    Round::AllAreSlowThenLosePower,
+    Round::OneLosesPower,
+    Round::OneSyncFails,
+];
+
+/// A slow sync takes a little less, or a little more.
+const SLOW_SYNC: Duration = Duration::from_millis(80);
 
 fn mount_all(cluster: &LocalCluster, seed: u64) -> Vec<MountedDisk> {
     let folders = cluster.voters().iter().map(|pc| cluster.data_of(pc));
@@ -46,7 +62,7 @@ async fn voters_lose_and_double_nothing_when_the_power_goes() {
     if is_skipped("voters when the power goes") {
         return;
     }
-    let (cuts, seed) = cuts_and_seed(4);
+    let (cuts, seed) = cuts_and_seed(ROUNDS.len() as u64);
     let mut chance = Chance(seed);
     let cluster = founded();
     // Before the cluster, which is dropped first: nobody may use a disk that is taken away.
@@ -60,6 +76,20 @@ async fn voters_lose_and_double_nothing_when_the_power_goes() {
         match round {
             Round::AllLosePower => restart(&mut trial, &mut disks, &all, End::Power),
             Round::OneLosesPower => restart(&mut trial, &mut disks, &[one], End::Power),
+            Round::OneHangsThenAllLosePower => {
+                disks[one].machine().stick_syncs(StuckSync::Waits);
+                more(&load).await;
+                disks.iter().for_each(MountedDisk::cut_under_the_living);
+                restart(&mut trial, &mut disks, &all, End::Power);
+            }
+            Round::AllAreSlowThenLosePower => {
+                for disk in &disks {
+                    disk.slow_syncs(SLOW_SYNC + Duration::from_millis(chance.below(40)));
+                }
+                more(&load).await;
+                disks.iter().for_each(MountedDisk::cut_under_the_living);
+                restart(&mut trial, &mut disks, &all, End::Power);
+            }
             Round::OneSyncFails | Round::OneSyncFailsThenAllLosePower => {
                 disks[one].machine().fail_sync_after(chance.below(6));
                 more(&load).await;

@@ -1,0 +1,101 @@
+//! A change of the cluster's members: said, made, and what came of it.
+
+use app::Exit;
+use prevalent::Role;
+use quorum::Change;
+use serde::Serialize;
+
+use crate::action::{Session, print};
+use crate::cluster::order::MemberOrder;
+use crate::cluster::plan::{Plan, Voters};
+use crate::output;
+
+/// The certificate is not an admin's. Nothing was sent.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{actor} may not change the cluster; nothing was changed; an admin may: use the folder `admin` that `master init` made, or one that `master issue admin NAME` makes"
+)]
+pub(crate) struct NotAnAdmin {
+    actor: prevalent::Actor,
+}
+
+/// `--json`.
+#[derive(Serialize)]
+struct Changed<'a> {
+    change: &'static str,
+    /// The members that it names.
+    names: Vec<&'a str>,
+    dry_run: bool,
+    /// The number of the list that the plan is about.
+    list_before: u64,
+    /// The number of the list that follows.
+    list: u64,
+    #[serde(flatten)]
+    plan: &'a Plan,
+}
+
+impl Session {
+    /// Says what an order does and risks, and has it done unless it is a dry run.
+    pub(crate) async fn change_members(&self, order: MemberOrder) -> anyhow::Result<Exit> {
+        if self.actor.role != Role::Admin {
+            return Err(NotAnAdmin { actor: self.actor.clone() }.into());
+        }
+        let (change, how) = order.change();
+        let members = self.client.members().await?;
+        let expected = how.list.unwrap_or(members.list);
+        let plan = Plan::of(&change, &Voters::of(&members));
+        // Asked of the master in a dry run too: it alone knows whether the change is possible.
+        let list = self.client.change_members(&change, Some(expected), how.dry_run).await?;
+        let changed = Changed {
+            change: called(&change),
+            names: named(&change),
+            dry_run: how.dry_run,
+            list_before: expected,
+            list,
+            plan: &plan,
+        };
+        print(&if self.json { output::json_line(&changed) } else { changed.text() })?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Changed<'_> {
+    fn text(&self) -> String {
+        let mut lines = Vec::new();
+        lines.extend(self.plan.does.iter().map(|step| format!("- {step}")));
+        lines.extend(self.plan.risks.iter().map(|risk| format!("! {risk}")));
+        lines.push(if self.dry_run {
+            format!(
+                "nothing was changed: list {} of the members is the one now, and list {} would follow; to make the change only if that is still so, add --list {}",
+                self.list_before, self.list, self.list_before
+            )
+        } else {
+            format!("done: list {} of the members counts; fleetctl cluster status shows how far it is", self.list)
+        });
+        lines.iter().map(|line| fleet::one_line(line) + "\n").collect()
+    }
+}
+
+fn called(change: &Change) -> &'static str {
+    match change {
+        Change::Add { .. } => "add",
+        Change::Remove { .. } => "remove",
+        Change::Replace { .. } => "replace",
+        Change::Readmit { .. } => "readmit",
+        Change::Move { .. } => "move",
+        Change::Rank { .. } => "rank",
+        Change::ReplaceAfter { .. } => "replace-after",
+    }
+}
+
+fn named(change: &Change) -> Vec<&str> {
+    match change {
+        Change::Replace { old, with } => vec![old, with],
+        Change::Add { name, .. }
+        | Change::Remove { name }
+        | Change::Readmit { name }
+        | Change::Move { name, .. }
+        | Change::Rank { name, .. } => vec![name],
+        Change::ReplaceAfter { .. } => Vec::new(),
+    }
+}
