@@ -455,8 +455,12 @@ impl<'a> Walk<'a> {
         let end = next.previous(self.tip);
         let is_behind = next.at >= self.segments[number].bytes().len();
         if is_behind && self.next_is_of_a_newer_generation(number) && self.committed < self.tip.index() {
-            // The file with which that generation begins is missing, so nobody knows how much it has cut off here. What
-            // was committed it has not.
+            let (epoch, first) = (end.epoch(), self.tip.index().next());
+            if self.push_copy(number, FrameId { epoch, first, last: end.index(), hash: end.hash }) {
+                return Some(next.at);
+            }
+            // The file with which that generation begins may be missing, so nobody knows how much it has cut off here.
+            // What was committed it has not.
             let (place, at) = self.take_back_to(self.committed).unwrap_or((number, from.min(next.at)));
             let bytes = self.segments[place].bytes().len().saturating_sub(at);
             self.pass(place, at, bytes, end);

@@ -280,9 +280,6 @@ fn a_snapshot_of_another_version_is_refused_and_not_passed_over() {
         bench.disk.replace(name, &bytes).unwrap();
         let refused = load::<Tally>(&bench.shelf, CLUSTER).unwrap_err();
         assert!(matches!(refused, LoadError::OtherVersion { index: Index(7), .. }), "{refused}");
-        assert!(
-            refused.to_string().contains("has") && refused.to_string().contains(version),
-            "{refused}"
-        );
+        assert!(refused.to_string().contains("has") && refused.to_string().contains(version), "{refused}");
     }
 }

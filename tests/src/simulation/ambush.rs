@@ -111,7 +111,9 @@ impl Simulation {
             self.rot_the_end(machine);
             if self.chance.happens(250) {
                 // Perhaps nobody else has it, and nobody leads: then absence settles the doubt.
-                (0..self.machines.len()).filter(|&other| other != machine).for_each(|other| self.power_cut(other));
+                (0..self.machines.len())
+                    .filter(|&other| other != machine)
+                    .for_each(|other| self.power_cut(other));
             }
             if self.ambush(Ambush::LateHeartbeat) {
                 self.repeat_old_heartbeat(machine);
