@@ -101,8 +101,7 @@ impl Mutant {
     pub fn is_within_reach(self) -> bool {
         !matches!(
             self,
-            Mutant::KeepsStaleCompletion
-                | Mutant::KeepsHiddenGeneration
+            Mutant::KeepsHiddenGeneration
                 | Mutant::KeepsOldAcknowledgement
                 | Mutant::RepairsByPosition
                 | Mutant::InstallsWithoutHash

@@ -207,9 +207,12 @@ impl Simulation {
         }
     }
 
-    /// One of the next syncs fails. The process ends, and the next one finds what the cache holds.
+    /// One of the next syncs fails. The process ends, and the next one finds what the cache holds: nobody can tell
+    /// whether what is lost of it was ever whole, so this is damage like any other.
     fn fail_a_sync(&mut self, machine: usize) {
-        if self.machines[machine].process.is_some() && !self.machines[machine].doomed {
+        let may_fail = self.machines.len() == 1 || self.may_lose(machine);
+        if may_fail && self.machines[machine].process.is_some() && !self.machines[machine].doomed {
+            self.machines[machine].ails = true;
             let syncs = self.chance.below(12);
             self.machines[machine].disk.fail_sync_after(syncs);
             self.machines[machine].doomed = true;
