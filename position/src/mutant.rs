@@ -72,7 +72,7 @@ mutants! {
     SettlesWhenWritten "mutant-settles-when-written" "A doubt is settled by what is written and not yet durable."
     SettlesLostSuffix "mutant-settles-lost-suffix" "A doubt about a frame and what follows is settled by that frame."
     SettlesByMajority "mutant-settles-by-majority" "A doubt is settled by the absence of the frame on a majority."
-    RetriesAsNew "mutant-retries-as-new" "The simulated client sends what it has no answer to under new sequences."
+    RetriesAsNew "mutant-retries-as-new" "A client sends what it has no answer to under new sequences."
     KeepsOldAcknowledgement "mutant-keeps-old-acknowledgement" "What a standby had acknowledged before its restart counts on."
     IgnoresProcessChain "mutant-ignores-process-chain" "A later start counts, whether or not it goes on from the one that is known."
     CountsLearners "mutant-counts-learners" "A learner counts in majorities."
@@ -101,8 +101,7 @@ impl Mutant {
     pub fn is_within_reach(self) -> bool {
         !matches!(
             self,
-            Mutant::KeepsStaleCompletion
-                | Mutant::KeepsHiddenGeneration
+            Mutant::KeepsHiddenGeneration
                 | Mutant::KeepsOldAcknowledgement
                 | Mutant::RepairsByPosition
                 | Mutant::InstallsWithoutHash

@@ -61,8 +61,11 @@ pub fn check_step(before: &Voter, after: &Voter) {
     assert!(after.ballot.epoch >= before.ballot.epoch, "the epoch fell");
     assert!(after.commit >= before.commit, "the commit fell from {} to {}", before.commit, after.commit);
     assert!(after.now >= before.now, "time went back");
+    let is_another = before.me != after.me;
     if before.ballot.epoch == after.ballot.epoch {
-        let changed = before.ballot.voted_for.is_some() && before.ballot.voted_for != after.ballot.voted_for;
+        let changed = !is_another
+            && before.ballot.voted_for.is_some()
+            && before.ballot.voted_for != after.ballot.voted_for;
         assert!(!changed, "voted twice in epoch {}", after.ballot.epoch);
         assert!(after.round_seen >= before.round_seen, "a round was forgotten");
         assert!(
@@ -70,7 +73,6 @@ pub fn check_step(before: &Voter, after: &Voter) {
             "a master's journal shrank within its epoch"
         );
     }
-    let is_another = before.me != after.me;
     if matches!(before.ballot.standing, Standing::Amnesiac(_)) && !is_another {
         let stays = matches!(after.ballot.standing, Standing::Amnesiac(_) | Standing::Removed);
         assert!(stays, "lost memory came back");

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use position::{
-    Amnesia, Epoch, History, Incarnation, Index, KnownPeer, Member, MemberId, Position, Standing, Started,
+    Amnesia, Epoch, History, Incarnation, Index, KnownPeer, Member, MemberId, Position, ProcessNumber,
+    Standing, Started,
 };
 
 use crate::members::has_lost;
@@ -34,8 +35,8 @@ pub(crate) struct Link {
     pub(crate) epoch: Epoch,
     /// Its highest acknowledged position.
     pub(crate) acknowledged: Position,
-    /// The latest start of a copy of its directory.
-    refused: Option<Started>,
+    /// The latest start of a copy of its directory, and when that greeted last.
+    refused: Option<(Started, Time)>,
     /// What the operator calls it and where it listens, if it has said so.
     pub(crate) introduced: Option<Introduction>,
     /// What it said of itself in its last greeting.
@@ -49,6 +50,11 @@ impl Link {
     /// To a voter of which the disk knows this.
     pub(crate) fn to(known: &KnownPeer) -> Link {
         Link { latest: known.latest, epoch: known.epoch, ..Link::default() }
+    }
+
+    /// The process of a copy of its directory that has greeted since `since`.
+    pub(crate) fn copy_heard_since(&self, since: Time) -> Option<ProcessNumber> {
+        self.refused.filter(|(_, at)| *at >= since).map(|(started, _)| started.process)
     }
 
     /// Of a voter without a state: where its journal begins.
@@ -133,7 +139,7 @@ impl Voter {
             master: self.role.name() == RoleName::Master,
             epoch: self.durable_epoch(),
             processes: self.processes,
-            refused: self.links.get(&to).and_then(|link| link.refused),
+            refused: self.links.get(&to).and_then(|link| link.refused).map(|(started, _)| started),
             amnesia: match self.ballot.standing {
                 Standing::Amnesiac(amnesia) => Some(amnesia),
                 Standing::Settled | Standing::Unsettled(_) | Standing::Removed => None,
@@ -192,7 +198,7 @@ impl Voter {
                 return true;
             }
             ProcessStart::Copy => {
-                link.refused = Some(started);
+                link.refused = Some((started, self.now));
                 self.alarm(Alarm::CopiedDirectory { of: from });
             }
             ProcessStart::Late => {}
@@ -201,6 +207,7 @@ impl Voter {
         if matches!(envelope.message, Message::Hello(_)) {
             let reply = self.hello_for(from, history);
             self.send(from, Message::HelloReply(reply));
+            self.tell_of_members(from);
         }
         false
     }

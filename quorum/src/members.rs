@@ -4,7 +4,8 @@
 //! which list follows from what an operator wants (`change`), and which lists count (`lists`).
 
 use position::{
-    Amnesia, Ballot, Epoch, History, Incarnation, Index, Member, MemberId, Memory, Mutant, Standing,
+    Amnesia, Ballot, Epoch, History, Incarnation, Index, Member, MemberId, Memory, Mutant, ProcessNumber,
+    Standing,
 };
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use crate::change::{Around, Outlook, next_step};
 use crate::effect::{ChangeOrder, ChangeToken};
 use crate::link::Link;
 use crate::message::{Envelope, Introduction, Message};
-use crate::{Change, ChangeRefused, Effect, MemberInfo, Membership, Newcomer, Successor, Voter};
+use crate::{Change, ChangeRefused, Effect, MemberInfo, Membership, Newcomer, Successor, Time, Voter};
 
 /// The longest name and address that are listened to.
 const INTRODUCTION_BYTES_MAX: usize = 256;
@@ -134,7 +135,7 @@ impl Voter {
             return Word::Lost;
         }
         if !self.is_heard(member) {
-            return Word::NotHeard;
+            return if self.copy_of(member).is_some() { Word::Lost } else { Word::NotHeard };
         }
         match self.links.get(&member).expect("it was heard") {
             link if link.has_lost => Word::Lost,
@@ -143,15 +144,25 @@ impl Voter {
         }
     }
 
+    /// The process of a copy of a member's directory that greets while the member itself does not.
+    fn copy_of(&self, member: Member) -> Option<ProcessNumber> {
+        let since = Time(self.now.0.saturating_sub(Time::after(self.times.suspicion).0));
+        let link = self.links.get(&member).filter(|_| !self.is_heard(member))?;
+        link.copy_heard_since(since)
+    }
+
     /// Those who greet this cluster and could be given an incarnation: PCs that are not listed, and members that have
     /// lost what they promised.
     #[must_use]
     pub fn newcomers(&self) -> Vec<Newcomer> {
-        let heard = self.links.iter().filter(|(member, _)| self.is_heard(**member));
         let waits = |(member, link): (&Member, &Link)| {
+            let copy = self.copy_of(*member);
+            if copy.is_none() && !self.is_heard(*member) {
+                return None;
+            }
             let listed = self.lists.newest().member(member.id);
             let waits = match listed {
-                Some(_) => !self.lists.any_lists(*member) || link.has_lost,
+                Some(_) => !self.lists.any_lists(*member) || link.has_lost || copy.is_some(),
                 // A former member is told that it is none, and ends.
                 None => member.incarnation == Incarnation::UNKNOWN,
             };
@@ -161,9 +172,10 @@ impl Voter {
                 (None, None) => return None,
             };
             let Introduction { name, address } = introduction;
-            waits.then_some(Newcomer { member: *member, process: link.latest.process, name, address })
+            let process = copy.unwrap_or(link.latest.process);
+            waits.then_some(Newcomer { member: *member, process, name, address })
         };
-        heard.filter_map(waits).collect()
+        self.links.iter().filter_map(waits).collect()
     }
 
     /// Whether the list that counts is committed, as far as is known.

@@ -455,7 +455,9 @@ impl Voter {
     }
 
     fn is_for_me(&self, envelope: &Envelope) -> bool {
-        let greeting = matches!(envelope.message, Message::Hello(_) | Message::HelloReply(_));
+        // Who is new knows ids only, and says where it is before anybody can answer it.
+        let greeting =
+            matches!(envelope.message, Message::Hello(_) | Message::HelloReply(_) | Message::Introduction(_));
         envelope.cluster == self.cluster
             && envelope.from.id != self.me.id
             && (envelope.to == self.me || (greeting && envelope.to.id == self.me.id))

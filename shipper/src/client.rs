@@ -34,7 +34,7 @@ use crate::endpoint::{Endpoint, EndpointError};
 use crate::past::{Past, PastError};
 use crate::wire::{MessageReader, MessageWriter, WireError};
 
-use backlog::{Caller, Order};
+use backlog::{Call, Caller};
 use courier::Courier;
 use member_file::MemberFile;
 pub use reach::{Reached, Standing};
@@ -43,7 +43,7 @@ pub use watching::{Update, Watch};
 /// Configured addresses beyond this are a mistake: a cluster has at most fifteen voters.
 const ADDRESSES_MAX: usize = 16;
 /// Commands that wait for the courier; it takes them as fast as its own backlog allows.
-const ORDERS_MAX: usize = 16;
+const CALLS_MAX: usize = 16;
 /// A read that met no master, or a busy one, is asked again after this.
 const RETRY_AFTER: Duration = Duration::from_millis(20);
 /// A loop that is not stuck answers within milliseconds. One that is busy with a large frame on a slow PC may take
@@ -143,7 +143,7 @@ pub enum ClientError {
 /// A connection to a cluster. Cheap to clone; the last clone closes it.
 pub struct Client<S: Prevalent> {
     shared: Arc<Shared>,
-    orders: mpsc::Sender<Order<S>>,
+    calls: mpsc::Sender<Call<S>>,
 }
 
 struct Shared {
@@ -155,7 +155,7 @@ struct Shared {
 
 impl<S: Prevalent> Clone for Client<S> {
     fn clone(&self) -> Client<S> {
-        Client { shared: Arc::clone(&self.shared), orders: self.orders.clone() }
+        Client { shared: Arc::clone(&self.shared), calls: self.calls.clone() }
     }
 }
 
@@ -177,12 +177,12 @@ impl<S: Prevalent> Client<S> {
         let stop = CancellationToken::new();
         let file = members_file.map(MemberFile::new);
         let standing = reach::start(endpoint.clone(), &addresses, file, stop.clone());
-        let (orders, incoming) = mpsc::channel(ORDERS_MAX);
+        let (calls, incoming) = mpsc::channel(CALLS_MAX);
         let courier = Courier::new(incoming, standing.clone(), time_out);
         let stopped = stop.clone();
         tokio::spawn(async move { stopped.run_until_cancelled(courier.run()).await });
         let shared = Shared { endpoint, standing, time_out, _stop: stop.drop_guard() };
-        Ok(Client { shared: Arc::new(shared), orders })
+        Ok(Client { shared: Arc::new(shared), calls })
     }
 
     /// Has a command executed, exactly once, and returns what came of it.
@@ -212,11 +212,11 @@ impl<S: Prevalent> Client<S> {
         }
         let deadline = Instant::now() + self.shared.time_out;
         let (reply, answer) = oneshot::channel();
-        let order = Order { payload, caller: Caller { deadline, reply } };
-        match timeout_at(deadline, self.orders.send(order)).await {
+        let call = Call { payload, caller: Caller { deadline, reply } };
+        match timeout_at(deadline, self.calls.send(call)).await {
             Ok(Ok(())) => {
                 let shared = Arc::clone(&self.shared);
-                Ok(Submitted { answer, _shared: shared, _orders: self.orders.clone() })
+                Ok(Submitted { answer, _shared: shared, _calls: self.calls.clone() })
             }
             Ok(Err(_closed)) => Err(ClientError::Closed),
             Err(_elapsed) => Err(self.no_master()),
@@ -427,7 +427,7 @@ pub struct Submitted<S: Prevalent> {
     answer: oneshot::Receiver<Result<Reply<S>, ClientError>>,
     /// The client lives until the answer is there.
     _shared: Arc<Shared>,
-    _orders: mpsc::Sender<Order<S>>,
+    _calls: mpsc::Sender<Call<S>>,
 }
 
 impl<S: Prevalent> Future for Submitted<S> {

@@ -5,15 +5,18 @@
 //!
 //! A voter that does not answer *here* may be well: the master's word on whom it hears stands beside it.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
+mod troubles;
+
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use position::{Epoch, Index, MemberId};
-use quorum::{Purpose, Suffrage, Word};
+use position::{Epoch, MemberId};
 use serde::Serialize;
 
-use crate::conversation::{ClusterView, MemberStatus, Members, VoterStatus};
+use crate::conversation::{ClusterView, Members, VoterStatus};
+use known::Known;
 
 /// What came of asking one voter.
 #[derive(Clone, Debug)]
@@ -165,128 +168,6 @@ impl ClusterStatus {
         self.troubles.is_empty()
     }
 
-    fn find_troubles(&self, believed: Option<&str>) -> Vec<Trouble> {
-        let mut troubles = Vec::new();
-        if self.master.is_none() {
-            troubles.push(self.without_master(believed));
-        }
-        troubles.extend(self.voters.iter().filter_map(|voter| self.trouble_of(voter)));
-        for voter in &self.voters {
-            let Some(status) = &voter.status else { continue };
-            if let Some(waits) = status.disk_waits_ms {
-                troubles.push(Trouble {
-                    what: format!("the disk of {} has not answered for {} s", voter.name, waits / 1000),
-                    remedy: format!("look at that disk; restart the voter of {} if it stays so", voter.name),
-                });
-            }
-            troubles.extend(status.findings.iter().map(|finding| Trouble {
-                what: format!("{}: {finding}", voter.name),
-                remedy: format!("run inspect verify on the data directory of {}", voter.name),
-            }));
-        }
-        troubles
-    }
-
-    fn without_master(&self, believed: Option<&str>) -> Trouble {
-        let follower = self.voters.iter().find(|voter| {
-            voter
-                .status
-                .as_ref()
-                .is_some_and(|status| status.view.master.is_some() && status.view.epoch == self.epoch)
-        });
-        if let (Some(master), Some(follower)) = (believed, follower) {
-            return Trouble {
-                what: format!("{} follows {master}, which is not reachable from here", follower.name),
-                remedy: format!("check the network between this PC and {master}; the cluster itself goes on"),
-            };
-        }
-        let begun =
-            self.voters.iter().filter_map(|voter| voter.status.as_ref()).any(|status| status.last > Index(1));
-        if self.listed == 0 || self.voting < self.majority && self.voting < self.listed {
-            let missing = self.names(|voter| {
-                voter.standing == MemberStanding::Voter && voter.condition != VoterCondition::Votes
-            });
-            let needed = if begun || self.listed == 0 { self.majority } else { self.listed };
-            let what = match self.listed {
-                0 => "no voter answers, and nothing is known of the cluster".to_owned(),
-                listed => format!(
-                    "there is no master: {} of {listed} voters vote here, and {needed} have to{}",
-                    self.voting,
-                    if begun { "" } else { " for a new cluster to begin" }
-                ),
-            };
-            return Trouble { what, remedy: format!("start {missing}, and check the network in between") };
-        }
-        if !begun {
-            return Trouble {
-                what: "all voters answer, and the cluster has not begun".to_owned(),
-                remedy:
-                    "look again in a few seconds; if it stays so, all voters were started with --standby: \
-                         restart one without"
-                        .to_owned(),
-            };
-        }
-        Trouble {
-            what: format!("there is no master, though {} of {} voters vote", self.voting, self.listed),
-            remedy:
-                "look again in a few seconds: they elect one; if it stays so, check the network between them"
-                    .to_owned(),
-        }
-    }
-
-    fn trouble_of(&self, voter: &VoterReport) -> Option<Trouble> {
-        let VoterReport { name, standing, .. } = voter;
-        let (what, remedy) = match &voter.condition {
-            VoterCondition::Votes | VoterCondition::Follows if voter.heard == Some(false) => (
-                format!("{name} answers here, and the master does not hear it"),
-                format!("check the network between {name} and the master"),
-            ),
-            VoterCondition::Votes | VoterCondition::Follows => return None,
-            VoterCondition::DoesNotVote { why } if *standing == MemberStanding::NotListed => (
-                format!("{name} follows, but is no member: {why}"),
-                format!("fleetctl cluster add {name}, or: fleetctl cluster replace OLD --with {name}"),
-            ),
-            VoterCondition::DoesNotVote { why } => (
-                format!("{name} answers, but does not vote: {why}"),
-                match &voter.status {
-                    Some(status) if status.role.ends_with("unsettled") => {
-                        "wait: a master that has what is missing sends it".to_owned()
-                    }
-                    _ => format!("fleetctl cluster readmit {name}"),
-                },
-            ),
-            VoterCondition::Silent { waited_ms } => (
-                format!(
-                    "{name} is connected and has not answered within {waited_ms} ms: its loop is stuck, or its PC \
-                     has no time for it"
-                ),
-                format!("look at its log; restart the voter of {name}"),
-            ),
-            VoterCondition::Unreachable { .. } if *standing == MemberStanding::NotListed => return None,
-            VoterCondition::Unreachable { reason } if voter.heard == Some(true) => (
-                format!("{name} is not reachable from here ({reason}); the master hears it"),
-                format!("check the network between this PC and {name}; the cluster itself goes on"),
-            ),
-            VoterCondition::Unreachable { reason } => (
-                format!("{name} is not heard ({reason})"),
-                match standing {
-                    MemberStanding::Voter => format!(
-                        "start it; if its disk was replaced: fleetctl cluster readmit {name}; if its PC is gone: \
-                         fleetctl cluster replace {name} --with NEW"
-                    ),
-                    _ => format!("start it, or take it out of the list: fleetctl cluster remove {name}"),
-                },
-            ),
-        };
-        Some(Trouble { what, remedy })
-    }
-
-    fn names(&self, which: impl Fn(&VoterReport) -> bool) -> String {
-        let names: Vec<&str> =
-            self.voters.iter().filter(|voter| which(voter)).map(|voter| voter.name.as_str()).collect();
-        names.join(", ")
-    }
-
     /// The same in words, a line each. Names and reasons are others' words: whoever prints them escapes them.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
@@ -357,151 +238,5 @@ fn newest_view(known: &ClusterView, asked: &[(SocketAddr, Asked)]) -> ClusterVie
     newest
 }
 
-/// What is known of the members, by the newest view and by the master.
-struct Known<'a> {
-    view: &'a ClusterView,
-    members: Option<&'a Members>,
-    leader: Option<&'a VoterStatus>,
-}
-
-impl Known<'_> {
-    fn voters(&self) -> usize {
-        self.view.members.iter().filter(|member| member.is_voter).count()
-    }
-
-    fn member(&self, id: MemberId) -> Option<&MemberStatus> {
-        self.members?.members.iter().find(|member| member.id == id)
-    }
-
-    fn name_of(&self, id: MemberId) -> String {
-        let listed = self.view.members.iter().find(|member| member.id == id).map(|member| &member.name);
-        let waits = || self.members?.newcomers.iter().find(|waits| waits.id == id).map(|waits| &waits.name);
-        listed.or_else(waits).map_or_else(|| format!("voter {id}"), String::clone)
-    }
-
-    fn standing_of(&self, id: Option<MemberId>) -> MemberStanding {
-        let Some(id) = id else { return MemberStanding::NotListed };
-        match (
-            self.member(id).map(|member| member.suffrage),
-            self.view.members.iter().find(|member| member.id == id),
-        ) {
-            (Some(Suffrage::Learner(Purpose::Spare)), _) => MemberStanding::Spare,
-            (Some(Suffrage::Learner(Purpose::Join)), _) => MemberStanding::Learner,
-            (Some(Suffrage::Voter), _) => MemberStanding::Voter,
-            (None, Some(member)) if member.is_voter => MemberStanding::Voter,
-            (None, Some(_)) => MemberStanding::Learner,
-            (None, None) => MemberStanding::NotListed,
-        }
-    }
-
-    fn reports(&self, asked: Vec<(SocketAddr, Asked)>) -> Vec<VoterReport> {
-        let mut asked: BTreeMap<SocketAddr, Asked> = asked.into_iter().collect();
-        for member in &self.view.members {
-            let untried = || Asked::Unreachable { reason: "no attempt has come to an end".to_owned() };
-            asked.entry(member.address).or_insert_with(untried);
-        }
-        // A voter that moved answers at its new address; that the old one is empty is no news.
-        let answering: BTreeSet<MemberId> =
-            asked.iter().filter_map(|(_, asked)| asked.status()).map(|status| status.voter).collect();
-        let mut reports = Vec::new();
-        for (address, asked) in asked {
-            let listed = || self.view.members.iter().find(|member| member.address == address);
-            let id = asked.status().map(|status| status.voter).or_else(|| listed().map(|member| member.id));
-            if asked.status().is_none() && id.is_some_and(|id| answering.contains(&id)) {
-                continue;
-            }
-            reports.push(self.report(address, id, asked));
-        }
-        // Nobody here knows where to look for them but the master.
-        let is_reported = |id: MemberId| reports.iter().any(|report| report.id == Some(id));
-        let waiting = self.members.iter().flat_map(|members| &members.newcomers);
-        let waiting: Vec<VoterReport> = waiting
-            .filter(|waits| !is_reported(waits.id))
-            .map(|waits| VoterReport {
-                address: waits.address.clone(),
-                id: Some(waits.id),
-                name: waits.name.clone(),
-                standing: self.standing_of(Some(waits.id)),
-                rank: None,
-                condition: VoterCondition::DoesNotVote { why: WAITS.to_owned() },
-                heard: Some(true),
-                behind: None,
-                status: None,
-            })
-            .collect();
-        reports.extend(waiting);
-        reports
-    }
-
-    fn report(&self, address: SocketAddr, id: Option<MemberId>, asked: Asked) -> VoterReport {
-        let standing = self.standing_of(id);
-        let member = id.and_then(|id| self.member(id));
-        let leads = self.leader.is_some_and(|leader| Some(leader.voter) == id);
-        let heard_by = |leader: &VoterStatus| {
-            leader.standbys.iter().find(|standby| Some(standby.voter) == id).map(|standby| standby.present)
-        };
-        let heard = match member {
-            Some(_) if leads => None,
-            Some(member) => Some(member.word != Word::NotHeard),
-            None => self.leader.and_then(heard_by),
-        };
-        let (condition, status) = match asked {
-            Asked::Answered(status) => {
-                (judged(&status, standing, member.map(|member| member.word)), Some(*status))
-            }
-            Asked::Silent { waited } => {
-                let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-                (VoterCondition::Silent { waited_ms }, None)
-            }
-            Asked::Unreachable { reason } => (VoterCondition::Unreachable { reason }, None),
-        };
-        let behind = self
-            .leader
-            .zip(status.as_ref())
-            .map(|(leader, own)| leader.commit.0.saturating_sub(own.applied.0));
-        VoterReport {
-            address: address.to_string(),
-            id,
-            name: id.map_or_else(|| address.to_string(), |id| self.name_of(id)),
-            standing,
-            rank: member.map(|member| member.rank),
-            condition,
-            heard,
-            behind,
-            status,
-        }
-    }
-}
-
-impl Asked {
-    fn status(&self) -> Option<&VoterStatus> {
-        match self {
-            Asked::Answered(status) => Some(status),
-            Asked::Silent { .. } | Asked::Unreachable { .. } => None,
-        }
-    }
-}
-
-const WAITS: &str = "it waits to be taken in";
-
-/// What a voter's own word on its role means, beside the list's and the master's.
-fn judged(status: &VoterStatus, standing: MemberStanding, word: Option<Word>) -> VoterCondition {
-    let why = match (status.role.rsplit(", ").next(), standing) {
-        (_, MemberStanding::NotListed) => WAITS,
-        (_, MemberStanding::Learner | MemberStanding::Spare) if word != Some(Word::Lost) => {
-            return VoterCondition::Follows;
-        }
-        (Some("unsettled"), _) => "its journal has lost something that it had confirmed",
-        (Some("amnesiac"), _) => "its folder is an older copy, or has lost what it had promised",
-        (Some("learner"), MemberStanding::Voter) => {
-            "its folder has no identity of this cluster's voters, as on a new disk"
-        }
-        _ if word == Some(Word::Lost) => "the master remembers more of it than its folder has",
-        _ => return VoterCondition::Votes,
-    };
-    VoterCondition::DoesNotVote { why: why.to_owned() }
-}
-
 #[cfg(test)]
-#[path = "cluster_status/tests.rs"]
 mod tests;

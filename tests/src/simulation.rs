@@ -25,6 +25,7 @@ mod machine;
 mod misfortune;
 mod network;
 mod old_acknowledgement;
+mod operators;
 mod oracle;
 mod order;
 mod other_frame;
@@ -230,7 +231,7 @@ impl Simulation {
         self.tell(|| format!("{plan:?}"));
         self.network.weather = plan.weather;
         self.estrange();
-        for machine in 0..plan.voters {
+        for machine in 0..self.machines.len() {
             let delay = self.chance.skewed(Duration::ZERO, Duration::from_millis(500));
             self.agenda.after(delay, Event::Relief(Relief::Start(machine)));
         }
@@ -299,7 +300,7 @@ fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<M
     let voters: Vec<MemberInfo> = ids
         .map(|id| {
             let member = Member { id: MemberId(id), incarnation: Incarnation(u128::from(chance.next()) + 1) };
-            MemberInfo::founder(member, &format!("pc{id}"), "", u32::from(id))
+            MemberInfo::founder(member, &format!("pc{id}"), &machine::address(id), u32::from(id))
         })
         .collect();
     let members: Vec<Member> = voters.iter().map(|voter| voter.member).collect();
@@ -312,5 +313,13 @@ fn found_machines(cluster: ClusterId, plan: &Plan, chance: &mut Chance) -> Vec<M
         let wall_offset = i64::try_from(chance.below(1 << 60)).expect("60 bits");
         Machine::new(disk, member, Clock { rate, wall_offset, timer_tick: plan.timer_tick })
     };
-    members.into_iter().map(found).collect()
+    let mut machines: Vec<Machine> = members.into_iter().map(found).collect();
+    for id in (1..).skip(machines.len()).take(plan.operators.newcomers()) {
+        let member = Member { id: MemberId(id), incarnation: Incarnation::UNKNOWN };
+        let clock = Clock { rate: 1_000_000, wall_offset: 0, timer_tick: plan.timer_tick };
+        let mut machine = Machine::new(SimDisk::new(chance.next()), member, clock);
+        machine.wiped = true;
+        machines.push(machine);
+    }
+    machines
 }

@@ -1,14 +1,22 @@
 //! A change of the cluster's members: said, made, and what came of it.
 
+use std::time::Duration;
+
 use app::Exit;
 use prevalent::Role;
-use quorum::Change;
+use quorum::{Change, ChangeRefused};
 use serde::Serialize;
+use shipper::ClientError;
+use tokio::time::{Instant, sleep};
 
 use crate::action::{Session, print};
 use crate::cluster::order::MemberOrder;
 use crate::cluster::plan::{Plan, Voters};
 use crate::output;
+
+/// What is not possible for so long will not be by itself.
+const PATIENCE: Duration = Duration::from_secs(3);
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The certificate is not an admin's. Nothing was sent.
 #[derive(Debug, thiserror::Error)]
@@ -45,7 +53,7 @@ impl Session {
         let expected = how.list.unwrap_or(members.list);
         let plan = Plan::of(&change, &Voters::of(&members));
         // Asked of the master in a dry run too: it alone knows whether the change is possible.
-        let list = self.client.change_members(&change, Some(expected), how.dry_run).await?;
+        let list = self.ask_for_change(&change, expected, how.dry_run).await?;
         let changed = Changed {
             change: called(&change),
             names: named(&change),
@@ -56,6 +64,36 @@ impl Session {
         };
         print(&if self.json { output::json_line(&changed) } else { changed.text() })?;
         Ok(Exit::Done)
+    }
+}
+
+impl Session {
+    /// Asks again for a moment where a moment may help: voters are heard several times a second, and one list follows
+    /// the other when that is committed. The number of the list keeps a change from being made twice.
+    async fn ask_for_change(
+        &self,
+        change: &Change,
+        expected: u64,
+        dry_run: bool,
+    ) -> Result<u64, ClientError> {
+        let deadline = Instant::now() + PATIENCE.min(self.options.time_out);
+        loop {
+            let refused = match self.client.change_members(change, Some(expected), dry_run).await {
+                Err(ClientError::Unchanged(refused)) => refused,
+                answered => return answered,
+            };
+            let passes = matches!(
+                refused,
+                ChangeRefused::NotNow
+                    | ChangeRefused::NotHeard(_)
+                    | ChangeRefused::NotWaiting(_)
+                    | ChangeRefused::NoMajority { .. }
+            );
+            if !passes || Instant::now() >= deadline {
+                return Err(ClientError::Unchanged(refused));
+            }
+            sleep(PAUSE).await;
+        }
     }
 }
 

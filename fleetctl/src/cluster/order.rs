@@ -58,6 +58,13 @@ pub(crate) enum MemberOrder {
         #[command(flatten)]
         how: MemberHow,
     },
+    /// Change how long a voter may stay away before a spare takes its place
+    ReplaceAfter {
+        /// In seconds; 0: for ever
+        seconds: u32,
+        #[command(flatten)]
+        how: MemberHow,
+    },
     /// Change who is preferred as master
     Rank {
         /// The member
@@ -92,6 +99,7 @@ impl MemberOrder {
             MemberOrder::Move { name, address, how } => {
                 (Change::Move { name, address: address.to_string() }, how)
             }
+            MemberOrder::ReplaceAfter { seconds, how } => (Change::ReplaceAfter { seconds }, how),
             MemberOrder::Rank { name, rank, how } => (Change::Rank { name, rank }, how),
         }
     }

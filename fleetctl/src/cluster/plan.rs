@@ -113,9 +113,10 @@ impl Plan {
             "{name} gets an identity and follows as a learner: it is sent the state and the journal"
         ));
         if spare {
-            self.does(format!(
+            self.does(
                 "it stays a spare: it takes the place of a voter that stays away, and counts nowhere before"
-            ));
+                    .to_owned(),
+            );
             return;
         }
         let after = voters.with(name);
@@ -286,6 +287,6 @@ mod tests {
             &["gets a new identity", "until then it counts nowhere, and then there are 2 voters"],
             &["another copy of the folder"],
         );
-        check(&readmit, ("pc1", "pc2 pc3"), &[], &["another copy", "as long as pc2 is not heard"]);
+        check(&readmit, ("pc1", "pc2 pc3"), &[], &["another copy", "without pc2 nothing goes on"]);
     }
 }

@@ -2,6 +2,7 @@
 //! the output is what `docs/schemas` promises.
 
 mod commands;
+mod members;
 mod people;
 mod runbook;
 mod schema;

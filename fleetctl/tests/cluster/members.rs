@@ -5,9 +5,10 @@ use std::net::{SocketAddr, UdpSocket};
 use std::path::Path;
 
 use demo::{Acknowledged, Audit, Load, Program, Start, audit, wait_until};
+use position::Epoch;
 use serde_json::Value;
 
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, offline};
 use crate::schema::check;
 use crate::site::Site;
 
@@ -68,6 +69,15 @@ impl Site {
         .unwrap();
     }
 
+    /// A folder for one more voter, beside the cluster's.
+    fn issue_voter(&self, pc: &str) {
+        let (address, out) = (free_address().to_string(), format!("{pc}-voter"));
+        let issue =
+            ["issue", "voter", pc, "--address", &address, "--authority", "cluster/authority", "--out", &out];
+        let said = offline(self, &issue);
+        assert_eq!(said.code, 0, "{said:?}");
+    }
+
     /// Copies what was issued into the folder of its PC, and starts the voter there.
     fn start_issued(&mut self, issued: &str, pc: &str) {
         copy(&self.cluster.folder().join(issued), &self.cluster.folder_of(pc));
@@ -75,20 +85,20 @@ impl Site {
     }
 
     /// Ends the flow and the cluster, and checks the journals of these voters against what was acknowledged.
-    async fn end(mut self, load: Load, voters: &[&str]) {
+    async fn end(mut self, load: Load, names: &[&str]) {
         more(&load).await;
         let acknowledged: Vec<Acknowledged> = load.finish().await.unwrap();
-        self.wait_for_voters(voters).await;
+        self.wait_for_voters(names).await;
         wait_until("all voters to have applied all", async || {
             let status = self.cluster_status();
             let level = |voter: &Value| voter["behind"] == 0;
-            if super::members::voters(&status).iter().all(level) { Ok(()) } else { Err(format!("{status:#}")) }
+            if voters(&status).iter().all(level) { Ok(()) } else { Err(format!("{status:#}")) }
         })
         .await
         .unwrap();
         let nodes = self.operator.nodes().await.unwrap();
         self.cluster.kill_all().unwrap();
-        for pc in voters {
+        for pc in names {
             let found = audit(&self.cluster.data_of(pc), &acknowledged, &nodes).unwrap();
             assert_eq!(found, Audit::default(), "the journal of {pc}");
         }
@@ -101,7 +111,8 @@ fn voters(status: &Value) -> Vec<Value> {
 }
 
 fn named(voters: &[Value]) -> Vec<String> {
-    let mut names: Vec<String> = voters.iter().map(|voter| voter["name"].as_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        voters.iter().map(|voter| voter["name"].as_str().unwrap().to_owned()).collect();
     names.sort_by_key(|name| name[2..].parse::<u32>().unwrap());
     names
 }
@@ -205,13 +216,14 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     book.end();
     more(&load).await;
 
-    let fourth = ["issue", "voter", "pc4", "--address", &free_address().to_string()];
-    let said = crate::runbook::offline(&site, &[&fourth[..], &["--authority", "cluster/authority", "--out", "pc4-voter"]].concat());
-    assert_eq!(said.code, 0, "{said:?}");
+    site.issue_voter("pc4");
     site.start_issued("pc4-voter", "pc4");
     site.wait_for_silence_of("pc4").await;
     let added = site.run_as("admin", &["cluster", "add", "pc4", "--json"]);
-    check("cluster-change", &serde_json::from_str(&added.stdout).unwrap_or_else(|error| panic!("{error}: {added:?}")));
+    check(
+        "cluster-change",
+        &serde_json::from_str(&added.stdout).unwrap_or_else(|error| panic!("{error}: {added:?}")),
+    );
     site.wait_for_voters(&["pc1", "pc2", "pc3", "pc4", "pc10"]).await;
 
     let mut book = Runbook::of("A PC is taken away");
@@ -221,9 +233,9 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     site.wait_for_code("pc4", 6).await;
     site.cluster.start_master("pc4", Start::Founder).unwrap();
     site.wait_for_code("pc4", 6).await;
-    let mut offline = site.cluster.executables().command(Program::Master).unwrap();
-    offline.args(["config", "check", "--config"]).arg(site.cluster.folder_of("pc4").join("master.toml"));
-    assert_eq!(offline.output().unwrap().status.code(), Some(6));
+    let mut look = site.cluster.executables().command(Program::Master).unwrap();
+    look.args(["config", "check", "--config"]).arg(site.cluster.folder_of("pc4").join("master.toml"));
+    assert_eq!(look.output().unwrap().status.code(), Some(6));
     // Taken in again some day: with nothing of what it had.
     fs::remove_dir_all(site.cluster.data_of("pc4")).unwrap();
     site.cluster.start_master("pc4", Start::Standby).unwrap();
@@ -231,6 +243,73 @@ async fn a_tenth_pc_is_added_and_one_taken_away_under_load() {
     let again = site.run_as("admin", &["cluster", "add", "pc4"]);
     assert_eq!(again.code, 0, "{again:?}");
     site.end(load, &["pc1", "pc2", "pc3", "pc4", "pc10"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn three_pcs_are_exchanged_for_three_others_under_load() {
+    let mut site = Site::start().await;
+    let load = site.flow().await;
+    let master = site.operator.master_after(Epoch::NONE).await.unwrap().pc;
+    let mut old: Vec<String> = site.cluster.voters().iter().filter(|pc| **pc != master).cloned().collect();
+    old.push(master.clone());
+    let mut now = site.cluster.voters().to_vec();
+    for (gone, new) in old.iter().zip(["pc4", "pc5", "pc6"]) {
+        site.issue_voter(new);
+        site.start_issued(&format!("{new}-voter"), new);
+        site.wait_for_silence_of(new).await;
+        let replace = ["cluster", "replace", gone.as_str(), "--with", new];
+        let leads = site.cluster_status()["master"] == gone.as_str();
+        if leads {
+            site.refuses("admin", &replace, 1, "is master: hand over to another voter first");
+            site.cluster.kill(gone, Program::Master).unwrap();
+        }
+        let said = site.run_as("admin", &replace);
+        assert_eq!(said.code, 0, "{said:?}");
+        now.retain(|pc| pc != gone);
+        now.push(new.to_owned());
+        now.sort();
+        let names: Vec<&str> = now.iter().map(String::as_str).collect();
+        site.wait_for_voters(&names).await;
+        if !leads {
+            site.wait_for_code(gone, 6).await;
+        }
+        more(&load).await;
+    }
+    site.end(load, &["pc4", "pc5", "pc6"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
+    let mut site = Site::start().await;
+    let load = site.flow().await;
+    site.issue_voter("pc10");
+    site.start_issued("pc10-voter", "pc10");
+    site.wait_for_silence_of("pc10").await;
+    // The document's patience would take the test's.
+    let mut book = Runbook::of("Spares").instead_of("1200", 1);
+    book.done(&site, "fleetctl cluster add pc10 --spare");
+    let status = site.cluster_status();
+    let spare = status["voters"].as_array().unwrap().iter().find(|voter| voter["name"] == "pc10").unwrap();
+    assert_eq!((&spare["standing"], &spare["condition"]), (&"spare".into(), &"follows".into()), "{status:#}");
+    assert_eq!(named(&voters(&status)), ["pc1", "pc2", "pc3"]);
+
+    site.cluster.kill("pc3", Program::Master).unwrap();
+    book.done(&site, "fleetctl cluster replace-after");
+    book.end();
+    site.wait_for_voters(&["pc1", "pc2", "pc10"]).await;
+    // What was replaced is a spare itself once it is back.
+    site.cluster.start_master("pc3", Start::Standby).unwrap();
+    wait_until("pc3 to be a spare", async || {
+        let status = site.cluster_status();
+        let all = status["voters"].as_array().unwrap();
+        let is_spare = |voter: &Value| {
+            voter["name"] == "pc3" && voter["standing"] == "spare" && voter["condition"] == "follows"
+        };
+        if all.iter().any(is_spare) { Ok(()) } else { Err(format!("{status:#}")) }
+    })
+    .await
+    .unwrap();
+    site.end(load, &["pc1", "pc2", "pc10"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,4 +31,8 @@ async fn somebody_who_comes_gets_a_name_of_their_own() {
     }
     assert_eq!(log.lines().count(), 3, "{log}");
     assert_eq!(site.run_as("../ann", &["cluster", "status"]).code, 0);
+    let mut book = Runbook::of("How is the cluster?");
+    let told = book.done(&site, "fleetctl cluster status");
+    assert!(told.contains("3 of 3 voters vote, 2 have to") && !told.contains('!'), "{told}");
+    book.end();
 }

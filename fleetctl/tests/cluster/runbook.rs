@@ -7,6 +7,31 @@ use demo::Program;
 
 use crate::site::{Said, Site};
 
+/// The sections that tests execute.
+const TESTED: [&str; 8] = [
+    "How is the cluster?",
+    "A PC died",
+    "A disk was replaced",
+    "A PC is added",
+    "A PC is taken away",
+    "Spares",
+    "Another address, another rank",
+    "Somebody leaves, somebody comes",
+];
+
+fn document() -> String {
+    let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
+    std::fs::read_to_string(file).unwrap()
+}
+
+#[test]
+fn no_section_with_commands_is_left_out() {
+    let text = document();
+    let sections = text.split("\n## ").skip(1).filter(|section| section.contains("```sh\n"));
+    let titles: Vec<&str> = sections.map(|section| section.lines().next().unwrap()).collect();
+    assert_eq!(titles, TESTED);
+}
+
 /// The commands of one section, in their order. All of them have to be executed.
 pub(crate) struct Runbook {
     title: String,
@@ -17,8 +42,8 @@ pub(crate) struct Runbook {
 
 impl Runbook {
     pub(crate) fn of(title: &str) -> Runbook {
-        let file = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../docs/operations.md");
-        let text = std::fs::read_to_string(file).unwrap();
+        assert!(TESTED.contains(&title), "{title}");
+        let text = document();
         let (_, section) = text.split_once(&format!("\n## {title}\n")).expect("there is such a section");
         let section = section.split("\n## ").next().unwrap();
         let blocks = section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap());

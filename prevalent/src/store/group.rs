@@ -5,9 +5,8 @@
 
 use std::fmt;
 use std::ops::Deref;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockWriteGuard};
-use std::thread::JoinHandle;
-use std::time::Instant;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use journal::{EntryError, PAYLOAD_BYTES_MAX, SessionId, SyncOrder, SyncWatch};
 use position::Tip;
@@ -17,6 +16,9 @@ use crate::replica::{Fatal, Finished, Input, Job, Now, Replica, ScrubFound};
 use crate::store::pending::{Slot, Verdict, Woken};
 use crate::store::queue::Queue;
 use crate::store::round::{Alone, Todo, own_session, settle};
+use crate::store::threads::{
+    Builder, Condvar, JoinHandle, Mutex, MutexGuard, RwLock, RwLockWriteGuard, has_ended, yield_now,
+};
 use crate::store::{ExecuteError, StoreFailed, wall_time};
 use crate::{Actor, Node, Prevalent, Words, encode};
 
@@ -30,7 +32,9 @@ impl Clock {
     }
 
     pub(crate) fn now(self) -> Now {
-        Now { time: Time::after(self.0.elapsed()), wall_time: wall_time() }
+        // A schedule is only the same again if no clock has a say in it.
+        let passed = if cfg!(all(test, prevalent_shuttle)) { Duration::ZERO } else { self.0.elapsed() };
+        Now { time: Time::after(passed), wall_time: wall_time() }
     }
 }
 
@@ -270,7 +274,7 @@ impl<S: Prevalent> Group<S> {
             return;
         }
         let group = Arc::downgrade(self);
-        let started = std::thread::Builder::new().name("prevalent-job".to_owned()).spawn(move || {
+        let started = Builder::new().name("prevalent-job".to_owned()).spawn(move || {
             let finished = job.run();
             if let Some(group) = group.upgrade() {
                 group.finish(finished);
@@ -279,7 +283,7 @@ impl<S: Prevalent> Group<S> {
         match started {
             Ok(thread) => {
                 let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-                threads.retain(|thread| !thread.is_finished());
+                threads.retain(|thread| !has_ended(thread));
                 threads.push(thread);
             }
             Err(error) => self.fail(&format!("no thread for a background job: {error}")),
@@ -308,7 +312,7 @@ impl<S: Prevalent> Group<S> {
     pub(crate) fn scrub(self: &Arc<Self>) -> Result<ScrubFound, StoreFailed> {
         while !self.write_node().replica_mut().begin_scrub(self.clock.now()) {
             // A piece is being read on another thread, which takes milliseconds.
-            std::thread::yield_now();
+            yield_now();
         }
         loop {
             if let Some(why) = &self.lock_line().failed {
@@ -322,7 +326,7 @@ impl<S: Prevalent> Group<S> {
             drop(node);
             match job {
                 Some(job) => self.finish(job.run()),
-                None => std::thread::yield_now(),
+                None => yield_now(),
             }
         }
     }
@@ -361,36 +365,36 @@ impl<S: Prevalent> Group<S> {
     }
 
     /// Does something on a thread that holds the group, as a job does that hands in its result.
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn run_beside(self: &Arc<Self>, work: impl FnOnce(&Group<S>) + Send + 'static) {
         let group = Arc::clone(self);
-        let thread = std::thread::spawn(move || work(&group));
+        let thread = Builder::new().spawn(move || work(&group)).expect("a thread");
         self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(thread);
     }
 
     /// As a thread does that begins a round.
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn take_the_lead(&self) {
         assert!(!std::mem::replace(&mut self.lock_line().led, true), "somebody leads");
     }
 
     /// As a thread does that has ended its round.
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn give_up_the_lead(&self) {
         self.pass_the_lead(&mut self.lock_line());
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn waiting_for_room(&self) -> usize {
         self.lock_line().waiting_for_room
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn is_closing(&self) -> bool {
         self.lock_line().closing
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn sessions(&self) -> usize {
         let node = self.node.read().unwrap_or_else(PoisonError::into_inner);
         node.engine().map_or(0, |engine| engine.sessions().iter().len())

@@ -8,8 +8,11 @@ mod group;
 mod pending;
 mod queue;
 mod round;
-#[cfg(test)]
+#[cfg(all(test, prevalent_shuttle))]
+mod schedules;
+#[cfg(all(test, not(prevalent_shuttle)))]
 mod tests;
+mod threads;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -1,10 +1,11 @@
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use crate::Prevalent;
 use crate::replica::Refused;
 use crate::store::group::Held;
+use crate::store::threads::{Condvar, Mutex, MutexGuard};
 use crate::store::{ExecuteError, read_answer};
 
 /// A sleeper looks this often whether a sync comes back.

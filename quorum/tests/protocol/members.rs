@@ -278,6 +278,24 @@ fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
     assert!(list.lists(cluster.member(C)) && !list.counts(cluster.member(C)), "{list:?}");
 }
 
+/// The copy is told what it is, and waits; the operator makes it the member again.
+#[test]
+fn an_old_copy_of_a_directory_is_readmitted() {
+    let mut cluster = Cluster::running(3, 1);
+    let copy = cluster.disks[&C].clone();
+    cluster.restart(C);
+    cluster.run(200);
+    cluster.kill(C);
+    cluster.disks.insert(C, copy);
+    cluster.oracle.damaged.insert(C);
+    cluster.start(C);
+    cluster.run(500);
+    assert!(matches!(cluster.standing(C), Standing::Amnesiac(_)));
+    assert_eq!(answer(&mut cluster, &readmit(C)), Ok(2));
+    cluster.run_until(2_000, "C votes again", |cluster| voters(cluster, A) == [A, B, C]);
+    assert_eq!(cluster.standing(C), Standing::Settled);
+}
+
 #[test]
 fn two_changes_at_once_are_one_too_many() {
     let mut cluster = Cluster::running(3, 1);

@@ -19,7 +19,7 @@ const BYTES_MAX: usize = 4 * 1024 * 1024;
 const BATCH_MAX: BatchMax = BatchMax { commands: COMMANDS_MAX, bytes: 64 * 1024 };
 
 /// A command, as a caller gives it.
-pub(crate) struct Order<S: Prevalent> {
+pub(crate) struct Call<S: Prevalent> {
     pub(crate) payload: Vec<u8>,
     pub(crate) caller: Caller<S>,
 }
@@ -52,7 +52,7 @@ impl<S: Prevalent> Backlog<S> {
         !self.session.is_full() && self.session.bytes() < BYTES_MAX
     }
 
-    pub(crate) fn push(&mut self, Order { payload, caller }: Order<S>) {
+    pub(crate) fn push(&mut self, Call { payload, caller }: Call<S>) {
         self.session.push(payload, caller);
     }
 
@@ -147,7 +147,7 @@ mod tests {
     fn push(backlog: &mut Backlog<Echo>, payload: &'static str) -> Answer {
         let (reply, answer) = oneshot::channel();
         let caller = Caller { deadline: Instant::now(), reply };
-        backlog.push(Order { payload: payload.into(), caller });
+        backlog.push(Call { payload: payload.into(), caller });
         answer
     }
 
@@ -215,7 +215,7 @@ mod tests {
         assert!(backlog.has_room());
         let (reply, _answer) = oneshot::channel();
         let caller = Caller { deadline: Instant::now(), reply };
-        backlog.push(Order { payload: vec![0; BYTES_MAX], caller });
+        backlog.push(Call { payload: vec![0; BYTES_MAX], caller });
         assert!(!backlog.has_room());
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::ClientError;
-use super::backlog::{Backlog, GivingUp, Order};
+use super::backlog::{Backlog, Call, GivingUp};
 use super::reach::{Master, Standing};
 use crate::backoff::Backoff;
 use crate::conversation::{Ask, Submit, TOLD, Told};
@@ -23,7 +23,7 @@ use crate::wire::{MessageReader, MessageWriter, WireError};
 const STREAM_MESSAGES_MAX: usize = 4;
 
 pub(crate) struct Courier<S: Prevalent> {
-    orders: mpsc::Receiver<Order<S>>,
+    calls: mpsc::Receiver<Call<S>>,
     standing: watch::Receiver<Standing>,
     time_out: Duration,
     backlog: Backlog<S>,
@@ -39,7 +39,7 @@ pub(crate) struct Courier<S: Prevalent> {
 
 /// What the courier waits for.
 enum Event<S: Prevalent> {
-    Order(Option<Order<S>>),
+    Call(Option<Call<S>>),
     Standing(bool),
     Told(Option<(Told, Bytes)>),
     Room(mpsc::OwnedPermit<(Submit, Bytes)>),
@@ -49,12 +49,12 @@ enum Event<S: Prevalent> {
 
 impl<S: Prevalent> Courier<S> {
     pub(crate) fn new(
-        orders: mpsc::Receiver<Order<S>>,
+        calls: mpsc::Receiver<Call<S>>,
         standing: watch::Receiver<Standing>,
         time_out: Duration,
     ) -> Courier<S> {
         Courier {
-            orders,
+            calls,
             standing,
             time_out,
             backlog: Backlog::new(),
@@ -71,8 +71,8 @@ impl<S: Prevalent> Courier<S> {
         self.follow_master();
         loop {
             match self.wait().await {
-                Event::Order(Some(order)) => self.backlog.push(order),
-                Event::Order(None) | Event::Standing(false) => return,
+                Event::Call(Some(call)) => self.backlog.push(call),
+                Event::Call(None) | Event::Standing(false) => return,
                 Event::Standing(true) => self.follow_master(),
                 Event::Told(Some((told, payload))) => self.hear(told, payload),
                 Event::Told(None) | Event::StreamGone => self.give_up_stream(),
@@ -93,7 +93,7 @@ impl<S: Prevalent> Courier<S> {
             message = async { told.expect("guarded").recv().await }, if told.is_some() => Event::Told(message),
             changed = self.standing.changed() => Event::Standing(changed.is_ok()),
             () = async { sleep_until(wake_at.expect("guarded")).await }, if wake_at.is_some() => Event::Time,
-            order = self.orders.recv(), if has_room => Event::Order(order),
+            call = self.calls.recv(), if has_room => Event::Call(call),
             permit = async { outbox.expect("guarded").reserve_owned().await }, if outbox.is_some() => {
                 permit.map_or(Event::StreamGone, Event::Room)
             }

@@ -1,3 +1,6 @@
+use position::Index;
+use quorum::{Purpose, Suffrage, Word};
+
 use super::*;
 use crate::conversation::{MemberAddress, MemberStatus, NewcomerStatus, StandbyStatus};
 

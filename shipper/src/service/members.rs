@@ -1,7 +1,6 @@
 //! Questions about the members, and changes of them.
 
 use bytes::Bytes;
-use prevalent::Role;
 use quorum::Change;
 use tokio::sync::oneshot;
 
@@ -44,15 +43,7 @@ impl Conversation {
 
     /// The change that is asked for, if this certificate may ask for one.
     fn change_in(&self, payload: &[u8]) -> Result<Change, Denied> {
-        match self.actor.role {
-            Role::Admin => {}
-            Role::Voter | Role::Node | Role::Operator | Role::Viewer => {
-                let role = self.actor.role;
-                let reason =
-                    format!("a certificate of role admin may change the members; this one is of role {role}");
-                return Err(Denied::Refused(reason));
-            }
-        }
+        self.service.gate.change_of_cluster(&self.actor).map_err(Denied::Refused)?;
         match postcard::take_from_bytes(payload) {
             Ok((change, [])) => Ok(change),
             _ => Err(Denied::Refused("the change is none that this version knows".to_owned())),

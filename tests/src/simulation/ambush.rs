@@ -109,6 +109,12 @@ impl Simulation {
         let still_there = self.machines[machine].life == life && self.machines[machine].process.is_some();
         if still_there && self.ambush(Ambush::RotAfterSync) && self.may_lose(machine) {
             self.rot_the_end(machine);
+            if self.chance.happens(250) {
+                // Perhaps nobody else has it, and nobody leads: then absence settles the doubt.
+                (0..self.machines.len())
+                    .filter(|&other| other != machine)
+                    .for_each(|other| self.power_cut(other));
+            }
             if self.ambush(Ambush::LateHeartbeat) {
                 self.repeat_old_heartbeat(machine);
             }

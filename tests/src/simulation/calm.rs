@@ -46,8 +46,9 @@ impl Simulation {
 
     pub(super) fn look_whether_settled(&mut self) {
         let Stage::Calm(since) = self.stage else { return };
+        self.tidy();
         let content = self.clients.iter().all(super::Client::is_content);
-        if content && self.all_agree() {
+        if content && self.is_tidy() && self.all_agree() {
             self.compare();
             self.clients.iter().for_each(|client| client.check_refused(&self.oracle));
             self.ended = true;
@@ -66,7 +67,7 @@ impl Simulation {
     fn all_agree(&self) -> bool {
         let applied = |machine| self.process(machine).map(|process| process.replica.applied().index());
         let most = (0..self.machines.len()).filter_map(applied).max();
-        (0..self.machines.len()).all(|machine| {
+        (0..self.machines.len()).filter(|machine| self.belongs(*machine)).all(|machine| {
             self.process(machine).is_some_and(|process| {
                 let replica = &process.replica;
                 let amnesiac = matches!(replica.view().standing, Standing::Amnesiac(_));

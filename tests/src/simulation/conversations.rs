@@ -23,11 +23,13 @@ pub(super) struct Asker {
     pub(super) connection: u64,
 }
 
-/// A client's read.
+/// Who waits for something that is no command.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Reader {
-    client: usize,
-    read: u64,
+pub(super) enum Reader {
+    /// A client, for a read.
+    Client { client: usize, read: u64 },
+    /// An operator, for a change of the members.
+    Operator,
 }
 
 /// One direction of a stream: what is said arrives in order, or not at all.
@@ -148,20 +150,22 @@ impl Simulation {
                     self.ask(to, |node, now| node.commands(now, asker, &actor, &entries));
                 }
             }
-            Request::Read(read) => self.ask(to, |node, now| node.read(now, Reader { client, read })),
+            Request::Read(read) => self.ask(to, |node, now| node.read(now, Reader::Client { client, read })),
         }
     }
 
     pub(super) fn answer_read(&mut self, machine: usize, life: Life, reader: Reader) {
         let Some(process) = self.running(machine, life) else { return };
         let Some(engine) = process.replica.engine() else { return };
-        let Reader { client, read } = reader;
+        let Reader::Client { client, read } = reader else { return };
         let reading = engine.state().answer(&());
         self.tell_client(machine, client, &Response::Read { read, reading });
     }
 
     pub(super) fn refuse_read(&mut self, machine: usize, reader: Reader) {
-        self.tell_client(machine, reader.client, &Response::ReadRefused);
+        if let Reader::Client { client, .. } = reader {
+            self.tell_client(machine, client, &Response::ReadRefused);
+        }
     }
 
     pub(super) fn response_arrives(&mut self, client: usize, response: Response) {

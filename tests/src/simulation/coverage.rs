@@ -64,12 +64,22 @@ branches! {
     SnapshotOffered "a snapshot is verified for a standby"
     SnapshotInstalled "a snapshot of the master is installed"
     Rebuilt "a state is rebuilt after a panic"
+    ChangeMade "a change of the members is committed"
+    ChangeRefused "a change of the members is refused"
+    IncarnationTaken "a process takes the incarnation that a list gives it"
+    MemberRemoved "a member learns that it is none any more"
     BallotOneCopy "a start finds one good copy of the ballot"
 }
 
 /// Counts by branch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Coverage([u64; Branch::ALL.len()]);
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage([0; Branch::ALL.len()])
+    }
+}
 
 impl Coverage {
     /// How often that happened.

@@ -155,6 +155,9 @@ impl Simulation {
             Ok(more) => more,
             Err(fatal) => {
                 self.machines[machine].process = Some(process);
+                if self.is_removal(machine, &fatal) {
+                    return self.stop(machine);
+                }
                 self.ended_by_itself(machine, &fatal);
                 return;
             }
@@ -173,6 +176,7 @@ impl Simulation {
         let leads = process.seen.led;
         let (commits, writes) = (process.seen.commit > committed, process.seen.last > last);
         self.machines[machine].process = Some(process);
+        self.look_at_identity(machine);
         self.look_at_holdings(machine);
         if leads && commits {
             self.look_at_commit(machine);
@@ -256,6 +260,9 @@ impl Simulation {
         }
         for reader in words.denied.drain(..) {
             self.refuse_read(machine, reader);
+        }
+        for (_operator, result) in words.changes.drain(..) {
+            self.is_changed(machine, &result);
         }
         for alarm in words.alarms.drain(..) {
             self.is_alarmed(machine, &alarm);

@@ -99,7 +99,9 @@ impl Simulation {
             process.replica.journal().durable()
         );
         // Of a disk that lied the others must tell it first.
-        found.ails &= self.agenda.now() < self.quiet_until || !process.is_sound();
+        // One of which a sync will fail is yet to lose something.
+        let waits = self.agenda.now() < self.quiet_until || found.keeps_power;
+        found.ails &= waits || !process.is_sound();
         let journal = process.replica.journal();
         found.acknowledged = journal.durable();
         let committed = self.oracle.committed_at_or_below(found.acknowledged.index());

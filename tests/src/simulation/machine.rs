@@ -11,7 +11,7 @@ use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
 use position::{ClusterId, Epoch, Index, Member, Memory, ProcessNumber, Standing, Tip};
 use prevalent::{Fatal, Finished, Job, Node, Now, OpenError, Options, Order, Replica, Words};
-use quorum::Time;
+use quorum::{Introduction, Time};
 use storage::{Disk, Image, SimDisk};
 
 use super::agenda::SimTime;
@@ -23,6 +23,11 @@ use super::plan::Plan;
 
 /// More than a simulation ever writes.
 const ROOM_BYTES: u64 = 1 << 40;
+
+/// Where a voter listens, for the list of members.
+pub(super) fn address(id: u16) -> String {
+    format!("pc{id}:1")
+}
 
 /// Counts the processes of a machine: an event meant for an earlier one does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +80,8 @@ pub(super) struct Machine {
     pub(super) is_replaced: bool,
     /// Its disk was emptied: it knows its cluster only from its certificate.
     pub(super) wiped: bool,
+    /// It was a member, and a list has taken it out.
+    pub(super) removed: bool,
     /// The disk as the founder made it.
     pub(super) founded: Image,
     /// The disk as it once was.
@@ -123,6 +130,7 @@ fn scale(value: u64, times: u64, over: u64) -> u64 {
 
 /// What a driver around a replica holds.
 pub(super) struct Process {
+    /// The node that ships. Oracles look at its replica.
     pub(super) replica: Node<Ledger, Asker, Reader>,
     /// What the node has ordered and not been given yet.
     pub(super) orders: Vec<Order<Ledger>>,
@@ -140,6 +148,8 @@ pub(super) struct Process {
     pub(super) met: BTreeMap<usize, ProcessNumber>,
     /// What the oracles have already looked at.
     pub(super) seen: Seen,
+    /// Who it was at the last look.
+    pub(super) me: Member,
 }
 
 #[derive(Default)]
@@ -200,6 +210,7 @@ impl Machine {
             went_back: false,
             is_replaced: false,
             wiped: false,
+            removed: false,
             founded,
             image: None,
         }
@@ -219,6 +230,10 @@ impl Machine {
         self.process_number = ProcessNumber(random);
         let options = Options {
             learner: self.wiped.then_some((cluster, self.member.id)),
+            introduction: Introduction {
+                name: format!("pc{}", self.member.id),
+                address: address(self.member.id.0),
+            },
             snapshot_rule: plan.snapshot_rule,
             history_bytes_max: plan.history_bytes_max,
             segment_sizes: Sizes::SMALL,
@@ -228,6 +243,13 @@ impl Machine {
         let replica = Replica::open(self.clock.read(now), disk, &options)?;
         self.process = Some(Process::of(replica));
         Ok(())
+    }
+
+    /// It was given another life, which has promised nothing.
+    pub(super) fn is_readmitted(&mut self, member: Member) {
+        self.member = member;
+        self.acknowledged = Tip::NONE;
+        (self.wiped, self.is_replaced, self.went_back) = (false, false, false);
     }
 
     /// The process and all it knew are gone.
@@ -308,6 +330,7 @@ impl Process {
 
     fn of(replica: Replica<Ledger>) -> Process {
         Process {
+            me: replica.me(),
             replica: Node::new(replica),
             orders: Vec::new(),
             words: Words::default(),

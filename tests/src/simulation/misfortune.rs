@@ -51,6 +51,7 @@ impl Simulation {
         }
         self.tell(|| format!("misfortune: {kind:?} ({machine})"));
         match kind {
+            Misfortune::Operator => self.operate(),
             Misfortune::FailedSync => self.fail_a_sync(machine),
             Misfortune::HungDisk => {
                 let hangs = self.chance.skewed(Duration::from_millis(500), Duration::from_secs(8));
@@ -115,7 +116,7 @@ impl Simulation {
     }
 
     pub(super) fn start(&mut self, machine: usize) {
-        if self.machines[machine].process.is_some() {
+        if self.machines[machine].process.is_some() || self.machines[machine].removed {
             return;
         }
         let (now, random) = (self.agenda.now(), self.chance.next());
@@ -179,7 +180,7 @@ impl Simulation {
         self.machines[machine].mark_is_whole = false;
     }
 
-    fn stop(&mut self, machine: usize) {
+    pub(super) fn stop(&mut self, machine: usize) {
         self.tell(|| format!("{machine} stops"));
         self.machines[machine].stop();
         // What this process remembered of the others is gone, but for what it had made durable.
@@ -206,9 +207,12 @@ impl Simulation {
         }
     }
 
-    /// One of the next syncs fails. The process ends, and the next one finds what the cache holds.
+    /// One of the next syncs fails. The process ends, and the next one finds what the cache holds: nobody can tell
+    /// whether what is lost of it was ever whole, so this is damage like any other.
     fn fail_a_sync(&mut self, machine: usize) {
-        if self.machines[machine].process.is_some() && !self.machines[machine].doomed {
+        let may_fail = self.machines.len() == 1 || self.may_lose(machine);
+        if may_fail && self.machines[machine].process.is_some() && !self.machines[machine].doomed {
+            self.machines[machine].ails = true;
             let syncs = self.chance.below(12);
             self.machines[machine].disk.fail_sync_after(syncs);
             self.machines[machine].doomed = true;

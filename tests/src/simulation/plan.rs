@@ -10,6 +10,7 @@ use prevalent::SnapshotRule;
 
 use super::chance::Chance;
 use super::network::Weather;
+use super::operators::Operators;
 use super::order::Order;
 
 /// A kind of misfortune that comes at random moments.
@@ -61,6 +62,8 @@ pub(super) enum Misfortune {
     DamagedTail,
     /// A snapshot is damaged.
     DamagedSnapshot,
+    /// An operator wants something.
+    Operator,
     /// Several files are damaged together, or all of the journal or of the snapshots are gone.
     DamagedMuch,
 }
@@ -167,6 +170,8 @@ pub(super) struct Plan {
     pub(super) ambush_rate: u64,
     /// Machines whose disks may go back in time: fewer than half, for their whole lives.
     pub(super) bad_disks: BTreeSet<usize>,
+    /// What operators do.
+    pub(super) operators: Operators,
     pub(super) weather: Weather,
     /// The slowest usual sync.
     pub(super) sync_slowest: Duration,
@@ -203,6 +208,16 @@ impl Plan {
             Some(voters) => Plan::for_voters(voters, chance),
             None => Plan::draw(chance),
         };
+        plan.operators = operators(plan.voters, chance);
+        match plan.operators {
+            Operators::Sleep => {}
+            Operators::Readmit => plan.misfortunes.push(Misfortune::Operator),
+            // Majorities change, and with them which disks would be too many.
+            Operators::Change { .. } => {
+                plan.bad_disks.clear();
+                plan.misfortunes.push(Misfortune::Operator);
+            }
+        }
         // Every fourth seed. Not drawn, so that a seed that is known for something stays what it is.
         if order.seed % 4 == 3 {
             plan.timer_tick = COARSE_TICK;
@@ -236,6 +251,7 @@ impl Plan {
             misfortune_period: Duration::from_millis(chance.one_of(&[80, 250, 700, 2000])),
             ambushes: ambushes(voters, chance),
             ambush_rate: chance.one_of(&[1, 5, 20]),
+            operators: Operators::Sleep,
             bad_disks: places.into_iter().collect(),
             weather: Weather::draw(chance),
             sync_slowest: Duration::from_micros(chance.one_of(&[300, 3_000, 20_000, 60_000])),
@@ -249,6 +265,14 @@ impl Plan {
             drift: chance.one_of(&[0, 200, 50_000]),
             timer_tick: Duration::ZERO,
         }
+    }
+}
+
+fn operators(voters: usize, chance: &mut Chance) -> Operators {
+    match chance.below(10) {
+        0..=2 if voters > 2 => Operators::Readmit,
+        3..=5 if voters > 2 => Operators::Change { newcomers: 1 + chance.place(3) },
+        _ => Operators::Sleep,
     }
 }
 

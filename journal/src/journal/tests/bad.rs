@@ -2,6 +2,8 @@
 
 use position::{Epoch, FrameId, History, Index, Tail};
 
+use storage::Damage;
+
 use super::super::{Journal, JournalError, Recovered};
 use super::rig::{Filling, PLAIN, Rig};
 use crate::frame::{FRAME_HEADER_BYTES, Frame};
@@ -318,6 +320,35 @@ fn a_snapshot_that_ends_among_lost_frames_shortens_what_must_be_fetched() {
     rig.check();
     let recovered = rig.crash();
     check(&recovered, 40, Tail::Clean, &[]);
+}
+
+/// Nobody knows any more where the newer generation began. Frames that it had cut off come to light again, and what
+/// lies behind the gap says that its own place for them is committed.
+#[test]
+fn what_a_lost_file_had_cut_off_does_not_count_again() {
+    let mut rig = Rig::with_frames(1, 20);
+    (0..3).for_each(|_| rig.append(PLAIN).unwrap());
+    rig.sync().unwrap();
+    rig.cut_after(Index(21)).unwrap();
+    for _ in 0..40 {
+        rig.append(PLAIN).unwrap();
+        rig.sync().unwrap();
+    }
+    let (file, _) = rig.place_of(22);
+    assert_ne!(file, rig.place_of(21).0);
+    assert!(rig.machine.damage(&file, &Damage::Deleted));
+    let mut recovered = rig.crash();
+    assert_eq!((recovered.tail, recovered.journal.last()), (Tail::Clean, rig.model.last()));
+    let damages: Vec<_> = recovered.journal.damages().copied().collect();
+    // Their headers tell that entry 20 was committed when they were written.
+    assert_eq!(damages.iter().map(|damage| damage.id.first).collect::<Vec<_>>(), [Index(21)]);
+    for damage in damages {
+        let copies: Vec<u8> =
+            (damage.id.first.0..=damage.id.last.0).flat_map(|index| bytes_of(&rig, index)).collect();
+        recovered.journal.repair(&copies).unwrap();
+    }
+    rig.journal = Some(recovered.journal);
+    rig.check();
 }
 
 /// Without the newest segment nobody would know any more what the doubtful frame follows.
