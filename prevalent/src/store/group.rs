@@ -337,7 +337,7 @@ impl<S: Prevalent> Group<S> {
     }
 
     /// Reads the next piece of everything again, and begins anew at the end.
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn scrub_piece(self: &Arc<Self>) {
         let mut node = self.write_node();
         let job = node.replica_mut().next_scrub_job();
@@ -350,7 +350,7 @@ impl<S: Prevalent> Group<S> {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, not(prevalent_shuttle)))]
     pub(crate) fn scrub_found(&self) -> ScrubFound {
         self.node.read().unwrap_or_else(PoisonError::into_inner).scrub_found()
     }

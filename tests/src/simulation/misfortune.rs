@@ -291,10 +291,8 @@ impl Simulation {
             Misfortune::CopiedAfresh if self.chance.happens(100) => {
                 self.replace_folder(machine);
             }
-            Misfortune::Wiped if self.chance.happens(100) => {
-                if self.restart_on(machine, |_| {}) {
-                    self.wipe(machine);
-                }
+            Misfortune::Wiped if self.chance.happens(100) && self.restart_on(machine, |_| {}) => {
+                self.wipe(machine);
             }
             _ => {}
         }
