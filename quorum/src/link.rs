@@ -82,6 +82,13 @@ impl Voter {
         self.links.get(&member).and_then(|link| link.stateless).unwrap_or_default()
     }
 
+    /// The process that this voter listens to when somebody of this id speaks, in whichever life.
+    #[must_use]
+    pub fn process_of(&self, id: MemberId) -> Option<ProcessNumber> {
+        let same_id = self.links.iter().filter(|(member, link)| member.id == id && link.heard.is_some());
+        same_id.max_by_key(|(_, link)| link.heard).map(|(_, link)| link.latest.process)
+    }
+
     /// Whether anything came from this member within the suspicion time.
     pub(crate) fn is_heard(&self, member: Member) -> bool {
         let heard = self.links.get(&member).and_then(|link| link.heard);
@@ -195,6 +202,7 @@ impl Voter {
                 link.refused = None;
                 self.memory_changed |= self.lists.any_lists(from);
                 self.restarted(from, history);
+                self.former_lives_end(from, history);
                 return true;
             }
             ProcessStart::Copy => {
@@ -210,6 +218,14 @@ impl Voter {
             self.tell_of_members(from);
         }
         false
+    }
+
+    /// Another life of a member speaks: its disk was replaced, and what was acknowledged from the one before is lost.
+    fn former_lives_end(&mut self, new: Member, history: &impl History) {
+        let same_id = self.links.keys().copied().filter(|member| member.id == new.id && *member != new);
+        for member in same_id.collect::<Vec<Member>>() {
+            self.restarted(member, history);
+        }
     }
 
     pub(crate) fn on_hello(&mut self, envelope: &Envelope, hello: &Hello, history: &impl History) {

@@ -135,7 +135,8 @@ impl Voter {
             return Word::Lost;
         }
         if !self.is_heard(member) {
-            return if self.copy_of(member).is_some() { Word::Lost } else { Word::NotHeard };
+            let is_copied = |other: &Member| other.id == member.id && self.copy_of(*other).is_some();
+            return if self.links.keys().any(is_copied) { Word::Lost } else { Word::NotHeard };
         }
         match self.links.get(&member).expect("it was heard") {
             link if link.has_lost => Word::Lost,

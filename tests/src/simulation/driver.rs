@@ -74,7 +74,6 @@ impl Simulation {
         }
         let (envelope, payload) = decode_packet(&packet).expect("a voter sends whole messages");
         self.tell(|| format!("{to} hears {envelope} +{}", payload.len()));
-        self.note_greeting(to, &envelope);
         self.step(to, Input::Message { envelope: &envelope, payload: &payload });
     }
 

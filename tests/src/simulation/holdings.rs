@@ -4,8 +4,7 @@
 //! it away; then the voter must notice, and not count before it is back or was never committed.
 //! Not responsible for: what the cluster as a whole has committed (`oracle`).
 
-use position::{FrameId, History, Index, Standing, Tip};
-use quorum::{Envelope, Message};
+use position::{FrameId, History, Index, MemberId, Standing, Tip};
 
 use super::Simulation;
 use super::driver::node_of;
@@ -126,34 +125,27 @@ impl Simulation {
         !self.machines[machine].ails && self.process(machine).is_some_and(has_it)
     }
 
-    /// Notes which process of another voter has introduced itself.
-    pub(super) fn note_greeting(&mut self, to: usize, envelope: &Envelope) {
-        if let (Message::Hello(_) | Message::HelloReply(_), Some(process)) =
-            (&envelope.message, &mut self.machines[to].process)
-        {
-            process.met.insert(node_of(envelope.from.id), envelope.process);
-        }
-    }
-
     /// A master has committed: a majority has it durable. Of a voter of which it has not met the present process it
     /// counts what the one before has said.
     pub(super) fn look_at_commit(&self, master: usize) {
         let Some(process) = self.process(master) else { return };
         let commit = process.replica.journal().tip_at_or_below(process.replica.voter().commit());
-        let counts = |voter: usize| {
+        let voters = process.replica.membership().voters();
+        let counts = |id: MemberId| {
+            let (voter, listens_to) = (node_of(id), process.replica.voter().process_of(id));
             let found = &self.machines[voter];
             match &found.process {
-                Some(other) if voter == master || process.met.get(&voter) == Some(&found.process_number) => {
+                Some(other) if voter == master || listens_to == Some(found.process_number) => {
                     other.seen.counted && other.holds(commit)
                 }
                 _ => true,
             }
         };
-        let count = (0..self.machines.len()).filter(|voter| counts(*voter)).count();
+        let count = voters.clone().filter(|voter| counts(voter.member.id)).count();
         assert!(
-            count > self.machines.len() / 2,
+            count > voters.clone().count() / 2,
             "machine {master} commits {commit}, which counts on {count} of {} voters",
-            self.machines.len()
+            voters.count()
         );
     }
 }

@@ -76,6 +76,8 @@ pub(super) struct Machine {
     pub(super) lies: bool,
     /// Its disk has gone back in time, or its folder was replaced: it may be taken for a copy.
     pub(super) went_back: bool,
+    /// It has had another life as a member: what that one said may arrive late.
+    pub(super) had_another_life: bool,
     /// Its folder is not what it was: it never counts again.
     pub(super) is_replaced: bool,
     /// Its disk was emptied: it knows its cluster only from its certificate.
@@ -144,8 +146,6 @@ pub(super) struct Process {
     pub(super) wakes_at: Option<SimTime>,
     pub(super) turn_is_due: bool,
     pub(super) said: Said,
-    /// The process of each other voter that has greeted this one last.
-    pub(super) met: BTreeMap<usize, ProcessNumber>,
     /// What the oracles have already looked at.
     pub(super) seen: Seen,
     /// Who it was at the last look.
@@ -208,6 +208,7 @@ impl Machine {
             lied: false,
             lies: false,
             went_back: false,
+            had_another_life: false,
             is_replaced: false,
             wiped: false,
             removed: false,
@@ -250,6 +251,7 @@ impl Machine {
         self.member = member;
         self.acknowledged = Tip::NONE;
         (self.wiped, self.is_replaced, self.went_back) = (false, false, false);
+        self.had_another_life = true;
     }
 
     /// The process and all it knew are gone.
@@ -342,7 +344,6 @@ impl Process {
             wakes_at: None,
             turn_is_due: false,
             said: Said::default(),
-            met: BTreeMap::new(),
             seen: Seen::default(),
         }
     }

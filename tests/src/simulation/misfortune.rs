@@ -482,8 +482,9 @@ impl Simulation {
                 (machine, found.went_back || found.lies || found.harmed)
             }
             Alarm::CopiedDirectory { of } => {
-                let of = super::driver::node_of(of.id);
-                (of, self.machines[of].went_back)
+                let lost = super::driver::node_of(of.id);
+                let found = &self.machines[lost];
+                (lost, found.went_back || (found.had_another_life && *of != found.member))
             }
             Alarm::EpochJump { .. } | Alarm::TwoMasters { .. } => (machine, false),
         };
