@@ -53,6 +53,20 @@ impl Site {
         .unwrap();
     }
 
+    /// Waits until somebody follows as a spare.
+    async fn wait_for_spare(&self, name: &str) {
+        wait_until(format!("{name} to be a spare"), async || {
+            let status = self.cluster_status();
+            let all = status["voters"].as_array().unwrap();
+            let is_spare = |voter: &Value| {
+                voter["name"] == name && voter["standing"] == "spare" && voter["condition"] == "follows"
+            };
+            if all.iter().any(is_spare) { Ok(()) } else { Err(format!("{status:#}")) }
+        })
+        .await
+        .unwrap();
+    }
+
     /// Waits for the end of a voter's process.
     async fn wait_for_code(&mut self, pc: &str, code: i32) {
         wait_until(format!("the voter of {pc} to end"), async || {
@@ -288,10 +302,8 @@ async fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
     // The document's patience would take the test's.
     let mut book = Runbook::of("Spares").instead_of("1200", 1);
     book.done(&site, "fleetctl cluster add pc10 --spare");
-    let status = site.cluster_status();
-    let spare = status["voters"].as_array().unwrap().iter().find(|voter| voter["name"] == "pc10").unwrap();
-    assert_eq!((&spare["standing"], &spare["condition"]), (&"spare".into(), &"follows".into()), "{status:#}");
-    assert_eq!(named(&voters(&status)), ["pc1", "pc2", "pc3"]);
+    site.wait_for_spare("pc10").await;
+    assert_eq!(named(&voters(&site.cluster_status())), ["pc1", "pc2", "pc3"]);
 
     site.cluster.kill("pc3", Program::Master).unwrap();
     book.done(&site, "fleetctl cluster replace-after");
@@ -299,16 +311,7 @@ async fn a_spare_takes_the_place_of_a_voter_that_stays_away() {
     site.wait_for_voters(&["pc1", "pc2", "pc10"]).await;
     // What was replaced is a spare itself once it is back.
     site.cluster.start_master("pc3", Start::Standby).unwrap();
-    wait_until("pc3 to be a spare", async || {
-        let status = site.cluster_status();
-        let all = status["voters"].as_array().unwrap();
-        let is_spare = |voter: &Value| {
-            voter["name"] == "pc3" && voter["standing"] == "spare" && voter["condition"] == "follows"
-        };
-        if all.iter().any(is_spare) { Ok(()) } else { Err(format!("{status:#}")) }
-    })
-    .await
-    .unwrap();
+    site.wait_for_spare("pc3").await;
     site.end(load, &["pc1", "pc2", "pc10"]).await;
 }
 
