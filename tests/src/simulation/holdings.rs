@@ -4,7 +4,7 @@
 //! it away; then the voter must notice, and not count before it is back or was never committed.
 //! Not responsible for: what the cluster as a whole has committed (`oracle`).
 
-use position::{FrameId, History, Index, MemberId, Standing, Tip};
+use position::{Amnesia, FrameId, History, Index, MemberId, Standing, Tip};
 
 use super::Simulation;
 use super::driver::node_of;
@@ -62,7 +62,9 @@ impl Simulation {
         let standing = process.replica.view().standing;
         let journal = process.replica.journal();
         assert!(
-            went_back || !matches!(standing, Standing::Amnesiac(_)),
+            went_back
+                || !matches!(standing, Standing::Amnesiac(_))
+                || standing == Standing::Amnesiac(Amnesia::Superseded),
             "machine {machine} starts as amnesiac, with a whole ballot: {standing:?}"
         );
         assert!(

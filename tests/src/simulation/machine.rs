@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use journal::{MetaOrder, Sizes, SyncOrder};
-use position::{ClusterId, Epoch, Index, Member, Memory, ProcessNumber, Standing, Tip};
+use position::{ClusterId, Epoch, Incarnation, Index, Member, Memory, ProcessNumber, Standing, Tip};
 use prevalent::{Fatal, Finished, Job, Node, Now, OpenError, Options, Order, Replica, Words};
 use quorum::{Introduction, Time};
 use storage::{Disk, Image, SimDisk};
@@ -76,6 +76,8 @@ pub(super) struct Machine {
     pub(super) lies: bool,
     /// Its disk has gone back in time, or its folder was replaced: it may be taken for a copy.
     pub(super) went_back: bool,
+    /// Its disk is not the one of its last process.
+    pub(super) was_reverted: bool,
     /// It has had another life as a member: what that one said may arrive late.
     pub(super) had_another_life: bool,
     /// Its folder is not what it was: it never counts again.
@@ -208,6 +210,7 @@ impl Machine {
             lied: false,
             lies: false,
             went_back: false,
+            was_reverted: false,
             had_another_life: false,
             is_replaced: false,
             wiped: false,
@@ -242,14 +245,21 @@ impl Machine {
         };
         let disk: Disk = self.disk.disk();
         let replica = Replica::open(self.clock.read(now), disk, &options)?;
+        let me = replica.me();
         self.process = Some(Process::of(replica));
+        // The process before may have ended between making another life durable and speaking as it.
+        let was_reverted = std::mem::take(&mut self.was_reverted);
+        if me != self.member && !was_reverted && me.incarnation != Incarnation::UNKNOWN {
+            self.is_readmitted(me);
+        }
+        self.member = me;
         Ok(())
     }
 
     /// It was given another life, which has promised nothing.
     pub(super) fn is_readmitted(&mut self, member: Member) {
         self.member = member;
-        self.acknowledged = Tip::NONE;
+        (self.acknowledged, self.has) = (Tip::NONE, Tip::NONE);
         (self.wiped, self.is_replaced, self.went_back) = (false, false, false);
         self.had_another_life = true;
     }
@@ -273,6 +283,7 @@ impl Machine {
 
     /// What it had is gone, and only others can tell.
     pub(super) fn goes_back(&mut self) {
+        self.was_reverted = true;
         self.went_back = true;
         self.ails = true;
         (self.acknowledged, self.has) = (Tip::NONE, Tip::NONE);

@@ -9,7 +9,7 @@ use std::fmt;
 use std::time::Duration;
 
 use journal::{FoundMeta, Meta};
-use position::{Index, Standing};
+use position::{Amnesia, Index, Standing};
 use quorum::Alarm;
 use storage::{Damage, SimDisk};
 
@@ -476,7 +476,11 @@ impl Simulation {
     pub(super) fn is_alarmed(&mut self, machine: usize, alarm: &Alarm) {
         self.tell(|| format!("{machine} alarms: {alarm}"));
         let (lost, has_reason) = match alarm {
-            Alarm::Amnesia => (machine, self.machines[machine].went_back),
+            Alarm::Amnesia => {
+                let standing = self.process(machine).map(|process| process.replica.view().standing);
+                let is_superseded = standing == Some(Standing::Amnesiac(Amnesia::Superseded));
+                (machine, self.machines[machine].went_back || is_superseded)
+            }
             Alarm::LostSuffix { .. } => {
                 let found = &self.machines[machine];
                 (machine, found.went_back || found.lies || found.harmed)
