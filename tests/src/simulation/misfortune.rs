@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use journal::{FoundMeta, Meta};
 use position::{Amnesia, Index, Standing};
+use prevalent::OpenError;
 use quorum::Alarm;
 use storage::{Damage, SimDisk};
 
@@ -126,6 +127,10 @@ impl Simulation {
         let started = self.machines[machine].start(now, self.cluster, &self.plan, random);
         self.tell(|| format!("{machine} starts: {:?}", started.as_ref().err()));
         if let Err(error) = started {
+            if let OpenError::Removed { .. } = error {
+                // It noted that, and the process ended before it could say so.
+                return self.is_removed(machine);
+            }
             if let Some(whole) = self.machines[machine].undo.take() {
                 // It is the only copy: its operator puts the backup of the files in their place.
                 self.machines[machine].stop();

@@ -122,12 +122,16 @@ impl Simulation {
     pub(super) fn is_removal(&mut self, machine: usize, error: &Fatal) -> bool {
         let removed = matches!(error, Fatal::Removed { .. });
         if removed {
-            let may = matches!(self.plan.operators, Operators::Change { .. });
-            assert!(may, "machine {machine} was removed, and nobody asked for that");
-            self.coverage.count(Branch::MemberRemoved);
-            self.machines[machine].removed = true;
+            self.is_removed(machine);
         }
         removed
+    }
+
+    pub(super) fn is_removed(&mut self, machine: usize) {
+        let may = matches!(self.plan.operators, Operators::Change { .. });
+        assert!(may, "machine {machine} was removed, and nobody asked for that");
+        self.coverage.count(Branch::MemberRemoved);
+        self.machines[machine].removed = true;
     }
 
     /// Whether this machine belongs to the cluster, as its master sees it.
