@@ -102,7 +102,7 @@ impl Simulation {
 
     /// Whether this voter may lose anything of its journal and its snapshots now.
     pub(super) fn may_lose(&mut self, machine: usize) -> bool {
-        if !self.is_founded() {
+        if !self.is_founded() || !self.all_vote() {
             return false;
         }
         let others: Vec<usize> = (0..self.machines.len()).filter(|other| *other != machine).collect();

@@ -100,6 +100,21 @@ impl Simulation {
         members.into_iter().find(|view| view.word == Word::Lost).map(|view| view.info.name)
     }
 
+    /// Whether all founders vote, by every list that may count. A list of fewer has less to lose.
+    pub(super) fn all_vote(&self) -> bool {
+        let is_whole = |machine: &super::Machine| {
+            machine.process.as_ref().is_none_or(|process| {
+                let list = process.replica.membership();
+                list.is_unknown() || list.voter_count() == self.plan.voters
+            })
+        };
+        match self.plan.operators {
+            Operators::Sleep => true,
+            Operators::Readmit => self.machines.iter().all(is_whole),
+            Operators::Change { .. } => false,
+        }
+    }
+
     /// What became of a change.
     pub(super) fn is_changed(&mut self, machine: usize, result: &Result<u64, ChangeRefused>) {
         self.tell(|| format!("{machine} answers the operator: {result:?}"));
