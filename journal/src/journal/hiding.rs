@@ -29,8 +29,11 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
     let headers = found.iter().filter_map(|found| found.header.ok());
     let mut ends: Vec<Tip> = headers.map(|header| header.previous).collect();
     ends.extend(noted.mark.map(|mark| mark.durable));
+    let goes_on = |found: &&Found| found.header.is_ok_and(|header| !header.begins_anew);
+    let going_on: Vec<SegmentName> = found.iter().filter(goes_on).map(|found| found.name).collect();
+    let signs = Signs { noted, ends: &ends, going_on: &going_on };
     for candidate in found {
-        if !shown.is_empty() && !counts(&candidate, &shown, noted, &ends) {
+        if !shown.is_empty() && !counts(&candidate, &shown, signs) {
             aside.push(candidate);
             continue;
         }
@@ -43,8 +46,18 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
     (shown, aside)
 }
 
-/// `ends` are ends of the history that segments follow, or that the mark names.
-fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
+/// What may speak for a segment beside its own bytes.
+#[derive(Clone, Copy, Debug)]
+struct Signs<'a> {
+    noted: Noted<'a>,
+    /// Ends of the history that segments follow, or that the mark names.
+    ends: &'a [Tip],
+    /// Segments whose headers say that they go on where others end.
+    going_on: &'a [SegmentName],
+}
+
+fn counts(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
+    let noted = signs.noted;
     let first = candidate.name.first;
     let newest = shown.last().expect("asked of a segment with others before it");
     if candidate.header.is_ok()
@@ -56,7 +69,7 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) ->
     }
     let hides = newest.name.first >= first || frames(newest).any(|header| header.first_index >= first);
     if hides {
-        return may_hide(candidate, shown, noted, ends);
+        return may_hide(candidate, shown, signs);
     }
     // One of which nothing was written yet is right behind the last frame. Else it must hold something.
     candidate.header.is_ok()
@@ -65,15 +78,15 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) ->
         || frames(candidate).any(|header| header.first_index >= first)
 }
 
-fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
+fn may_hide(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
+    let Signs { noted, ends, going_on } = signs;
     let before = candidate.name.first.previous();
     if noted.newest == Some(candidate.name) {
         return true;
     }
-    let vouched = noted.mark.is_some_and(|mark| {
-        mark.generation == candidate.name.generation
-            && shown.iter().all(|older| older.name.generation < candidate.name.generation)
-    });
+    let begins_generation = shown.iter().all(|older| older.name.generation < candidate.name.generation);
+    let vouched =
+        begins_generation && noted.mark.is_some_and(|mark| mark.generation == candidate.name.generation);
     match candidate.header {
         Ok(header) if header.begins_anew => {
             // A snapshot was installed that goes further. It may have been lost since.
@@ -100,7 +113,13 @@ fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) 
                 ends.iter().any(|end| (end.index(), end.hash) == (tip.index(), tip.hash))
             };
             let is_begun = vouched && noted.mark.is_some_and(|mark| mark.durable.index() <= before);
-            first.is_some_and(follows) || is_begun || frames(candidate).any(leads_on)
+            // A power cut may leave nothing of it, and something of the next one of its generation. Then only its name
+            // says where that generation begins.
+            let goes_on_from_it = |name: &SegmentName| {
+                name.generation == candidate.name.generation && name.first > candidate.name.first
+            };
+            let is_gone_on_from = begins_generation && going_on.iter().any(goes_on_from_it);
+            first.is_some_and(follows) || is_begun || is_gone_on_from || frames(candidate).any(leads_on)
         }
     }
 }
