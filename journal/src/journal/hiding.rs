@@ -71,11 +71,28 @@ fn counts(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
     if hides {
         return may_hide(candidate, shown, signs);
     }
+    if is_cut_off(candidate, shown, noted) {
+        return false;
+    }
     // One of which nothing was written yet is right behind the last frame. Else it must hold something.
     candidate.header.is_ok()
         || noted.newest == Some(candidate.name)
         || end_at(shown, first.previous(), noted.snapshot).is_some()
         || frames(candidate).any(|header| header.first_index >= first)
+}
+
+/// Whether a segment that has lost its header follows something else than what is there, and nothing in its generation
+/// was ever acknowledged: a power cut has left this much of it.
+fn is_cut_off(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+    let first = candidate.name.first;
+    let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+    let was_durable = noted.newest.is_none_or(|newest| candidate.name.generation <= newest.generation);
+    if candidate.header.is_ok() || was_durable {
+        return false;
+    }
+    let Ok(frame) = FrameHeader::read(rest) else { return false };
+    let ends = end_at(shown, first.previous(), noted.snapshot);
+    frame.first_index == first && ends.is_some_and(|hashes| !hashes.contains(&frame.previous_hash))
 }
 
 fn may_hide(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {

@@ -372,3 +372,23 @@ fn a_blank_segment_that_another_one_goes_on_from_lowers_the_mark() {
     story.extend([filling(1, 0, 0), filling(3, 353, 170), CUT_POWER]);
     check(8_776_748_302_505_270_137, &story);
 }
+
+/// What is left of a cut-off generation lies right behind what is there, and follows something else.
+#[test]
+fn a_torn_segment_that_follows_what_was_cut_off_leaves_no_doubt() {
+    let torn = Operation::PowerCut { cut_torn_tail: true };
+    let mut story = vec![filling(2, 673, 0), Operation::Sync, CUT_POWER, torn, CUT_POWER, Operation::Cut(0)];
+    story.extend([
+        filling(3, 865, 0),
+        Operation::Sync,
+        filling(1, 1377, 0),
+        filling(3, 945, 0),
+        Operation::Sync,
+    ]);
+    story.extend([filling(1, 225, 170), Operation::EndSync, CUT_POWER, filling(2, 1121, 170)]);
+    story.extend([filling(3, 945, 170), CUT_POWER, Operation::Compact(80), Operation::Cut(0)]);
+    story.extend([filling(1, 0, 0), Operation::Sync, Operation::Crash, Operation::CleanStop, CUT_POWER]);
+    story.extend([CUT_POWER, Operation::Cut(0), filling(1, 0, 0), filling(2, 673, 170), Operation::Cut(0)]);
+    story.push(CUT_POWER);
+    check(11_992_474_608_513_836_952, &story);
+}
