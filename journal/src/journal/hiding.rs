@@ -81,18 +81,18 @@ fn counts(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
         || frames(candidate).any(|header| header.first_index >= first)
 }
 
-/// Whether a segment that has lost its header follows something else than what is there, and nothing in its generation
-/// was ever acknowledged: a power cut has left this much of it.
+/// Whether a segment that has lost its header, and with which its generation would begin, follows nothing that is there,
+/// while nothing in that generation was ever acknowledged: a power cut has left this much of it.
 fn is_cut_off(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
     let first = candidate.name.first;
-    let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
-    let was_durable = noted.newest.is_none_or(|newest| candidate.name.generation <= newest.generation);
-    if candidate.header.is_ok() || was_durable {
+    let generation = candidate.name.generation;
+    let was_durable = noted.newest.is_none_or(|newest| generation <= newest.generation);
+    let goes_on = shown.iter().any(|older| older.name.generation == generation);
+    if candidate.header.is_ok() || was_durable || goes_on {
         return false;
     }
-    let Ok(frame) = FrameHeader::read(rest) else { return false };
-    let ends = end_at(shown, first.previous(), noted.snapshot);
-    frame.first_index == first && ends.is_some_and(|hashes| !hashes.contains(&frame.previous_hash))
+    let Some(ends) = end_at(shown, first.previous(), noted.snapshot) else { return true };
+    first_frame(candidate).is_some_and(|frame| !ends.contains(&frame.previous_hash))
 }
 
 fn may_hide(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
@@ -116,9 +116,7 @@ fn may_hide(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
             None => true,
         },
         Err(_) => {
-            let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
-            let first =
-                FrameHeader::read(rest).ok().filter(|first| first.first_index == candidate.name.first);
+            let first = first_frame(candidate);
             let follows = |first: FrameHeader| {
                 end_at(shown, before, noted.snapshot)
                     .is_some_and(|hashes| hashes.contains(&first.previous_hash))
@@ -156,6 +154,12 @@ fn end_at(shown: &[Found], index: Index, snapshot: Tip) -> Option<Vec<ChainHash>
     let begins = shown.iter().filter_map(|older| older.header.ok()).map(|header| header.previous);
     hashes.extend(begins.filter(|previous| previous.index() == index).map(|previous| previous.hash));
     (!hashes.is_empty()).then_some(hashes)
+}
+
+/// The header of the frame with which a segment must begin, if it does.
+fn first_frame(found: &Found) -> Option<FrameHeader> {
+    let rest = found.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+    FrameHeader::read(rest).ok().filter(|first| first.first_index == found.name.first)
 }
 
 fn frames(found: &Found) -> impl Iterator<Item = FrameHeader> {
