@@ -29,8 +29,11 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
     let headers = found.iter().filter_map(|found| found.header.ok());
     let mut ends: Vec<Tip> = headers.map(|header| header.previous).collect();
     ends.extend(noted.mark.map(|mark| mark.durable));
+    let goes_on = |found: &&Found| found.header.is_ok_and(|header| !header.begins_anew);
+    let going_on: Vec<SegmentName> = found.iter().filter(goes_on).map(|found| found.name).collect();
+    let signs = Signs { noted, ends: &ends, going_on: &going_on };
     for candidate in found {
-        if !shown.is_empty() && !counts(&candidate, &shown, noted, &ends) {
+        if !shown.is_empty() && !counts(&candidate, &shown, signs) {
             aside.push(candidate);
             continue;
         }
@@ -43,8 +46,18 @@ pub(super) fn choose(mut found: Vec<Found>, noted: Noted<'_>) -> (Vec<Found>, Ve
     (shown, aside)
 }
 
-/// `ends` are ends of the history that segments follow, or that the mark names.
-fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
+/// What may speak for a segment beside its own bytes.
+#[derive(Clone, Copy, Debug)]
+struct Signs<'a> {
+    noted: Noted<'a>,
+    /// Ends of the history that segments follow, or that the mark names.
+    ends: &'a [Tip],
+    /// Segments whose headers say that they go on where others end.
+    going_on: &'a [SegmentName],
+}
+
+fn counts(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
+    let noted = signs.noted;
     let first = candidate.name.first;
     let newest = shown.last().expect("asked of a segment with others before it");
     if candidate.header.is_ok()
@@ -56,7 +69,10 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) ->
     }
     let hides = newest.name.first >= first || frames(newest).any(|header| header.first_index >= first);
     if hides {
-        return may_hide(candidate, shown, noted, ends);
+        return may_hide(candidate, shown, signs);
+    }
+    if is_cut_off(candidate, shown, noted) {
+        return false;
     }
     // One of which nothing was written yet is right behind the last frame. Else it must hold something.
     candidate.header.is_ok()
@@ -65,15 +81,29 @@ fn counts(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) ->
         || frames(candidate).any(|header| header.first_index >= first)
 }
 
-fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) -> bool {
+/// Whether a segment that has lost its header, and with which its generation would begin, follows nothing that is there,
+/// while nothing in that generation was ever acknowledged: a power cut has left this much of it.
+fn is_cut_off(candidate: &Found, shown: &[Found], noted: Noted<'_>) -> bool {
+    let first = candidate.name.first;
+    let generation = candidate.name.generation;
+    let was_durable = noted.newest.is_none_or(|newest| generation <= newest.generation);
+    let goes_on = shown.iter().any(|older| older.name.generation == generation);
+    if candidate.header.is_ok() || was_durable || goes_on {
+        return false;
+    }
+    let Some(ends) = end_at(shown, first.previous(), noted.snapshot) else { return true };
+    first_frame(candidate).is_some_and(|frame| !ends.contains(&frame.previous_hash))
+}
+
+fn may_hide(candidate: &Found, shown: &[Found], signs: Signs<'_>) -> bool {
+    let Signs { noted, ends, going_on } = signs;
     let before = candidate.name.first.previous();
     if noted.newest == Some(candidate.name) {
         return true;
     }
-    let vouched = noted.mark.is_some_and(|mark| {
-        mark.generation == candidate.name.generation
-            && shown.iter().all(|older| older.name.generation < candidate.name.generation)
-    });
+    let begins_generation = shown.iter().all(|older| older.name.generation < candidate.name.generation);
+    let vouched =
+        begins_generation && noted.mark.is_some_and(|mark| mark.generation == candidate.name.generation);
     match candidate.header {
         Ok(header) if header.begins_anew => {
             // A snapshot was installed that goes further. It may have been lost since.
@@ -86,9 +116,7 @@ fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) 
             None => true,
         },
         Err(_) => {
-            let rest = candidate.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
-            let first =
-                FrameHeader::read(rest).ok().filter(|first| first.first_index == candidate.name.first);
+            let first = first_frame(candidate);
             let follows = |first: FrameHeader| {
                 end_at(shown, before, noted.snapshot)
                     .is_some_and(|hashes| hashes.contains(&first.previous_hash))
@@ -100,7 +128,13 @@ fn may_hide(candidate: &Found, shown: &[Found], noted: Noted<'_>, ends: &[Tip]) 
                 ends.iter().any(|end| (end.index(), end.hash) == (tip.index(), tip.hash))
             };
             let is_begun = vouched && noted.mark.is_some_and(|mark| mark.durable.index() <= before);
-            first.is_some_and(follows) || is_begun || frames(candidate).any(leads_on)
+            // A power cut may leave nothing of it, and something of the next one of its generation. Then only its name
+            // says where that generation begins.
+            let goes_on_from_it = |name: &SegmentName| {
+                name.generation == candidate.name.generation && name.first > candidate.name.first
+            };
+            let is_gone_on_from = begins_generation && going_on.iter().any(goes_on_from_it);
+            first.is_some_and(follows) || is_begun || is_gone_on_from || frames(candidate).any(leads_on)
         }
     }
 }
@@ -120,6 +154,12 @@ fn end_at(shown: &[Found], index: Index, snapshot: Tip) -> Option<Vec<ChainHash>
     let begins = shown.iter().filter_map(|older| older.header.ok()).map(|header| header.previous);
     hashes.extend(begins.filter(|previous| previous.index() == index).map(|previous| previous.hash));
     (!hashes.is_empty()).then_some(hashes)
+}
+
+/// The header of the frame with which a segment must begin, if it does.
+fn first_frame(found: &Found) -> Option<FrameHeader> {
+    let rest = found.bytes().get(SEGMENT_HEADER_BYTES..).unwrap_or_default();
+    FrameHeader::read(rest).ok().filter(|first| first.first_index == found.name.first)
 }
 
 fn frames(found: &Found) -> impl Iterator<Item = FrameHeader> {

@@ -109,7 +109,7 @@ impl Journal {
         let marked = mark.map_or(Index::NONE, |mark| still_marked(mark, &segments));
         let marked = if Mutant::ForgetsMark.is_active() { Index::NONE } else { marked };
         let vouched = mark.filter(|mark| mark.durable.index() == marked);
-        let walk = Walk::through(&segments, &copies, Certain { snapshot, mark: vouched })?;
+        let walk = Walk::through(&segments, &copies, Certain { snapshot, mark: vouched, newest })?;
         let (blank_from, committed) = (walk.blank_from, walk.committed);
         let crashed = mark.is_some_and(|mark| !mark.clean);
         let verdict = judge(walk, Knowledge { snapshot: snapshot.index(), marked, crashed });
@@ -312,8 +312,8 @@ impl Recovered {
         Ok(())
     }
 
-    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: the mark says that
-    /// a process is running.
+    /// The first changes to the disk. What only the cache may hold is written again. Not in doubt: the ballot names the
+    /// segment that is gone on in, and the mark says that a process is running.
     ///
     /// # Errors
     /// If the disk refuses.
@@ -327,6 +327,11 @@ impl Recovered {
             // The newest segment may hide frames that were cut although its own header is lost. And behind a
             // snapshot that goes further than the journal, this is what says that the journal begins there.
             journal.begin_generation_now(journal.last)?;
+        }
+        // The process before may have begun this segment and ended before its first order was performed. Its bytes are
+        // durable only now, and what the ballot names instead may be removed next.
+        if let (Some(meta), Some(active)) = (&journal.meta, &journal.active) {
+            meta.note_newest_segment(active.name)?;
         }
         journal.mark_file.store(&journal.mark(false));
         Ok(())

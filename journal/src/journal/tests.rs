@@ -1,4 +1,5 @@
 mod bad;
+mod found_cases;
 mod hiding;
 mod model;
 mod operations;

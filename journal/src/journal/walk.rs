@@ -102,6 +102,8 @@ pub(super) struct Certain<'a> {
     /// The newest snapshot.
     pub(super) snapshot: Tip,
     pub(super) mark: Option<&'a Mark>,
+    /// The newest segment that the ballot names: nothing in a newer generation was ever acknowledged.
+    pub(super) newest: Option<SegmentName>,
 }
 
 /// What the walk came upon.
@@ -456,35 +458,48 @@ impl<'a> Walk<'a> {
         let is_behind = next.at >= self.segments[number].bytes().len();
         // A good copy that leads from here to there says that nothing was cut off.
         let is_led_on = self.copy_of((end.index(), end.hash)).is_some();
-        if is_behind && !is_led_on && self.next_is_of_a_newer_generation(number) {
+        let mut taken_back = None;
+        if is_behind && !is_led_on && self.next_has_replaced_more(number) {
             // The file with which that generation begins is missing, so nobody knows how much it has cut off here. What
             // was committed it has not.
-            self.take_back_to(self.committed);
+            taken_back = self.take_back_to(self.committed);
         }
-        let (place, at) = match self.pieces.last() {
+        let came_from = self.segments[number].name.first.previous();
+        let (place, at) = taken_back.unwrap_or_else(|| match self.pieces.last() {
+            // All that lies before this segment is there, so what is lost lay at its start.
+            Some(Piece::Good(good)) if good.segment < number && self.tip.index() >= came_from => {
+                (number, SEGMENT_HEADER_BYTES)
+            }
             Some(Piece::Good(good)) if good.segment < number => (good.segment, good.end),
             Some(Piece::Good(good)) if good.copy.is_none() => (number, from.min(good.end)),
             _ => (number, from.min(next.at)),
-        };
+        });
         let till = if place == number { next.at } else { self.segments[place].bytes().len() };
         self.pass(place, at.min(till), till.saturating_sub(at), end);
         Some(next.at)
     }
 
-    fn next_is_of_a_newer_generation(&self, number: usize) -> bool {
+    /// Whether the next segment is of a newer generation that was durable once: with its first segment, all that it
+    /// follows was durable. If none of it was, a power cut alone may have left a gap here, and the cut with which it
+    /// began may as well not have happened.
+    fn next_has_replaced_more(&self, number: usize) -> bool {
         let own = self.segments[number].name.generation;
-        self.segments.get(number + 1).is_some_and(|next| next.name.generation > own)
+        let was_durable =
+            |generation| self.certain.newest.is_none_or(|newest| generation <= newest.generation);
+        let next = self.segments.get(number + 1).map(|next| next.name.generation);
+        next.is_some_and(|next| next > own && was_durable(next))
     }
 
-    /// Takes back all frames behind this entry, in whichever segment they lie.
-    fn take_back_to(&mut self, end: Index) {
+    /// Takes back all frames behind this entry, in whichever segment they lie. Says where the first of them lay.
+    fn take_back_to(&mut self, end: Index) -> Option<(usize, usize)> {
         let end = end.max(self.base.index());
+        let mut place = None;
         while self.tip.index() > end {
-            let Some(last) = self.pieces.pop() else { return };
+            let Some(last) = self.pieces.pop() else { break };
             let Piece::Good(mut good) = last else {
                 // What is damaged is named by what follows it, and that has just been taken back.
                 let Piece::Bad(bad) = last else { unreachable!("there are two kinds") };
-                self.tip = bad.after;
+                (self.tip, place) = (bad.after, Some((bad.segment, bad.offset)));
                 continue;
             };
             self.tip = good.after;
@@ -498,14 +513,17 @@ impl<'a> Walk<'a> {
                 (header.id().last <= end).then_some((at + header.frame_bytes(), header.id().tip()))
             });
             let kept: Vec<(usize, Tip)> = kept.collect();
-            if let Some(&(place, tip)) = kept.last() {
+            if let Some(&(at, tip)) = kept.last() {
+                place = Some((good.segment, at));
                 good.offsets.truncate(kept.len());
-                (good.end, good.tip, self.tip) = (place, tip, tip);
+                (good.end, good.tip, self.tip) = (at, tip, tip);
                 self.pieces.push(Piece::Good(good));
                 break;
             }
+            place = good.offsets.first().map(|at| (good.segment, *at as usize));
         }
         self.come_in();
+        place
     }
 
     fn has_passed(&self, end: &Tip) -> bool {

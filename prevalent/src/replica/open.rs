@@ -248,10 +248,7 @@ impl<S: Prevalent> Replica<S> {
         let tail = if alone { Tail::Clean } else { recovered.tail };
 
         let process = ProcessNumber(options.process);
-        let mut meta = meta.started_again(ballot, process);
-        if let Some(newest) = recovered.journal.newest_segment() {
-            meta = meta.with_newest_segment(newest);
-        }
+        let meta = meta.started_again(ballot, process);
         // The doubt is durable before anything is written behind the journal's damaged end, and the count
         // of starts before the first message.
         if !Mutant::SkipsCountingStarts.is_active() {

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::rig::{Filling, Model, PLAIN, Rig, assert_only_torn, elsewhere};
 
 #[derive(Clone, Debug)]
-enum Operation {
+pub(super) enum Operation {
     Append(Filling),
     Sync,
     /// Gives an order whose completion arrives later.
@@ -63,7 +63,7 @@ fn compact_point(model: &Model, percent: usize) -> Tip {
     if ends.is_empty() { model.snapshot } else { percent_of(&ends, percent) }
 }
 
-fn perform(rig: &mut Rig, operation: &Operation) -> Result<(), super::super::JournalError> {
+pub(super) fn perform(rig: &mut Rig, operation: &Operation) -> Result<(), super::super::JournalError> {
     match *operation {
         // What is cut off was never committed: only the snapshot was.
         Operation::Append(filling) => rig.append_knowing(rig.model.snapshot.index(), filling)?,
