@@ -107,16 +107,13 @@ impl Mutant {
                 | Mutant::InstallsWithoutHash
                 | Mutant::SettlesLostSuffix
                 | Mutant::SettlesInEpochOfDoubt
-                // The simulator changes no list of members yet.
-                | Mutant::CountsLearners
-                | Mutant::CountsCommittedList
+                // Rules about members of which no simulated story has shown yet what becomes of them.
                 | Mutant::ProposesEarly
                 | Mutant::ProposesTwoAtOnce
                 | Mutant::ProposesWithoutMajority
                 | Mutant::PromotesEarly
                 | Mutant::TellsUncommittedLists
                 | Mutant::BelievesOldLists
-                | Mutant::TakesAnyIncarnation
                 | Mutant::CountsAbsenceByOneList
         )
     }

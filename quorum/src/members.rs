@@ -221,7 +221,7 @@ impl Voter {
     /// Answers whoever greets and is not named in this life: by the last *committed* list. A later one may be cut.
     pub(crate) fn tell_of_members(&mut self, to: Member) {
         let list = match Mutant::TellsUncommittedLists.is_active() {
-            true => Some(self.lists.newest()),
+            true => Some(self.lists.newest()).filter(|list| !list.is_unknown()),
             false => self.lists.committed(self.commit),
         };
         if let Some(list) = list.filter(|list| !list.lists(to)) {
