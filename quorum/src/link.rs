@@ -7,7 +7,6 @@ use position::{
     Standing, Started,
 };
 
-use crate::members::has_lost;
 use crate::memory::ProcessStart;
 use crate::message::{Envelope, Hello, Introduction, Message};
 use crate::voter::RoleName;
@@ -262,7 +261,8 @@ impl Voter {
         if let Some(link) = self.links.get_mut(&envelope.from) {
             link.fresh = hello.fresh;
             link.certain = hello.certain;
-            link.has_lost = has_lost(hello.amnesia, envelope.from.incarnation, hello.counts);
+            link.has_lost =
+                hello.amnesia.is_some() || envelope.from.incarnation == Incarnation::UNKNOWN || !hello.counts;
             link.stateless = hello.stateless;
         }
         if hello.amnesia == Some(Amnesia::Copied) {

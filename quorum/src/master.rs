@@ -36,8 +36,8 @@ pub(crate) struct Mastership {
     pub(crate) since: Time,
     /// When a spare was last given a voter's place.
     pub(crate) replaced_at: Option<Time>,
-    /// Operators' changes that wait for the commit of the list with this number, written behind this entry.
-    pub(crate) changes: Vec<(ChangeToken, u64, Index)>,
+    /// Operators' changes that wait for the commit of the list with this number.
+    pub(crate) changes: Vec<(ChangeToken, u64)>,
 }
 
 /// One round: a message to every standby.

@@ -4,10 +4,8 @@
 //! which list follows from what an operator wants (`change`), and which lists count (`lists`).
 
 use position::{
-    Amnesia, Ballot, Epoch, History, Incarnation, Index, Member, MemberId, Memory, Mutant, ProcessNumber,
-    Standing,
+    Amnesia, Ballot, Epoch, Incarnation, Index, Member, MemberId, Memory, Mutant, ProcessNumber, Standing,
 };
-
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Around, Outlook, next_step};
@@ -286,14 +284,14 @@ impl Voter {
         true
     }
 
-    pub(crate) fn on_change(&mut self, order: ChangeOrder<'_>, history: &impl History) {
+    pub(crate) fn on_change(&mut self, order: ChangeOrder<'_>) {
         let ChangeOrder { token, change, expected, dry_run } = order;
         match self.judge_change(change, expected) {
             Ok(list) if !dry_run => {
                 let number = list.number();
                 self.out.push(Effect::Propose(list));
                 if let Some(mastership) = self.role.master_mut() {
-                    mastership.changes.push((token, number, history.tip().index()));
+                    mastership.changes.push((token, number));
                 }
             }
             decided => {
@@ -396,8 +394,8 @@ impl Voter {
         let Some(mastership) = self.role.master_mut() else { return };
         let lost: Vec<ChangeToken> = mastership
             .changes
-            .extract_if(.., |(_, number, _)| *number > newest)
-            .map(|(token, ..)| token)
+            .extract_if(.., |(_, number)| *number > newest)
+            .map(|(token, _)| token)
             .collect();
         for token in lost {
             self.out.push(Effect::ChangeDone { token, result: Err(ChangeRefused::NotNow) });
@@ -411,8 +409,8 @@ impl Voter {
         if at > commit || mastership.changes.is_empty() {
             return;
         }
-        let done: Vec<_> = mastership.changes.extract_if(.., |(_, number, _)| *number <= newest).collect();
-        for (token, number, _) in done {
+        let done: Vec<_> = mastership.changes.extract_if(.., |(_, number)| *number <= newest).collect();
+        for (token, number) in done {
             self.out.push(Effect::ChangeDone { token, result: Ok(number) });
         }
     }
@@ -447,9 +445,4 @@ impl Outlook for Voter {
     fn moved(&self) -> Option<Change> {
         Voter::moved(self)
     }
-}
-
-/// Whether a greeting says that its sender has lost what it promised.
-pub(crate) fn has_lost(amnesia: Option<Amnesia>, incarnation: Incarnation, counts: bool) -> bool {
-    amnesia.is_some() || incarnation == Incarnation::UNKNOWN || !counts
 }

@@ -311,7 +311,7 @@ impl Voter {
             Input::Repaired(frame) => self.repairs.retain(|damaged| *damaged != frame),
             Input::HasState(base) => self.on_state(base),
             Input::Damaged(frame) => self.on_damaged(frame),
-            Input::Change(order) => self.on_change(order, history),
+            Input::Change(order) => self.on_change(order),
         }
         self.ship(history);
         if std::mem::take(&mut self.lists_changed) {
