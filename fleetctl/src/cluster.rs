@@ -5,6 +5,7 @@
 
 mod change;
 mod order;
+mod outcome;
 mod plan;
 
 use app::Exit;

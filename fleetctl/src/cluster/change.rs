@@ -6,11 +6,12 @@ use app::Exit;
 use prevalent::Role;
 use quorum::{Change, ChangeRefused};
 use serde::Serialize;
-use shipper::ClientError;
+use shipper::{ClientError, Members};
 use tokio::time::{Instant, sleep};
 
 use crate::action::{Session, print};
 use crate::cluster::order::MemberOrder;
+use crate::cluster::outcome::shows;
 use crate::cluster::plan::{Plan, Voters};
 use crate::output;
 
@@ -53,7 +54,7 @@ impl Session {
         let expected = how.list.unwrap_or(members.list);
         let plan = Plan::of(&change, &Voters::of(&members));
         // Asked of the master in a dry run too: it alone knows whether the change is possible.
-        let list = self.ask_for_change(&change, expected, how.dry_run).await?;
+        let list = self.ask_for_change(&change, expected, how.dry_run, &members).await?;
         let changed = Changed {
             change: called(&change),
             names: named(&change),
@@ -75,6 +76,7 @@ impl Session {
         change: &Change,
         expected: u64,
         dry_run: bool,
+        before: &Members,
     ) -> Result<u64, ClientError> {
         let deadline = Instant::now() + PATIENCE.min(self.options.time_out);
         loop {
@@ -82,13 +84,23 @@ impl Session {
                 Err(ClientError::Unchanged(refused)) => refused,
                 answered => return answered,
             };
-            let passes = matches!(
-                refused,
-                ChangeRefused::NotNow
-                    | ChangeRefused::NotHeard(_)
-                    | ChangeRefused::NotWaiting(_)
-                    | ChangeRefused::NoMajority { .. }
-            );
+            let mut is_unmade = false;
+            if refused == ChangeRefused::MasterChanged {
+                let now = self.client.members().await?;
+                // The next master's list is what became of it: a list that it does not have comes no more.
+                is_unmade = now.list == expected;
+                if !is_unmade && shows(&now, change, before) {
+                    return Ok(now.list);
+                }
+            }
+            let passes = is_unmade
+                || matches!(
+                    refused,
+                    ChangeRefused::NotNow
+                        | ChangeRefused::NotHeard(_)
+                        | ChangeRefused::NotWaiting(_)
+                        | ChangeRefused::NoMajority { .. }
+                );
             if !passes || Instant::now() >= deadline {
                 return Err(ClientError::Unchanged(refused));
             }
