@@ -21,6 +21,7 @@ pub enum Exit {
 
 impl Exit {
     /// All of them.
+    #[cfg(any(unix, test))]
     pub(crate) const ALL: [Exit; 7] = [
         Exit::Done,
         Exit::Failed,
