@@ -2,6 +2,7 @@
 
 use position::{Index, Tail, Tip};
 use proptest::prelude::*;
+use proptest::test_runner::RngSeed;
 
 use super::rig::{Filling, Model, PLAIN, Rig, assert_only_torn, elsewhere};
 
@@ -116,8 +117,24 @@ pub(super) fn perform(rig: &mut Rig, operation: &Operation) -> Result<(), super:
     Ok(())
 }
 
+/// The same cases each time, so that what fails is what was changed. The environment may name others:
+/// `PROPTEST_CASES=5000 PROPTEST_RNG_SEED=7 cargo test --release -p journal model` searches.
+fn cases() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    let is_search = std::env::var_os("PROPTEST_CASES").is_some();
+    ProptestConfig {
+        cases: if is_search { usual.cases } else { 120 },
+        rng_seed: match usual.rng_seed {
+            RngSeed::Random if !is_search => RngSeed::Fixed(1),
+            seed => seed,
+        },
+        max_shrink_iters: 2000,
+        ..usual
+    }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
     #[test]
     fn the_journal_is_a_list_of_frames(seed in any::<u64>(), operations in operations()) {
         let mut rig = Rig::new(seed);
@@ -174,7 +191,7 @@ fn damage(rig: &Rig, file: usize, rot: Rot) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 120, max_shrink_iters: 2000, ..ProptestConfig::default() })]
+    #![proptest_config(cases())]
     /// After a power cut and one piece of rot, what can be read is what was written, and if anything that was
     /// durable is missing, the recovery knows.
     #[test]
