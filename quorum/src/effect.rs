@@ -189,7 +189,7 @@ pub enum Alarm {
     },
     /// Two processes run on copies of one directory, or a directory was put back to an older image.
     #[error(
-        "voter {of} runs on a copy or an old image of its data directory: it must be removed and added anew"
+        "voter {of} runs on a copy or an old image of its data directory: readmit it: fleetctl cluster readmit"
     )]
     CopiedDirectory {
         /// The voter.

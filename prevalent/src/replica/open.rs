@@ -97,7 +97,7 @@ pub enum OpenError {
     NoIdentity,
     /// Both copies of the meta are damaged.
     #[error(
-        "both copies of the identity (meta.0, meta.1) are damaged: the directory no longer knows what it voted for; nothing was changed; remove this voter from the cluster and add it anew"
+        "both copies of the identity (meta.0, meta.1) are damaged: the directory no longer knows what it voted for; nothing was changed; restore a backup, or save what is left with `Store::salvage`"
     )]
     IdentityDamaged,
     /// The directory is one of a former member.
